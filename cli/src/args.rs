@@ -1,0 +1,248 @@
+//! What the command line may say: every verb and option, with help that teaches.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use conrec_coordinator::exit_code::ExitCode as Code;
+use conrec_domain::ids::RunId;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  conrec train configs/demo.toml                train, evaluate and export on real data
+  conrec train configs/demo.toml                the same command again resumes the run
+  conrec train configs/smoke.toml --workers 2   under a minute; N workers give the same bits
+  conrec train configs/demo.toml --set seed=1 --set stage.3.beta=0.2
+  conrec validate configs/demo.toml             check a config, see all that follows from it
+  conrec report demo-1a2b3c4d                   a finished run's metrics and report page
+
+Exit codes:
+  0 done | 1 failed | 64 wrong command line | 65 bad data | 69 store or server unavailable
+  75 stopped after a checkpoint: the same command resumes | 78 bad config";
+
+/// Trains a policy that predicts what users will dislike: semantic ids, supervised stages, progressive GRPO.
+#[derive(Debug, Parser)]
+#[command(name = "conrec", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// One verb, one file.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Train, evaluate and export: the whole job on this machine, with progress. Resumes a run that was stopped
+    Train(TrainArgs),
+    /// Check a config and print every number that follows from it
+    Validate(ValidateArgs),
+    /// Show a finished run's metrics table and where its report is
+    Report(RunArgs),
+    /// List a run's checkpoints, or verify every byte of them
+    Checkpoints(CheckpointsArgs),
+    /// Read the data, make instances and semantic ids, print their statistics
+    Prepare(RestArgs),
+    /// Evaluate a run again: the metrics table with intervals
+    Evaluate(RestArgs),
+    /// Measure speed and memory of this machine; prints JSON
+    Bench(RestArgs),
+    /// Serve one run to workers: the process that grants leases and commits iterations
+    Coordinator(CoordinatorArgs),
+    /// Work for a coordinator: the process that computes
+    Worker(RestArgs),
+}
+
+/// A config file and what is laid over it.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    /// The run's config, a TOML file; configs/demo.toml explains every key
+    #[arg(value_name = "CONFIG")]
+    pub config: PathBuf,
+    /// Set one key for this run, such as seed=1 or stage.3.beta=0.2 (stages count from 0); may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Where runs are kept.
+#[derive(Debug, Clone, Args)]
+pub struct StoreArgs {
+    /// The folder (or file:// URL) that holds all runs
+    #[arg(long, value_name = "URL", default_value = "./runs")]
+    pub store: String,
+}
+
+/// For people or for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Tables and sentences
+    Text,
+    /// One JSON object on stdout
+    Json,
+}
+
+/// `conrec train`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  conrec train configs/demo.toml
+  conrec train configs/smoke.toml --workers 2 --run-id two-workers
+  conrec train configs/demo.toml --output json --quiet > result.json
+
+Ctrl-C writes a checkpoint and stops (exit code 75); the same command goes on from there.
+A second Ctrl-C kills. A run's files are in <store>/<run id>/: report.html, report.json,
+adapter/, metrics.jsonl, checkpoints/, logs/.")]
+pub struct TrainArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The run's name; default: the config's file name and the first 8 digits of its digest, so that the same
+    /// command is the same run
+    #[arg(long, value_name = "ID")]
+    pub run_id: Option<RunId>,
+    /// Worker processes to start; the result is the same for any number
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub workers: u32,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Show no progress
+    #[arg(long)]
+    pub quiet: bool,
+    /// What is printed at the end
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `conrec validate`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  conrec validate configs/demo.toml
+  conrec validate configs/demo.toml --set stage.3.completions=1    (refused, exit code 78)
+  conrec validate configs/demo.toml --output json")]
+pub struct ValidateArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `conrec coordinator`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  conrec coordinator configs/demo.toml --workers 2 --listen 0.0.0.0:7000 --store /shared/runs
+  conrec worker --coordinator HOST:7000 --store /shared/runs     on each worker's machine
+
+Prints one line, `listening on HOST:PORT`. SIGTERM writes a checkpoint and ends it with exit code 75.")]
+pub struct CoordinatorArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The run's name; default: the config's file name and the first 8 digits of its digest
+    #[arg(long, value_name = "ID")]
+    pub run_id: Option<RunId>,
+    /// Workers that the run waits for before it begins
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub workers: u32,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Where to listen, instead of cluster.listen; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Write HOST:PORT to this file once the coordinator listens
+    #[arg(long, value_name = "PATH")]
+    pub address_file: Option<PathBuf>,
+}
+
+/// A verb of `conrec-worker`; its arguments are passed on as they are.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub struct RestArgs {
+    /// Passed on to conrec-worker; try --help
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    pub rest: Vec<OsString>,
+}
+
+/// A run in a store.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The run's name, as `conrec train` printed it
+    #[arg(value_name = "RUN")]
+    pub run: RunId,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `conrec checkpoints`.
+#[derive(Debug, Args)]
+pub struct CheckpointsArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub action: CheckpointsAction,
+}
+
+/// What can be done with checkpoints.
+#[derive(Debug, Subcommand)]
+pub enum CheckpointsAction {
+    /// Every checkpoint of a run, newest first, and whether all its files are there
+    List(RunArgs),
+    /// Read every byte and compare it with the digests in the manifests; exit code 65 when one is damaged
+    Verify(RunArgs),
+}
+
+/// Prints clap's message. Help and version are no errors; anything else is a wrong command line.
+pub fn refused(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(Code::Usage.code()) } else { ExitCode::SUCCESS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(words: &str) -> Result<Verb, clap::Error> {
+        Cli::try_parse_from(words.split(' ')).map(|cli| cli.verb)
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn train_takes_overrides_and_has_defaults() {
+        let Ok(Verb::Train(args)) = parse("conrec train a.toml --set seed=1 --set stage.0.beta=0.2") else {
+            panic!("not train");
+        };
+        assert_eq!(args.config.set, ["seed=1", "stage.0.beta=0.2"]);
+        assert_eq!((args.workers, args.store.store.as_str(), args.run_id, args.quiet), (1, "./runs", None, false));
+    }
+
+    #[test]
+    fn a_run_id_that_cannot_be_a_folder_is_refused_with_what_is_allowed() {
+        let error = parse("conrec train a.toml --run-id ../x").unwrap_err();
+        assert!(error.to_string().contains("a-z 0-9"), "{error}");
+    }
+
+    #[test]
+    fn no_workers_are_refused() {
+        assert!(parse("conrec train a.toml --workers 0").is_err());
+    }
+
+    #[test]
+    fn arguments_of_the_worker_pass_untouched() {
+        let Ok(Verb::Worker(args)) = parse("conrec worker --coordinator 127.0.0.1:7 --store ./runs --help") else {
+            panic!("not worker");
+        };
+        assert_eq!(args.rest, ["--coordinator", "127.0.0.1:7", "--store", "./runs", "--help"]);
+    }
+}

@@ -1,0 +1,89 @@
+//! `conrec coordinator`: serves one run in this process until it ends.
+
+use crate::args::CoordinatorArgs;
+use crate::config_file;
+use crate::failure::Failure;
+use crate::signals::StopSignals;
+use conrec_coordinator::bind::bind;
+use conrec_coordinator::exit_code::ExitCode;
+use conrec_coordinator::{Coordinator, Opened};
+use conrec_domain::effect::Ending;
+use std::io::Write;
+use std::path::Path;
+use tokio::time::Instant;
+
+/// Opens the run, listens, serves.
+///
+/// # Errors
+/// Whatever ends the run but completion and an orderly stop.
+pub fn run(args: &CoordinatorArgs) -> Result<u8, Failure> {
+    log_to_stderr();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(ExitCode::Failed, format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(serve(args))
+}
+
+async fn serve(args: &CoordinatorArgs) -> Result<u8, Failure> {
+    let spec = config_file::load(&args.config)?;
+    let run_id = config_file::run_id(args.run_id.as_ref(), &args.config.config, &spec)?;
+    let listen = args.listen.clone().unwrap_or_else(|| spec.cluster.listen.clone());
+    let mut signals = StopSignals::listen()?;
+    let opened = Coordinator::open(&args.store.store, run_id.clone(), spec, crate::CODE_VERSION, args.workers).await?;
+    let Opened { coordinator, skipped, resumed, already_complete } = opened;
+    for skipped in skipped {
+        tracing::warn!(key = skipped.key, why = skipped.why, "not used");
+    }
+    if already_complete {
+        println!("already complete: {run_id}");
+        return Ok(ExitCode::Done.code());
+    }
+    if let Some(iteration) = resumed {
+        tracing::info!(%iteration, "going on from a checkpoint");
+    }
+    let listener = bind(&listen).await?;
+    let address = listener.local_addr().map_err(Failure::io("find the port of", Path::new(&listen)))?.to_string();
+    if let Some(path) = &args.address_file {
+        write_whole(path, &address)?;
+    }
+    println!("listening on {address}");
+    match coordinator.serve(listener, Instant::now(), async move { signals.next().await }).await {
+        Ending::Failed { reason, exit_code } => Err(Failure { message: reason, code: exit_code }),
+        ending @ (Ending::Completed | Ending::Stopped) => Ok(ExitCode::from(&ending).code()),
+    }
+}
+
+/// Whoever waits for the file sees all of it or none of it.
+fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = Path::new(&name);
+    let mut file = std::fs::File::create(new).map_err(Failure::io("create", new))?;
+    file.write_all(text.as_bytes()).map_err(Failure::io("write", new))?;
+    std::fs::rename(new, path).map_err(Failure::io("rename to", path))
+}
+
+/// Log lines go to stderr; `CONREC_LOG` sets what is logged (default: info).
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CONREC_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_file_replaces_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("address");
+        write_whole(&path, "127.0.0.1:1").unwrap();
+        write_whole(&path, "127.0.0.1:2").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "127.0.0.1:2");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

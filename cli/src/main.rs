@@ -1,0 +1,49 @@
+//! The `conrec` command: reads the arguments, does one verb, exits with the code that says how it went.
+
+mod args;
+mod checkpoints;
+mod children;
+mod config_file;
+mod coordinator;
+mod failure;
+mod progress;
+mod progress_view;
+mod report;
+mod report_table;
+mod sibling;
+mod signals;
+mod train;
+mod validate;
+
+use args::{Cli, Verb};
+use clap::Parser;
+use failure::Failure;
+use std::process::ExitCode;
+
+/// Workers and checkpoints of another version are refused.
+const CODE_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return args::refused(&error),
+    };
+    let done = match cli.verb {
+        Verb::Validate(args) => validate::run(&args),
+        Verb::Train(args) => train::run(&args),
+        Verb::Coordinator(args) => coordinator::run(&args),
+        Verb::Worker(args) => sibling::run("worker", &args.rest),
+        Verb::Prepare(args) => sibling::run("prepare", &args.rest),
+        Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
+        Verb::Bench(args) => sibling::run("bench", &args.rest),
+        Verb::Report(args) => report::run(&args),
+        Verb::Checkpoints(args) => checkpoints::run(&args),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(Failure { message, code }) => {
+            eprintln!("error: {message}");
+            ExitCode::from(code)
+        }
+    }
+}

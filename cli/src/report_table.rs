@@ -1,0 +1,169 @@
+//! Reads `report.json` and lays its metrics out as a table for a terminal.
+
+use crate::failure::Failure;
+use conrec_coordinator::exit_code::ExitCode;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The part of `report.json` that the command line shows; the rest is for the page and for programs.
+#[derive(Debug, Deserialize)]
+pub struct Report {
+    /// Absent or `complete` for a finished run.
+    #[serde(default)]
+    state: Option<String>,
+    /// Digest of trained weights and optimiser state.
+    pub state_digest: String,
+    /// Committed iterations.
+    pub iterations: u64,
+    /// Seconds from start to report.
+    pub wall_seconds: f64,
+    /// Which protocol the numbers belong to.
+    #[serde(default)]
+    pub statistics: Option<String>,
+    /// Model to metric to value.
+    models: BTreeMap<String, BTreeMap<String, Value>>,
+    /// What a reader must know.
+    #[serde(default)]
+    notes: Vec<String>,
+}
+
+/// A value and its interval.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Value {
+    value: f64,
+    low: Option<f64>,
+    high: Option<f64>,
+}
+
+/// Metrics of the table in order; `@20` or another length may follow in the file.
+const COLUMNS: [&str; 7] = ["fhr", "hr", "frecall", "luf", "lif", "cand_acc", "pos_hit"];
+
+/// The report of a run's folder, where there is one.
+///
+/// # Errors
+/// The file is there but cannot be read, or is no report.
+pub fn read(folder: &Path) -> Result<Option<Report>, Failure> {
+    let path = folder.join("report.json");
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(Failure::io("read", &path))?,
+    };
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|error| Failure::new(ExitCode::BadData, format!("{} is no report: {error}", path.display())))
+}
+
+impl Report {
+    /// Whether the run is finished, by the same rule as the coordinator's.
+    pub fn is_complete(&self) -> bool {
+        self.state.as_deref().is_none_or(|state| state == "complete")
+    }
+
+    /// The table, one row a model: GRPO, SFT, then the others by FHR.
+    pub fn table(&self) -> String {
+        let names = self.model_order();
+        let columns: Vec<(String, &str)> = COLUMNS
+            .iter()
+            .filter_map(|base| {
+                names.iter().find_map(|model| self.find(model, base)).map(|(key, _)| (key.clone(), *base))
+            })
+            .collect();
+        let mut rows: Vec<Vec<String>> =
+            vec![std::iter::once("model".to_owned()).chain(columns.iter().map(|(key, _)| key.clone())).collect()];
+        for model in &names {
+            let cells = columns.iter().map(|(key, base)| {
+                let found = self.find(model, base).map(|(_, value)| value);
+                found.map_or_else(|| "-".into(), |value| cell(value, key.starts_with("fhr")))
+            });
+            rows.push(std::iter::once((*model).to_owned()).chain(cells).collect());
+        }
+        let statistics = self.statistics.as_deref().unwrap_or("unknown");
+        let mut text = format!("test window, item level, statistics = {statistics}; [95 % interval over users]\n\n");
+        text.push_str(&aligned(&rows));
+        for note in &self.notes {
+            text.push_str(&format!("note: {note}\n"));
+        }
+        text
+    }
+
+    fn find(&self, model: &str, base: &str) -> Option<(&String, Value)> {
+        let metrics = self.models.get(model)?;
+        let found = metrics.iter().find(|(key, _)| key.split('@').next() == Some(base));
+        found.map(|(key, value)| (key, *value))
+    }
+
+    fn model_order(&self) -> Vec<&str> {
+        let place = |model: &str| match model {
+            "grpo" => 0,
+            "sft" => 1,
+            _ => 2,
+        };
+        let fhr = |model: &str| self.find(model, "fhr").map_or(f64::NEG_INFINITY, |(_, value)| value.value);
+        let mut names: Vec<&str> = self.models.keys().map(String::as_str).collect();
+        names.sort_by(|a, b| place(a).cmp(&place(b)).then(fhr(b).total_cmp(&fhr(a))).then(a.cmp(b)));
+        names
+    }
+}
+
+/// The main metric shows its interval; the others would make the table too wide and have theirs in the page.
+fn cell(value: Value, main: bool) -> String {
+    match (value.low, value.high) {
+        (Some(low), Some(high)) if main => format!("{:.4} [{low:.3}, {high:.3}]", value.value),
+        _ => format!("{:.4}", value.value),
+    }
+}
+
+/// First column to the left, the others to the right.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let padded = if column == 0 { format!("  {cell:width$}") } else { format!("  {cell:>width$}") };
+            text.push_str(&padded);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORT: &str = r#"{"run_id": "r", "state_digest": "ab", "iterations": 7, "wall_seconds": 1.5,
+        "statistics": "refit", "unknown": {"is": "fine"}, "notes": ["proxy negatives: rating <= 5"],
+        "models": {
+            "neg_pop": {"fhr@20": {"value": 0.1635, "low": 0.14, "high": 0.187, "n": 2098}},
+            "dislike_rate": {"cand_acc": {"value": 0.1391}},
+            "sft": {"fhr@20": {"value": 0.2159, "low": 0.191, "high": 0.24}, "sid_fhr@20": {"value": 0.3}},
+            "grpo": {"fhr@20": {"value": 0.2183, "low": 0.193, "high": 0.243}, "cand_acc": {"value": 0.1012}}}}"#;
+
+    #[test]
+    fn the_table_has_a_row_a_model_and_the_interval_of_the_main_metric() {
+        let report: Report = serde_json::from_str(REPORT).unwrap();
+        let expected = "\
+test window, item level, statistics = refit; [95 % interval over users]
+
+  model                        fhr@20  cand_acc
+  grpo          0.2183 [0.193, 0.243]    0.1012
+  sft           0.2159 [0.191, 0.240]         -
+  neg_pop       0.1635 [0.140, 0.187]         -
+  dislike_rate                      -    0.1391
+note: proxy negatives: rating <= 5
+";
+        assert_eq!(report.table(), expected);
+    }
+
+    #[test]
+    fn no_report_is_no_error_and_a_broken_one_is() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(read(folder.path()).unwrap().is_none());
+        std::fs::write(folder.path().join("report.json"), "{").unwrap();
+        assert_eq!(read(folder.path()).unwrap_err().code, 65);
+    }
+}

@@ -1,0 +1,250 @@
+//! The coordinator and the workers of a local run: started, watched, stopped.
+
+use super::{Plan, watch};
+use crate::children::Child;
+use crate::failure::Failure;
+use crate::progress_view::ProgressView;
+use crate::sibling::{QUIET, worker_program};
+use crate::signals::StopSignals;
+use conrec_coordinator::exit_code::ExitCode;
+use conrec_domain::status::Status;
+use nix::sys::signal::Signal;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Instant, sleep_until};
+
+/// The coordinator has so long to open the store and to listen.
+const LISTEN: Duration = Duration::from_secs(60);
+
+/// Once a worker has failed, the coordinator has so long to notice and to end too. It notices at once when the worker
+/// had joined; one that failed before is noticed only here.
+const NOTICE: Duration = Duration::from_secs(5);
+
+/// Processes have so long to end by themselves once the run is over.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How often children are looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// All processes of a local run, and what the user sees and says.
+pub struct Crew {
+    coordinator: Child,
+    workers: Vec<Child>,
+    worker_program: PathBuf,
+    address_file: PathBuf,
+    logs: PathBuf,
+    signals: StopSignals,
+    view: ProgressView,
+    /// Times that the user asked to stop.
+    stops: u32,
+    /// Committed iterations, as last seen.
+    iteration: u64,
+    /// When a worker was first seen to have failed, and which.
+    lost: Option<(usize, Instant)>,
+}
+
+impl Crew {
+    /// Starts the coordinator; the workers follow once it listens.
+    pub fn start(plan: &Plan<'_>, signals: StopSignals, view: ProgressView) -> Result<Self, Failure> {
+        let worker_program = worker_program()?;
+        let logs = plan.folder.join("logs");
+        std::fs::create_dir_all(&logs).map_err(Failure::io("make the folder", &logs))?;
+        let address_file = logs.join("coordinator.address");
+        match std::fs::remove_file(&address_file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Failure::io("remove", &address_file)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let coordinator = Child::start("coordinator", coordinator_command(plan, &address_file)?, &logs)?;
+        let workers = plan.args.workers;
+        let plural = if workers == 1 { "" } else { "s" };
+        view.say(&format!("run {} · {workers} worker{plural} · files in {}", plan.run_id, plan.folder.display()));
+        Ok(Self {
+            coordinator,
+            workers: Vec::new(),
+            worker_program,
+            address_file,
+            logs,
+            signals,
+            view,
+            stops: 0,
+            iteration: 0,
+            lost: None,
+        })
+    }
+
+    /// Committed iterations, as last seen.
+    pub fn iteration(&self) -> u64 {
+        self.iteration
+    }
+
+    /// Watches until the coordinator ends: answers 0 (complete) or 75 (stopped).
+    pub async fn supervise(&mut self, plan: &Plan<'_>) -> Result<u8, Failure> {
+        let deadline = Instant::now() + LISTEN;
+        let mut statuses: Option<Receiver<Status>> = None;
+        let mut started = false;
+        loop {
+            if !started && let Some(address) = self.address(deadline)? {
+                statuses = Some(watch::statuses(&address));
+                self.start_workers(plan, &address)?;
+                started = true;
+            }
+            tokio::select! {
+                ended = self.coordinator.wait() => {
+                    let ended = ended.map_err(Failure::io("wait for", Path::new("the coordinator")))?;
+                    self.drain(&mut statuses);
+                    return self.judge(ended);
+                }
+                status = next(&mut statuses) => self.show(&status),
+                () = self.signals.next() => self.stop(),
+                () = sleep_until(Instant::now() + LOOK) => self.look()?,
+            }
+        }
+    }
+
+    /// The coordinator's address, once it listens.
+    fn address(&self, deadline: Instant) -> Result<Option<String>, Failure> {
+        match std::fs::read_to_string(&self.address_file) {
+            // A coordinator that listens everywhere is reached here.
+            Ok(address) => Ok(Some(address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:"))),
+            Err(_) if Instant::now() < deadline => Ok(None),
+            Err(_) => Err(Failure::new(
+                ExitCode::Unavailable,
+                format!("the coordinator does not listen after {} s; {}", LISTEN.as_secs(), self.coordinator.tail()),
+            )),
+        }
+    }
+
+    fn start_workers(&mut self, plan: &Plan<'_>, address: &str) -> Result<(), Failure> {
+        for number in 1..=plan.args.workers {
+            let mut command = Command::new(&self.worker_program);
+            command.args(["worker", "--coordinator", address, "--store", &plan.args.store.store]);
+            command.env("OMP_NUM_THREADS", plan.spec.cluster.threads.to_string()).envs(QUIET);
+            self.workers.push(Child::start(&format!("worker {number}"), command, &self.logs)?);
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, status: &Status) {
+        self.iteration = status.iteration.0;
+        self.view.show(status);
+    }
+
+    /// Shows what arrived together with the coordinator's end.
+    fn drain(&mut self, statuses: &mut Option<Receiver<Status>>) {
+        while let Some(status) = statuses.as_mut().and_then(|receiver| receiver.try_recv().ok()) {
+            self.show(&status);
+        }
+    }
+
+    /// Ctrl-C or SIGTERM: the first asks for a checkpoint, the second ends everything at once.
+    fn stop(&mut self) {
+        self.stops += 1;
+        if self.stops == 1 {
+            self.view.say("stopping: a checkpoint is written first (once more ends everything at once)");
+            self.coordinator.signal(Signal::SIGTERM);
+            return;
+        }
+        for child in self.workers.iter().chain(std::iter::once(&self.coordinator)) {
+            child.signal(Signal::SIGKILL);
+        }
+    }
+
+    /// Notices workers that failed, and a coordinator that does not notice.
+    fn look(&mut self) -> Result<(), Failure> {
+        let now = Instant::now();
+        if self.lost.is_none() {
+            let failed = |worker: &mut Child| worker.ended().is_some_and(|status| !status.success());
+            let lost = self.workers.iter_mut().position(failed);
+            self.lost = lost.map(|index| (index, now));
+        }
+        match self.lost {
+            Some((index, since)) if now > since + NOTICE => {
+                let message = self.worker_end(index);
+                let code = self.workers.get_mut(index).and_then(Child::ended).and_then(|status| status.code());
+                // What a shell or the loader answers (126, 127) is no code of ours.
+                let code = code.and_then(|code| u8::try_from(code).ok()).filter(|code| (64..=78).contains(code));
+                let code = code.unwrap_or_else(|| ExitCode::Failed.code());
+                self.coordinator.signal(Signal::SIGTERM);
+                Err(Failure { message, code })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// From the coordinator's end to the run's.
+    fn judge(&mut self, ended: ExitStatus) -> Result<u8, Failure> {
+        match ended.code().and_then(|code| u8::try_from(code).ok()) {
+            Some(code) if code == ExitCode::Done.code() || code == ExitCode::Stopped.code() => Ok(code),
+            Some(code) => Err(Failure { message: self.why(&ended), code }),
+            None if self.stops > 1 => {
+                let message = "killed; the same command goes on from the last checkpoint";
+                Err(Failure::new(ExitCode::Failed, message))
+            }
+            None => Err(Failure::new(ExitCode::Failed, self.why(&ended))),
+        }
+    }
+
+    /// The coordinator's own words; with the log of a worker that ended without being able to say why.
+    fn why(&mut self, ended: &ExitStatus) -> String {
+        let said = self.coordinator.error_message();
+        let message = said.unwrap_or_else(|| format!("the coordinator ended ({ended}); {}", self.coordinator.tail()));
+        let silent = self.workers.iter_mut().position(|worker| {
+            let failed = worker.ended().is_some_and(|status| !status.success());
+            failed && worker.error_message().is_none_or(|own| !message.contains(&own))
+        });
+        match silent {
+            Some(index) => format!("{message}\n{}", self.worker_end(index)),
+            None => message,
+        }
+    }
+
+    fn worker_end(&mut self, index: usize) -> String {
+        let Some(worker) = self.workers.get_mut(index) else { return String::new() };
+        let how = worker.ended().map(|status| status.to_string()).unwrap_or_default();
+        format!("{} ended before the run was over ({how}); {}", worker.name, worker.tail())
+    }
+
+    /// Ends whatever still runs.
+    pub async fn dismiss(&mut self) {
+        self.view.close();
+        // No effect on a coordinator that has ended; one that still runs was left by an error.
+        self.coordinator.signal(Signal::SIGTERM);
+        for child in &mut self.workers {
+            child.wind_down(FAREWELL).await;
+        }
+        self.coordinator.wind_down(FAREWELL).await;
+    }
+}
+
+/// The next status; never, when there are none (any more).
+async fn next(statuses: &mut Option<Receiver<Status>>) -> Status {
+    if let Some(receiver) = statuses {
+        if let Some(status) = receiver.recv().await {
+            return status;
+        }
+        *statuses = None;
+    }
+    std::future::pending().await
+}
+
+/// `conrec coordinator` with the same config.
+fn coordinator_command(plan: &Plan<'_>, address_file: &Path) -> Result<Command, Failure> {
+    let own = std::env::current_exe()
+        .map_err(|error| Failure::new(ExitCode::Failed, format!("cannot find this program's own path: {error}")))?;
+    let args = plan.args;
+    let mut command = Command::new(own);
+    command.arg("coordinator").arg(&args.config.config);
+    for set in &args.config.set {
+        command.args(["--set", set]);
+    }
+    command.args(["--run-id", plan.run_id.as_str(), "--store", &args.store.store]);
+    command.args(["--workers", &args.workers.to_string()]);
+    command.args([OsStr::new("--address-file"), address_file.as_os_str()]);
+    Ok(command)
+}

@@ -1,0 +1,77 @@
+//! The shipped configs: they parse, they are allowed, and the one that documents every key documents every key.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy allows them in tests, but not in what tests share")]
+
+use conrec_domain::spec::{Context, RunConfig, RunSpec, Source, StageKind};
+use std::collections::BTreeSet;
+
+const DEMO: &str = include_str!("../../configs/demo.toml");
+const SMOKE: &str = include_str!("../../configs/smoke.toml");
+const SYNTHETIC: &str = include_str!("../../configs/synthetic.toml");
+
+fn checked(text: &str, name: &str) -> RunSpec {
+    let config = RunConfig::parse(text, name).unwrap_or_else(|error| panic!("{error}"));
+    RunSpec::check(config).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Dotted keys of a value; `stage` is a list of one table, the first.
+fn keys(prefix: &str, value: &serde_json::Value, found: &mut BTreeSet<String>) {
+    let below = |name: &str| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
+    match value {
+        serde_json::Value::Object(table) => table.iter().for_each(|(name, value)| keys(&below(name), value, found)),
+        serde_json::Value::Array(list) => list.iter().take(1).for_each(|first| keys(prefix, first, found)),
+        _ => {
+            found.insert(prefix.to_owned());
+        }
+    }
+}
+
+/// Keys that stand in the text, in the section they stand in.
+fn written(text: &str) -> BTreeSet<String> {
+    let mut section = String::new();
+    let mut found = BTreeSet::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+        if line.starts_with('[') {
+            section = line.split('#').next().unwrap().trim().trim_matches(['[', ']']).to_owned();
+        } else if let Some((key, _)) = line.split_once('=') {
+            let key = key.trim();
+            found.insert(if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") });
+        }
+    }
+    found
+}
+
+#[test]
+fn all_three_are_allowed() {
+    for (text, name) in [(DEMO, "demo.toml"), (SMOKE, "smoke.toml"), (SYNTHETIC, "synthetic.toml")] {
+        let spec = checked(text, name);
+        assert!(spec.stage.iter().any(|stage| stage.kind == StageKind::Grpo), "{name}");
+    }
+    assert_eq!(checked(SYNTHETIC, "synthetic.toml").data.source, Source::Synthetic);
+}
+
+#[test]
+fn demo_writes_every_key_there_is() {
+    let spec = checked(DEMO, "demo.toml");
+    let mut expected = BTreeSet::new();
+    keys("", &serde_json::to_value(&*spec).unwrap(), &mut expected);
+    assert_eq!(written(DEMO), expected);
+}
+
+#[test]
+fn demo_has_the_defaults_where_it_does_not_say_otherwise() {
+    let mut config = (*checked(DEMO, "demo.toml")).clone();
+    assert_eq!(config.cluster.threads, 2);
+    config.cluster.threads = RunConfig::default().cluster.threads;
+    config.stage.clear();
+    assert_eq!(config, RunConfig::default());
+}
+
+#[test]
+fn the_curriculum_grows_the_context() {
+    for text in [DEMO, SMOKE, SYNTHETIC] {
+        let spec = checked(text, "config");
+        let grpo: Vec<Context> =
+            spec.stage.iter().filter(|s| s.kind == StageKind::Grpo).map(|stage| stage.context).collect();
+        assert_eq!(grpo, [Context::Negatives3d, Context::Negatives, Context::All]);
+    }
+}

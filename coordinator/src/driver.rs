@@ -1,0 +1,152 @@
+//! One task owns the run: it takes events in, applies them, and performs the effects in their order.
+
+mod perform;
+
+use crate::journal::Journal;
+use crate::status_board::StatusBoard;
+use crate::store::RunStore;
+use conrec_domain::effect::{Command, Ending};
+use conrec_domain::event::{Event, Hello};
+use conrec_domain::ids::{Fence, WorkerId};
+use conrec_domain::run::{Rejection, Run};
+use conrec_proto::message::ToWorker;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+use tonic::Status;
+
+/// Deadlines are looked at this often.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Events that may wait for the driver; senders wait when it is full.
+pub(crate) const INPUTS: usize = 1024;
+
+/// To one worker's stream; dropping it ends the stream after what was sent.
+pub(crate) type Outbox = mpsc::Sender<Result<ToWorker, Status>>;
+
+/// To the driver.
+pub(crate) type Inputs = mpsc::Sender<Input>;
+
+/// What reaches the driver from outside.
+pub(crate) enum Input {
+    /// A worker introduced itself; its stream belongs to the driver from now on.
+    Joined {
+        /// Its id.
+        worker: WorkerId,
+        /// What it says of itself.
+        hello: Hello,
+        /// Its stream.
+        outbox: Outbox,
+    },
+    /// Anything else.
+    Event(Event),
+}
+
+/// The run and all that it acts on.
+pub(crate) struct Driver {
+    pub(crate) run: Run,
+    pub(crate) store: RunStore,
+    pub(crate) journal: Journal,
+    pub(crate) board: StatusBoard,
+    /// The time that the run counts from.
+    pub(crate) start: Instant,
+    /// The largest roster number that this process owns.
+    pub(crate) claimed: Fence,
+    pub(crate) outboxes: BTreeMap<WorkerId, Outbox>,
+    /// Events that effects gave rise to, to be applied before anything from outside.
+    pub(crate) pending: VecDeque<Event>,
+    pub(crate) ending: Option<Ending>,
+}
+
+impl Driver {
+    /// Drives the run to its end for this process. `stop` asks for a checkpoint and an orderly end.
+    pub(crate) async fn drive(mut self, mut inputs: mpsc::Receiver<Input>, stop: impl Future<Output = ()>) -> Ending {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stop = std::pin::pin!(stop);
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                () = &mut stop, if !stopping => {
+                    stopping = true;
+                    self.take(Event::StopRequested).await;
+                }
+                Some(input) = inputs.recv() => self.take_input(input).await,
+                _ = ticks.tick() => {
+                    // What waited while the store was slow counts before any deadline is looked at.
+                    for _ in 0..INPUTS {
+                        let Ok(input) = inputs.try_recv() else { break };
+                        self.take_input(input).await;
+                    }
+                    self.take(Event::Tick).await;
+                }
+            }
+            if let Some(ending) = self.ending.take() {
+                self.close(&ending);
+                return ending;
+            }
+        }
+    }
+
+    async fn take_input(&mut self, input: Input) {
+        match input {
+            Input::Event(event) => self.take(event).await,
+            Input::Joined { worker, hello, outbox } => {
+                self.outboxes.insert(worker, outbox);
+                self.take(Event::Joined { worker, hello }).await;
+            }
+        }
+    }
+
+    /// Applies an event and all events that follow from it.
+    async fn take(&mut self, event: Event) {
+        self.pending.push_back(event);
+        while let Some(event) = self.pending.pop_front() {
+            if self.ending.is_some() {
+                return;
+            }
+            let (joining, leaving) = match &event {
+                Event::Joined { worker, .. } => (Some(*worker), None),
+                Event::Left { worker, .. } => (None, Some(*worker)),
+                _ => (None, None),
+            };
+            match self.run.apply(event, self.start.elapsed()) {
+                Ok(effects) => self.perform(effects).await,
+                Err(rejection) => self.reject(joining, &rejection),
+            }
+            if let Some(worker) = leaving {
+                self.outboxes.remove(&worker);
+            }
+        }
+    }
+
+    /// Logs a rejection; a worker that may not join is told why and its stream ends.
+    fn reject(&mut self, joining: Option<WorkerId>, rejection: &Rejection) {
+        match rejection {
+            Rejection::StaleFence { .. }
+            | Rejection::UnknownWorker { .. }
+            | Rejection::NotHeld { .. }
+            | Rejection::WrongIteration { .. } => {
+                tracing::debug!(?rejection, "dropped: {rejection}")
+            }
+            _ => tracing::warn!(?rejection, "rejected: {rejection}"),
+        }
+        if let Some(outbox) = joining.and_then(|worker| self.outboxes.remove(&worker)) {
+            let _ = outbox.try_send(Err(Status::failed_precondition(rejection.to_string())));
+        }
+    }
+
+    /// Tells every worker that is still there to stop, and ends all streams.
+    fn close(&mut self, ending: &Ending) {
+        let reason = match ending {
+            Ending::Completed => "the run is complete".to_owned(),
+            Ending::Stopped => "the run was stopped".to_owned(),
+            Ending::Failed { reason, .. } => format!("the run failed: {reason}"),
+        };
+        for outbox in std::mem::take(&mut self.outboxes).into_values() {
+            let _ = outbox.try_send(Ok(ToWorker::Command(Command::Stop { reason: reason.clone() })));
+        }
+        self.board.close();
+    }
+}

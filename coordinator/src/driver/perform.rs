@@ -1,0 +1,100 @@
+//! Performs effects. What the store cannot do ends the run; what a worker cannot take ends that worker's session.
+
+use super::Driver;
+use crate::exit_code::ExitCode;
+use crate::store::StoreError;
+use conrec_domain::effect::{Command, Effect, Ending};
+use conrec_domain::event::Event;
+use conrec_domain::ids::WorkerId;
+use conrec_domain::manifest::Manifest;
+use conrec_domain::status::{Activity, Status};
+use conrec_proto::message::ToWorker;
+use tokio::sync::mpsc::error::TrySendError;
+
+impl Driver {
+    /// Performs effects in their order; the first that the store refuses is the last.
+    pub(super) async fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            if let Err(error) = self.perform_one(effect).await {
+                return self.give_up(&error);
+            }
+        }
+    }
+
+    async fn perform_one(&mut self, effect: Effect) -> Result<(), StoreError> {
+        match effect {
+            Effect::Send { worker, command } => self.send(worker, command).await?,
+            Effect::AppendLedger(entry) => self.journal.append_ledger(&entry)?,
+            Effect::AppendMetrics(line) => self.journal.append_metrics(&line)?,
+            Effect::PublishManifest(manifest) => self.publish(&manifest).await?,
+            Effect::Prune { keys } => self.prune(&keys).await,
+            Effect::Show(status) => self.show(status),
+            Effect::Finish(ending) => {
+                self.journal.sync().await?;
+                self.ending = Some(ending);
+            }
+        }
+        Ok(())
+    }
+
+    /// A roster's number is made this process's own before anyone hears of it.
+    async fn send(&mut self, worker: WorkerId, command: Command) -> Result<(), StoreError> {
+        if let Command::Form { fence, .. } = &command
+            && *fence > self.claimed
+        {
+            self.store.claim_fence(*fence).await?;
+            self.claimed = *fence;
+        }
+        let last = matches!(command, Command::Stop { .. });
+        let Some(outbox) = self.outboxes.get(&worker) else {
+            tracing::debug!(%worker, ?command, "not sent: the worker has left");
+            return Ok(());
+        };
+        let sent = outbox.try_send(Ok(ToWorker::Command(command)));
+        if last || sent.is_err() {
+            self.outboxes.remove(&worker);
+        }
+        if let Err(error) = sent {
+            let reason = match error {
+                TrySendError::Full(_) => "it does not read what it is sent",
+                TrySendError::Closed(_) => "its stream is closed",
+            };
+            self.pending.push_back(Event::Left { worker, reason: reason.into() });
+        }
+        Ok(())
+    }
+
+    /// The journal reaches the disk first, so that no checkpoint knows of an iteration that the ledger lacks.
+    async fn publish(&mut self, manifest: &Manifest) -> Result<(), StoreError> {
+        self.journal.sync().await?;
+        let event = match self.store.publish(manifest).await {
+            Ok(key) => Event::ManifestPublished { key },
+            Err(error) => Event::ManifestRefused { message: error.to_string() },
+        };
+        self.pending.push_back(event);
+        Ok(())
+    }
+
+    /// A checkpoint that cannot be removed costs space, not the run.
+    async fn prune(&mut self, keys: &[String]) {
+        for key in keys {
+            if let Err(error) = self.store.prune(key).await {
+                tracing::warn!(%key, "cannot prune: {error}");
+            }
+        }
+    }
+
+    fn show(&mut self, status: Status) {
+        tracing::debug!(?status, "status");
+        self.board.show(status);
+    }
+
+    /// The store refused what the run cannot do without.
+    fn give_up(&mut self, error: &StoreError) {
+        let reason = error.to_string();
+        tracing::error!(%reason, "the run cannot go on");
+        let activity = Activity::Failed { reason: reason.clone() };
+        self.show(Status { activity, ..self.run.status() });
+        self.ending = Some(Ending::Failed { reason, exit_code: ExitCode::from(error).code() });
+    }
+}

@@ -1,0 +1,150 @@
+//! `metrics.jsonl` and `ledger.jsonl`: one line a committed iteration, cut back on resume to what the checkpoint holds.
+
+use crate::store::StoreError;
+use conrec_domain::ids::Iteration;
+use conrec_domain::ledger::LedgerEntry;
+use conrec_domain::metrics_line::MetricsLine;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Both files, open at their ends.
+pub(crate) struct Journal {
+    metrics: Lines,
+    ledger: Lines,
+}
+
+impl Journal {
+    /// Opens both files in the run's folder and drops every line after `committed` iterations.
+    pub(crate) fn open(folder: &Path, committed: Iteration) -> Result<Self, StoreError> {
+        Ok(Self {
+            metrics: Lines::open(folder.join("metrics.jsonl"), committed)?,
+            ledger: Lines::open(folder.join("ledger.jsonl"), committed)?,
+        })
+    }
+
+    /// Appends to `metrics.jsonl`.
+    pub(crate) fn append_metrics(&mut self, line: &MetricsLine) -> Result<(), StoreError> {
+        self.metrics.append(line)
+    }
+
+    /// Appends to `ledger.jsonl`.
+    pub(crate) fn append_ledger(&mut self, entry: &LedgerEntry) -> Result<(), StoreError> {
+        self.ledger.append(entry)
+    }
+
+    /// Brings both files to the disk; done before a manifest is published, so that a checkpoint never runs ahead.
+    pub(crate) async fn sync(&self) -> Result<(), StoreError> {
+        self.metrics.sync().await?;
+        self.ledger.sync().await
+    }
+}
+
+/// A file of JSON lines that only grows.
+struct Lines {
+    path: PathBuf,
+    file: File,
+}
+
+/// The field that every line of both files has.
+#[derive(Deserialize)]
+struct Numbered {
+    iteration: Iteration,
+}
+
+impl Lines {
+    fn open(path: PathBuf, committed: Iteration) -> Result<Self, StoreError> {
+        let open = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+        let file = open.map_err(StoreError::io("open", &path))?;
+        let mut lines = Self { path, file };
+        let end = lines.end_of(committed)?;
+        lines.file.set_len(end).map_err(StoreError::io("cut", &lines.path))?;
+        lines.file.seek(SeekFrom::Start(end)).map_err(StoreError::io("append to", &lines.path))?;
+        Ok(lines)
+    }
+
+    /// Where the lines of the first `committed` iterations end, in bytes; a torn or foreign line ends them too.
+    fn end_of(&mut self, committed: Iteration) -> Result<u64, StoreError> {
+        let mut reader = BufReader::new(&self.file);
+        let (mut end, mut last, mut line) = (0, 0, Vec::new());
+        loop {
+            line.clear();
+            let read = reader.read_until(b'\n', &mut line).map_err(StoreError::io("read", &self.path))?;
+            let number = serde_json::from_slice::<Numbered>(&line).map(|numbered| numbered.iteration.0);
+            match number {
+                Ok(number) if line.ends_with(b"\n") && number <= committed.0 && number > last => {
+                    end += read as u64;
+                    last = number;
+                }
+                Ok(_) | Err(_) => break,
+            }
+        }
+        if last < committed.0 {
+            tracing::warn!(
+                file = %self.path.display(),
+                lines_to = last,
+                committed = committed.0,
+                "the file lacks lines of committed iterations; it was changed by hand or the disk lost them"
+            );
+        }
+        Ok(end)
+    }
+
+    fn append(&mut self, value: &impl Serialize) -> Result<(), StoreError> {
+        let io = |error| StoreError::io("append to", &self.path)(error);
+        let mut line = serde_json::to_vec(value).map_err(|error| io(error.into()))?;
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(io)
+    }
+
+    async fn sync(&self) -> Result<(), StoreError> {
+        let io = |error| StoreError::io("sync", &self.path)(error);
+        let file = self.file.try_clone().map_err(io)?;
+        let synced = tokio::task::spawn_blocking(move || file.sync_data()).await;
+        synced.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(io)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(content: &str, committed: u64) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        std::fs::write(&path, content).unwrap();
+        drop(Lines::open(path.clone(), Iteration(committed)).unwrap());
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    const THREE: &str = "{\"iteration\":1}\n{\"iteration\":2}\n{\"iteration\":3}\n";
+
+    #[test]
+    fn lines_after_the_checkpoint_are_dropped() {
+        assert_eq!(cut(THREE, 2), "{\"iteration\":1}\n{\"iteration\":2}\n");
+        assert_eq!(cut(THREE, 3), THREE);
+        assert_eq!(cut(THREE, 0), "");
+    }
+
+    #[test]
+    fn a_torn_last_line_is_dropped() {
+        assert_eq!(cut("{\"iteration\":1}\n{\"iteration\":2}", 2), "{\"iteration\":1}\n");
+        assert_eq!(cut("{\"iteration\":1}\n{\"iterat", 2), "{\"iteration\":1}\n");
+    }
+
+    #[test]
+    fn a_repeated_iteration_ends_the_file() {
+        assert_eq!(cut("{\"iteration\":1}\n{\"iteration\":1}\n", 2), "{\"iteration\":1}\n");
+    }
+
+    #[test]
+    fn new_lines_follow_the_kept_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        std::fs::write(&path, THREE).unwrap();
+        let mut lines = Lines::open(path.clone(), Iteration(1)).unwrap();
+        lines.append(&serde_json::json!({"iteration": 2})).unwrap();
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "{\"iteration\":1}\n{\"iteration\":2}\n");
+    }
+}

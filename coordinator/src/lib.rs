@@ -1,0 +1,16 @@
+//! Shell around the run's state machine: it opens the store, serves workers and operators over gRPC, and performs what
+//! the machine asks for. Holds no libtorch and no mathematics.
+
+pub mod bind;
+mod dispatch;
+mod driver;
+pub mod exit_code;
+mod journal;
+pub mod open;
+mod operator;
+mod serve;
+mod session;
+mod status_board;
+pub mod store;
+
+pub use open::{Coordinator, OpenError, Opened};

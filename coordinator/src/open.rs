@@ -1,0 +1,88 @@
+//! Opens a run in the store, new or old: says what it would go on from, and what had to be skipped.
+
+use crate::store::{RunStore, Skipped, StoreError};
+use conrec_domain::ids::{Iteration, RunId};
+use conrec_domain::run::RunSetup;
+use conrec_domain::spec::{RunSpec, SpecError};
+
+/// Why a run cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store refuses; among others because the run id belongs to another config.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The config cannot be written down.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+}
+
+/// A run that is held by this process and ready to be served.
+pub struct Coordinator {
+    pub(crate) store: RunStore,
+    pub(crate) setup: RunSetup,
+    pub(crate) run_spec_toml: String,
+    pub(crate) checkpoints: Vec<String>,
+}
+
+/// What was found in the store.
+pub struct Opened {
+    /// Ready to be served.
+    pub coordinator: Coordinator,
+    /// What was in the store and could not be used, newest first; to be shown to the user.
+    pub skipped: Vec<Skipped>,
+    /// The iteration of the checkpoint that the run goes on from; none for a fresh start.
+    pub resumed: Option<Iteration>,
+    /// The report is written: nothing is left to do.
+    pub already_complete: bool,
+}
+
+impl Coordinator {
+    /// Opens the run below `store` (`./runs` or `file:///path`), claims its id for this config, and finds the newest
+    /// whole checkpoint. `workers` is how many the run waits for.
+    ///
+    /// # Errors
+    /// The id belongs to another config, another coordinator holds the run, or the store cannot be used.
+    pub async fn open(
+        store: &str,
+        run_id: RunId,
+        spec: RunSpec,
+        code_version: &str,
+        workers: u32,
+    ) -> Result<Opened, OpenError> {
+        let store = RunStore::open(store, &run_id)?;
+        let config = store.claim(&spec).await?;
+        let run_spec_toml = spec.to_toml()?;
+        let already_complete = store.is_complete().await?;
+        let (prepared, mut skipped) = match store.prepared().await? {
+            Ok(prepared) => (Some(prepared), Vec::new()),
+            Err(why) => (None, why.into_iter().collect()),
+        };
+        let data = prepared.as_ref().map(|prepared| prepared.data_digest);
+        let (resume, older) = store.newest_whole(config, data).await?;
+        skipped.extend(older);
+        let checkpoints = store.finished_checkpoints(resume.as_ref()).await?;
+        let last_fence = store.last_fence().await?;
+        let resumed = resume.as_ref().map(|manifest| manifest.iteration);
+        let setup = RunSetup {
+            run_id,
+            spec,
+            code_version: code_version.to_owned(),
+            expected_workers: workers,
+            prepared,
+            resume,
+            last_fence,
+        };
+        let coordinator = Self { store, setup, run_spec_toml, checkpoints };
+        Ok(Opened { coordinator, skipped, resumed, already_complete })
+    }
+
+    /// The store's URL, as workers are told it.
+    pub fn store_url(&self) -> &str {
+        self.store.url()
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> &std::path::Path {
+        self.store.folder()
+    }
+}

@@ -1,0 +1,93 @@
+//! Serves a run to its end: gRPC in, driver in the middle. Listener, clock and stop signal come from the caller.
+
+use crate::dispatch::Dispatch;
+use crate::driver::{Driver, INPUTS};
+use crate::exit_code::ExitCode;
+use crate::journal::Journal;
+use crate::open::Coordinator;
+use crate::operator::OperatorService;
+use crate::session::{Introduction, SessionService};
+use crate::status_board::StatusBoard;
+use conrec_domain::effect::Ending;
+use conrec_domain::ids::Iteration;
+use conrec_domain::run::Run;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+/// Workers get so long to read their last message and to close their streams.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+impl Coordinator {
+    /// Serves until the run ends for this process. `start` is the time that the run's clock counts from; `stop` asks
+    /// for a checkpoint and an orderly end.
+    pub async fn serve(self, listener: TcpListener, start: Instant, stop: impl Future<Output = ()>) -> Ending {
+        let committed = self.setup.resume.as_ref().map_or(Iteration(0), |manifest| manifest.iteration);
+        let journal = match Journal::open(self.store.folder(), committed) {
+            Ok(journal) => journal,
+            Err(error) => {
+                let exit_code = ExitCode::from(&error).code();
+                return Ending::Failed { reason: error.to_string(), exit_code };
+            }
+        };
+        let (inputs, received) = mpsc::channel(INPUTS);
+        let introduction = Introduction {
+            run_id: self.setup.run_id.clone(),
+            run_spec_toml: self.run_spec_toml,
+            store_url: self.store.url().to_owned(),
+            heartbeat_seconds: self.setup.spec.cluster.heartbeat_seconds,
+        };
+        let board = StatusBoard::new();
+        let session = SessionService::new(inputs.clone(), introduction);
+        let operator = OperatorService { inputs, board: board.clone() };
+        let claimed = self.setup.last_fence;
+        let run = Run::new(self.setup, start.elapsed()).knowing_checkpoints(self.checkpoints);
+        board.show(run.status());
+        let driver = Driver {
+            run,
+            store: self.store,
+            journal,
+            board,
+            start,
+            claimed,
+            outboxes: BTreeMap::new(),
+            pending: VecDeque::new(),
+            ending: None,
+        };
+        let (shutdown, ended) = oneshot::channel::<()>();
+        let server = Server::builder().serve_with_incoming_shutdown(
+            Dispatch::new(session, operator),
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            async {
+                let _ = ended.await;
+            },
+        );
+        let mut server = tokio::spawn(server);
+        let driven = driver.drive(received, stop);
+        tokio::select! {
+            ending = driven => {
+                let _ = shutdown.send(());
+                if tokio::time::timeout(FAREWELL, &mut server).await.is_err() {
+                    server.abort();
+                }
+                ending
+            }
+            served = &mut server => server_ended(served),
+        }
+    }
+}
+
+/// The server ends before the run only when it breaks.
+fn server_ended(served: Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>) -> Ending {
+    let why = match served {
+        Ok(Ok(())) => "it stopped listening".to_owned(),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    let exit_code = ExitCode::Unavailable.code();
+    Ending::Failed { reason: format!("the coordinator's server broke: {why}"), exit_code }
+}

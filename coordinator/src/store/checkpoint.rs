@@ -1,0 +1,251 @@
+//! Checkpoints: published by conditional create of their manifest, found again newest first, pruned manifest first.
+
+use super::{RunStore, StoreError};
+use conrec_domain::ids::Digest;
+use conrec_domain::manifest::Manifest;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+const CHECKPOINTS: &str = "checkpoints";
+
+/// Layout of `manifest.json` that this code reads and writes.
+const MANIFEST_VERSION: u32 = 1;
+
+/// Something in the store that was not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Key below the run's folder.
+    pub key: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl RunStore {
+    /// The newest whole checkpoint that belongs to this run, and the newer ones that had to be skipped.
+    /// `data` is the digest of the prepared data, where that is known.
+    ///
+    /// # Errors
+    /// The store cannot be read. A damaged checkpoint is no error: it is skipped and named.
+    pub async fn newest_whole(
+        &self,
+        config: Digest,
+        data: Option<Digest>,
+    ) -> Result<(Option<Manifest>, Vec<Skipped>), StoreError> {
+        let mut skipped = Vec::new();
+        for key in self.checkpoint_keys().await? {
+            match self.whole(&key, config, data).await? {
+                Ok(manifest) => return Ok((Some(manifest), skipped)),
+                Err(why) => skipped.push(Skipped { key, why }),
+            }
+        }
+        Ok((None, skipped))
+    }
+
+    /// Key prefixes of all checkpoints, newest first, whole or not.
+    async fn checkpoint_keys(&self) -> Result<Vec<String>, StoreError> {
+        let listing = self.objects.list_with_delimiter(Some(&Path::from(CHECKPOINTS))).await;
+        let listing = listing.map_err(StoreError::unavailable("list", CHECKPOINTS))?;
+        let mut keys: Vec<String> = listing.common_prefixes.iter().map(ToString::to_string).collect();
+        keys.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(keys)
+    }
+
+    /// Keys of the checkpoints that have a manifest and are no newer than `newest`: what retention counts.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn finished_checkpoints(&self, newest: Option<&Manifest>) -> Result<Vec<String>, StoreError> {
+        let Some(newest) = newest.map(|newest| Manifest::key(newest.iteration, newest.fence)) else {
+            return Ok(Vec::new());
+        };
+        let mut finished = Vec::new();
+        for key in self.checkpoint_keys().await? {
+            if key <= newest && self.read(&format!("{key}/manifest.json")).await?.is_some() {
+                finished.push(key);
+            }
+        }
+        Ok(finished)
+    }
+
+    /// The manifest under a key, or why the checkpoint cannot be used.
+    async fn whole(
+        &self,
+        key: &str,
+        config: Digest,
+        data: Option<Digest>,
+    ) -> Result<Result<Manifest, String>, StoreError> {
+        let Some(bytes) = self.read(&format!("{key}/manifest.json")).await? else {
+            return Ok(Err("it has no manifest.json, so it was never finished".into()));
+        };
+        let manifest = match serde_json::from_slice::<Manifest>(&bytes) {
+            Ok(manifest) => manifest,
+            Err(error) => return Ok(Err(format!("manifest.json: {error}"))),
+        };
+        if let Some(why) = self.foreign(key, &manifest, config, data) {
+            return Ok(Err(why));
+        }
+        let damage = self.damage(key, &manifest.parts).await?;
+        Ok(damage.map_or(Ok(manifest), Err))
+    }
+
+    /// Why a manifest is not of this run and place.
+    fn foreign(&self, key: &str, manifest: &Manifest, config: Digest, data: Option<Digest>) -> Option<String> {
+        if manifest.version != MANIFEST_VERSION {
+            return Some(format!("manifest version {}, expected {MANIFEST_VERSION}", manifest.version));
+        }
+        if manifest.run_id != self.run_id {
+            return Some(format!("it belongs to run `{}`", manifest.run_id));
+        }
+        if manifest.config_digest != config {
+            return Some(format!("it was made with config {}, this run has {config}", manifest.config_digest));
+        }
+        if let Some(data) = data.filter(|data| *data != manifest.data_digest) {
+            return Some(format!("it was made from data {}, this run has {data}", manifest.data_digest));
+        }
+        let own_key = Manifest::key(manifest.iteration, manifest.fence);
+        if own_key != key {
+            return Some(format!("its manifest is that of {own_key}"));
+        }
+        manifest.parts.is_empty().then(|| "its manifest names no parts".to_owned())
+    }
+
+    /// Makes a checkpoint whole: checks that its parts are there, then creates the manifest. Answers its key.
+    ///
+    /// # Errors
+    /// A part is missing, a newer roster exists, or the checkpoint exists already; or the store fails.
+    pub async fn publish(&self, manifest: &Manifest) -> Result<String, StoreError> {
+        let key = Manifest::key(manifest.iteration, manifest.fence);
+        let refuse = |reason: String| StoreError::Manifest { key: key.clone(), reason };
+        if let Some(reason) = self.missing(&key, &manifest.parts).await? {
+            return Err(refuse(reason));
+        }
+        let last = self.last_fence().await?;
+        if last > manifest.fence {
+            return Err(refuse(format!("roster {last} is newer than this one, {}", manifest.fence)));
+        }
+        let content = serde_json::to_vec_pretty(manifest).map_err(|error| refuse(error.to_string()))?;
+        if !self.create(&format!("{key}/manifest.json"), content).await? {
+            return Err(refuse("it exists already; checkpoints are never overwritten".into()));
+        }
+        Ok(key)
+    }
+
+    /// Removes a checkpoint, its manifest first, so that what is left of it is never taken for whole.
+    ///
+    /// # Errors
+    /// The store fails. What does not exist is removed.
+    pub async fn prune(&self, key: &str) -> Result<(), StoreError> {
+        if !key.starts_with("checkpoints/") {
+            return Err(StoreError::Manifest { key: key.to_owned(), reason: "it is no checkpoint".into() });
+        }
+        self.remove(&Path::from(format!("{key}/manifest.json"))).await?;
+        let mut listing = self.objects.list(Some(&Path::from(key)));
+        while let Some(meta) = listing.try_next().await.map_err(StoreError::unavailable("list", key))? {
+            self.remove(&meta.location).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, path: &Path) -> Result<(), StoreError> {
+        match self.objects.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(StoreError::unavailable("remove", path.as_ref())(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conrec_domain::curriculum::Cursor;
+    use conrec_domain::ids::{Fence, Iteration};
+    use conrec_domain::manifest::Part;
+
+    /// A store with the part of a checkpoint of roster 1, and the manifest that would make it whole.
+    async fn with_part(folder: &tempfile::TempDir) -> (RunStore, Manifest) {
+        let run_id = "run".parse().unwrap();
+        let store = RunStore::open(folder.path().to_str().unwrap(), &run_id).unwrap();
+        store.claim_fence(Fence(1)).await.unwrap();
+        let manifest = Manifest {
+            version: MANIFEST_VERSION,
+            run_id,
+            config_digest: Digest::of(b"config"),
+            data_digest: Digest::of(b"data"),
+            code_version: "1".into(),
+            fence: Fence(1),
+            iteration: Iteration(7),
+            state_digest: Digest::of(b"state"),
+            cursor: Cursor::start(),
+            parts: vec![Part { name: "a.bin".into(), bytes: 3, sha256: Digest::of(b"abc") }],
+        };
+        let key = Manifest::key(manifest.iteration, manifest.fence);
+        assert!(store.create(&format!("{key}/a.bin"), b"abc".to_vec()).await.unwrap());
+        (store, manifest)
+    }
+
+    async fn refusal(store: &RunStore, manifest: &Manifest) -> String {
+        store.publish(manifest).await.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_published_checkpoint_is_found_and_a_pruned_one_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, manifest) = with_part(&folder).await;
+        let key = store.publish(&manifest).await.unwrap();
+        let found = store.newest_whole(manifest.config_digest, None).await.unwrap();
+        assert_eq!(found, (Some(manifest.clone()), Vec::new()));
+        store.prune(&key).await.unwrap();
+        assert_eq!(store.newest_whole(manifest.config_digest, None).await.unwrap(), (None, Vec::new()));
+        assert!(!store.folder().join(key).exists());
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_of_other_data_or_config_is_skipped() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, manifest) = with_part(&folder).await;
+        store.publish(&manifest).await.unwrap();
+        let other = Digest::of(b"other");
+        for (config, data) in [(other, None), (manifest.config_digest, Some(other))] {
+            let (found, skipped) = store.newest_whole(config, data).await.unwrap();
+            assert_eq!(found, None);
+            assert!(skipped[0].why.contains(&other.to_string()), "{skipped:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_is_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, manifest) = with_part(&folder).await;
+        store.publish(&manifest).await.unwrap();
+        assert!(refusal(&store, &manifest).await.contains("exists already"));
+    }
+
+    #[tokio::test]
+    async fn an_outdated_roster_cannot_publish() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, manifest) = with_part(&folder).await;
+        store.claim_fence(Fence(2)).await.unwrap();
+        assert!(refusal(&store, &manifest).await.contains("roster 2 is newer"));
+    }
+
+    #[tokio::test]
+    async fn a_manifest_whose_parts_are_not_there_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, mut manifest) = with_part(&folder).await;
+        manifest.parts[0].bytes = 4;
+        assert!(refusal(&store, &manifest).await.contains("has 3 bytes, its manifest says 4"));
+        manifest.parts[0].name = "b.bin".into();
+        assert!(refusal(&store, &manifest).await.contains("b.bin is missing"));
+        manifest.parts[0].name = "../a.bin".into();
+        assert!(refusal(&store, &manifest).await.contains("part name `../a.bin`"));
+    }
+
+    #[tokio::test]
+    async fn only_checkpoints_are_pruned() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = with_part(&folder).await;
+        assert!(store.prune("fences").await.is_err());
+        assert_eq!(store.last_fence().await.unwrap(), Fence(1));
+    }
+}

@@ -1,0 +1,55 @@
+//! Roster numbers: `fences/<n>` is created once, by whoever mints the number, so no two coordinators ever own the same.
+
+use super::{RunStore, StoreError};
+use conrec_domain::ids::Fence;
+use futures::TryStreamExt;
+use object_store::ObjectStore;
+use object_store::path::Path;
+
+const FENCES: &str = "fences";
+
+impl RunStore {
+    /// The largest roster number that was ever minted for this run; 0 when none was.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn last_fence(&self) -> Result<Fence, StoreError> {
+        let mut listing = self.objects.list(Some(&Path::from(FENCES)));
+        let mut last = 0;
+        while let Some(meta) = listing.try_next().await.map_err(StoreError::unavailable("list", FENCES))? {
+            let number = meta.location.filename().and_then(|name| name.parse::<u64>().ok());
+            last = last.max(number.unwrap_or(0));
+        }
+        Ok(Fence(last))
+    }
+
+    /// Makes this coordinator the owner of a roster number.
+    ///
+    /// # Errors
+    /// [`StoreError::FenceTaken`] when another coordinator owns it, or the store fails.
+    pub async fn claim_fence(&self, fence: Fence) -> Result<(), StoreError> {
+        let key = format!("{FENCES}/{:06}", fence.0);
+        let owner = format!("process {}\n", std::process::id());
+        if self.create(&key, owner.into_bytes()).await? {
+            return Ok(());
+        }
+        Err(StoreError::FenceTaken { run_id: self.run_id.clone(), fence })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_roster_number_has_one_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = RunStore::open(folder.path().to_str().unwrap(), &"run".parse().unwrap()).unwrap();
+        assert_eq!(store.last_fence().await.unwrap(), Fence(0));
+        store.claim_fence(Fence(9)).await.unwrap();
+        store.claim_fence(Fence(10)).await.unwrap();
+        assert_eq!(store.last_fence().await.unwrap(), Fence(10));
+        let error = store.claim_fence(Fence(10)).await.unwrap_err();
+        assert!(matches!(error, StoreError::FenceTaken { fence: Fence(10), .. }));
+    }
+}

@@ -1,0 +1,163 @@
+//! Where a run stands and what comes next: a pure function of (spec, prepared data, cursor).
+//! The gate lives here: validation FHR@20 and CandAcc decide, never the reward (method, sections 5 and 10).
+//!
+//! Nothing is chosen in the refit pass. Its weights train on everything before the test window, the validation
+//! window included: a score on that window would be a score on training data. So the refit pass repeats the numbers
+//! of iterations that the select pass chose, and the learning rates that went with them.
+
+mod advance;
+mod gate;
+
+pub use advance::{CurriculumError, Performed};
+
+use crate::ids::Iteration;
+use crate::spec::{RunSpec, Statistics};
+use crate::work::{Decision, Pass, Score, StateChange};
+use serde::{Deserialize, Serialize};
+
+/// Where the curriculum stands; part of every checkpoint, so that a resumed run decides alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cursor {
+    /// The current pass.
+    pub pass: Pass,
+    /// Index of the current stage.
+    pub stage: u32,
+    /// Where in the stage.
+    pub at: StagePoint,
+    /// Iterations of the stage done.
+    pub stage_iteration: u32,
+    /// Committed iterations of the run.
+    pub iteration: Iteration,
+    /// The gate's memory of the current stage.
+    pub gate: Gate,
+    /// Iterations chosen for each finished stage of the select pass; the refit pass repeats them.
+    pub chosen: Vec<u32>,
+    /// Key of the checkpoint at the end of the select pass, once the refit pass has begun; it is never pruned.
+    pub select_checkpoint: Option<String>,
+    /// All decisions so far.
+    pub decisions: Vec<Decision>,
+}
+
+/// A point of a stage at which the run can stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StagePoint {
+    /// The pass is about to begin: fresh weights.
+    BeginPass,
+    /// The stage is about to begin.
+    BeginStage,
+    /// The scores at the stage's start (iteration 0) or after an iteration are to be measured.
+    Validate,
+    /// The best so far is about to be kept.
+    KeepBest,
+    /// An iteration is about to be trained.
+    Train,
+    /// The stage is over; its best is about to be restored.
+    RestoreBest,
+    /// A checkpoint is due; afterwards the run goes on at `Train`, or with the next stage.
+    Checkpoint {
+        /// Whether the stage is over.
+        stage_over: bool,
+    },
+    /// All stages are done: evaluate on the test window, write report and adapter.
+    Report,
+    /// Nothing is left.
+    Done,
+}
+
+/// The gate's memory of a stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    /// Scores at the stage's start.
+    pub start: Option<Score>,
+    /// Best scores so far.
+    pub best: Option<Score>,
+    /// Iteration of the stage with the best scores.
+    pub best_iteration: u32,
+    /// Validations in a row without a new best.
+    pub without_best: u32,
+}
+
+/// What a run has to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextAction {
+    /// Every worker changes its training state.
+    Change(StateChange),
+    /// Measure the scores on validation.
+    Validate,
+    /// Train one iteration.
+    Train,
+    /// Write a checkpoint that holds the cursor as it is after it.
+    Checkpoint,
+    /// Evaluate on the test window, write report and adapter.
+    Report,
+    /// All is done.
+    Nothing,
+}
+
+impl Cursor {
+    /// Where every run begins.
+    pub fn start() -> Self {
+        Self {
+            pass: Pass::Select,
+            stage: 0,
+            at: StagePoint::BeginPass,
+            stage_iteration: 0,
+            iteration: Iteration(0),
+            gate: Gate::default(),
+            chosen: Vec::new(),
+            select_checkpoint: None,
+            decisions: Vec::new(),
+        }
+    }
+
+    /// What comes next; [`Cursor::advance`] takes its result.
+    pub fn next_action(&self) -> NextAction {
+        match self.at {
+            StagePoint::BeginPass => NextAction::Change(StateChange::BeginPass { pass: self.pass }),
+            StagePoint::BeginStage => NextAction::Change(StateChange::BeginStage { stage: self.stage }),
+            StagePoint::KeepBest => NextAction::Change(StateChange::KeepBest),
+            StagePoint::RestoreBest => NextAction::Change(StateChange::RestoreBest),
+            StagePoint::Validate => NextAction::Validate,
+            StagePoint::Train => NextAction::Train,
+            StagePoint::Checkpoint { .. } => NextAction::Checkpoint,
+            StagePoint::Report => NextAction::Report,
+            StagePoint::Done => NextAction::Nothing,
+        }
+    }
+
+    /// Iterations of a stage at most in the current pass: the spec's while choosing, the chosen ones afterwards.
+    pub fn stage_limit(&self, spec: &RunSpec, stage: u32) -> u32 {
+        let index = stage as usize;
+        match self.pass {
+            Pass::Select => spec.stage.get(index).map_or(0, |s| s.iterations),
+            Pass::Refit => self.chosen.get(index).copied().unwrap_or(0),
+        }
+    }
+
+    /// Iterations that the whole run takes at most, as far as is known: stages already chosen count as chosen.
+    pub fn iterations_planned(&self, spec: &RunSpec) -> u64 {
+        let rest: u64 = (self.stage..)
+            .take(spec.stage.len().saturating_sub(self.stage as usize))
+            .map(|stage| u64::from(self.stage_limit(spec, stage)))
+            .sum();
+        let rest = match self.at {
+            StagePoint::Report | StagePoint::Done => 0,
+            StagePoint::RestoreBest | StagePoint::Checkpoint { stage_over: true } => {
+                rest.saturating_sub(u64::from(self.stage_limit(spec, self.stage)))
+            }
+            _ => rest.saturating_sub(u64::from(self.stage_iteration)),
+        };
+        let refit: u64 = match (self.pass, spec.evaluation.statistics) {
+            (Pass::Select, Statistics::Refit) => {
+                let known = self.chosen.iter().map(|n| u64::from(*n));
+                let unknown = spec.stage.iter().skip(self.chosen.len()).map(|s| u64::from(s.iterations));
+                known.chain(unknown).sum()
+            }
+            (Pass::Refit, _) | (_, Statistics::Frozen) => 0,
+        };
+        self.iteration.0 + rest + refit
+    }
+}

@@ -1,0 +1,186 @@
+//! From one point of the curriculum to the next, given what was done: pure and total.
+
+use super::gate::Verdict;
+use super::{Cursor, Gate, StagePoint};
+use crate::spec::{RunSpec, StageSpec, Statistics};
+use crate::work::{Decision, Pass, Score};
+
+/// What was done at a point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Performed {
+    /// The change of state was made by every worker.
+    Changed,
+    /// The scores were measured.
+    Validated(Score),
+    /// The iteration was committed.
+    Trained,
+    /// The checkpoint is whole.
+    Checkpointed,
+    /// Report and adapter are written.
+    Reported,
+}
+
+/// Why a cursor cannot advance: it is not one of this spec, or it was told of something that was not asked for.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CurriculumError {
+    /// The cursor names a stage that the spec does not have.
+    #[error("the cursor stands at stage {stage}, but the config has {stages}")]
+    NoSuchStage {
+        /// Index found.
+        stage: u32,
+        /// Stages of the config.
+        stages: usize,
+    },
+    /// The refit pass repeats what the select pass chose, and nothing was chosen for this stage.
+    #[error("the refit pass has no chosen number of iterations for stage {stage}")]
+    NothingChosen {
+        /// Index of the stage.
+        stage: u32,
+    },
+    /// Not the result of what comes next.
+    #[error("the curriculum stands at {at:?} and was told {performed:?}")]
+    Unexpected {
+        /// The point.
+        at: StagePoint,
+        /// What it was told.
+        performed: Performed,
+    },
+}
+
+impl Cursor {
+    /// The cursor after `performed`; it must be the result of [`Cursor::next_action`].
+    pub fn advance(&self, spec: &RunSpec, performed: Performed) -> Result<Self, CurriculumError> {
+        let stage = self.stage_of(spec)?;
+        let mut next = self.clone();
+        match (self.at, performed) {
+            (StagePoint::BeginPass, Performed::Changed) => next.at = StagePoint::BeginStage,
+            (StagePoint::BeginStage, Performed::Changed) => next.begin_stage(stage)?,
+            (StagePoint::Validate, Performed::Validated(score)) => next.judge(spec, stage, score),
+            (StagePoint::KeepBest, Performed::Changed) => next.go_on(spec, stage),
+            (StagePoint::Train, Performed::Trained) => next.count_iteration(spec, stage),
+            (StagePoint::RestoreBest, Performed::Changed) => next.at = StagePoint::Checkpoint { stage_over: true },
+            (StagePoint::Checkpoint { stage_over: false }, Performed::Checkpointed) => next.at = StagePoint::Train,
+            (StagePoint::Checkpoint { stage_over: true }, Performed::Checkpointed) => next.leave_stage(spec),
+            (StagePoint::Report, Performed::Reported) => next.at = StagePoint::Done,
+            (at, performed) => return Err(CurriculumError::Unexpected { at, performed }),
+        }
+        Ok(next)
+    }
+
+    /// The stage at which the cursor stands.
+    fn stage_of<'a>(&self, spec: &'a RunSpec) -> Result<&'a StageSpec, CurriculumError> {
+        let stages = spec.stage.len();
+        spec.stage.get(self.stage as usize).ok_or(CurriculumError::NoSuchStage { stage: self.stage, stages })
+    }
+
+    /// After the stage's beginning: GRPO measures its start, the refit pass says what it repeats.
+    fn begin_stage(&mut self, stage: &StageSpec) -> Result<(), CurriculumError> {
+        self.at = match self.pass {
+            Pass::Select if stage.kind.is_supervised() => StagePoint::Train,
+            Pass::Select => StagePoint::Validate,
+            Pass::Refit => {
+                let chosen = self.chosen.get(self.stage as usize).copied();
+                let chosen = chosen.ok_or(CurriculumError::NothingChosen { stage: self.stage })?;
+                let reason = format!("repeats the {chosen} iterations that the select pass chose; nothing is chosen");
+                self.decide(stage, None, reason);
+                if chosen == 0 { StagePoint::Checkpoint { stage_over: true } } else { StagePoint::Train }
+            }
+        };
+        Ok(())
+    }
+
+    /// After a validation: the gate decides.
+    fn judge(&mut self, spec: &RunSpec, stage: &StageSpec, score: Score) {
+        let (verdict, reason) = self.gate.judge(self.stage_iteration, score, spec.evaluation.tolerance);
+        self.decide(stage, Some(score), reason);
+        match verdict {
+            Verdict::Start | Verdict::NewBest => self.at = StagePoint::KeepBest,
+            Verdict::Worse => self.go_on(spec, stage),
+        }
+    }
+
+    /// After the gate: the stage is over, or the next iteration is trained.
+    fn go_on(&mut self, spec: &RunSpec, stage: &StageSpec) {
+        let waited = self.gate.without_best;
+        if stage.patience > 0 && waited >= stage.patience {
+            self.end_stage(stage, format!("{waited} validations in a row without a new best"));
+        } else if self.stage_iteration >= self.stage_limit(spec, self.stage) {
+            self.end_stage(stage, "all iterations are done".into());
+        } else {
+            self.at = self.before_training(spec);
+        }
+    }
+
+    /// After an iteration.
+    fn count_iteration(&mut self, spec: &RunSpec, stage: &StageSpec) {
+        self.iteration.0 += 1;
+        self.stage_iteration += 1;
+        let over = self.stage_iteration >= self.stage_limit(spec, self.stage);
+        let gated = self.pass == Pass::Select && (!stage.kind.is_supervised() || stage.validate_every > 0);
+        let regular = stage.validate_every > 0 && self.stage_iteration.is_multiple_of(stage.validate_every);
+        self.at = if gated && (over || regular) {
+            StagePoint::Validate
+        } else if over && self.pass == Pass::Select {
+            self.gate.best_iteration = self.stage_iteration;
+            let reason = format!("kept after all {} iterations: the stage is not validated", self.stage_iteration);
+            self.decide(stage, None, reason);
+            StagePoint::Checkpoint { stage_over: true }
+        } else if over {
+            StagePoint::Checkpoint { stage_over: true }
+        } else {
+            self.before_training(spec)
+        };
+    }
+
+    /// A checkpoint is due every so many iterations of the run, but not where the stage has not trained yet:
+    /// the stage before ended with one.
+    fn before_training(&self, spec: &RunSpec) -> StagePoint {
+        let due = self.stage_iteration > 0 && self.iteration.0.is_multiple_of(u64::from(spec.checkpoint.every));
+        if due { StagePoint::Checkpoint { stage_over: false } } else { StagePoint::Train }
+    }
+
+    /// The stage is over: its best stays, or comes back.
+    fn end_stage(&mut self, stage: &StageSpec, cause: String) {
+        let best = self.gate.best_iteration;
+        let outcome = if best == self.stage_iteration {
+            format!("iteration {best} is kept")
+        } else if best == 0 {
+            "no iteration was better than the stage's start, so the policy goes back to it".into()
+        } else {
+            format!("the policy goes back to iteration {best}, the best")
+        };
+        let reason = format!("the stage ends after iteration {}: {cause}; {outcome}", self.stage_iteration);
+        self.decide(stage, self.gate.best, reason);
+        self.at = if best == self.stage_iteration {
+            StagePoint::Checkpoint { stage_over: true }
+        } else {
+            StagePoint::RestoreBest
+        };
+    }
+
+    /// On to the next stage, the next pass, or the report.
+    fn leave_stage(&mut self, spec: &RunSpec) {
+        if self.pass == Pass::Select {
+            self.chosen.push(self.gate.best_iteration);
+        }
+        if (self.stage as usize) + 1 < spec.stage.len() {
+            self.stage += 1;
+            self.at = StagePoint::BeginStage;
+        } else if self.pass == Pass::Select && spec.evaluation.statistics == Statistics::Refit {
+            self.pass = Pass::Refit;
+            self.stage = 0;
+            self.at = StagePoint::BeginPass;
+        } else {
+            self.at = StagePoint::Report;
+            return;
+        }
+        self.stage_iteration = 0;
+        self.gate = Gate::default();
+    }
+
+    /// Records a decision with its reason.
+    fn decide(&mut self, stage: &StageSpec, score: Option<Score>, reason: String) {
+        let (pass, iteration) = (self.pass, self.stage_iteration);
+        self.decisions.push(Decision { pass, stage: stage.name.clone(), iteration, score, reason });
+    }
+}

@@ -1,0 +1,69 @@
+//! The gate: which validation is a new best, and the sentence that says why.
+
+use super::Gate;
+use crate::work::Score;
+
+/// What the gate says of a validation.
+pub(super) enum Verdict {
+    /// The stage's start was measured: the bar that later scores are held against.
+    Start,
+    /// Better than all before, and not below the bar.
+    NewBest,
+    /// Not better, or below the bar.
+    Worse,
+}
+
+impl Gate {
+    /// Takes a validation in: `iteration` is the stage's, `start` whether it measures the untouched start.
+    pub(super) fn judge(&mut self, iteration: u32, score: Score, tolerance: f64) -> (Verdict, String) {
+        let Some(best) = self.best else {
+            self.keep(iteration, score);
+            if iteration == 0 {
+                self.start = Some(score);
+                return (Verdict::Start, format!("the stage starts at {}: the bar for all that follows", shown(score)));
+            }
+            return (Verdict::NewBest, format!("new best: the first validation of the stage, {}", shown(score)));
+        };
+        if let Some(reason) = self.below_bar(score, tolerance) {
+            self.without_best += 1;
+            return (Verdict::Worse, format!("no new best: {reason}"));
+        }
+        let (sum, bar) = (sum(score), sum(best));
+        if sum > bar {
+            let of = self.best_iteration;
+            self.keep(iteration, score);
+            let reason = format!("new best: {}, together {sum:.4}, above {bar:.4} of iteration {of}", shown(score));
+            return (Verdict::NewBest, reason);
+        }
+        self.without_best += 1;
+        let of = self.best_iteration;
+        let reason = format!("no new best: {}, together {sum:.4}, not above {bar:.4} of iteration {of}", shown(score));
+        (Verdict::Worse, reason)
+    }
+
+    fn keep(&mut self, iteration: u32, score: Score) {
+        self.best = Some(score);
+        self.best_iteration = iteration;
+        self.without_best = 0;
+    }
+
+    /// Why a score lies below the bar, if there is a bar: supervised stages have none, as their start is untrained.
+    fn below_bar(&self, score: Score, tolerance: f64) -> Option<String> {
+        let start = self.start?;
+        let (fhr, accuracy) = (score.fhr, score.candidate_accuracy);
+        let low_fhr = (fhr < start.fhr - tolerance).then_some(("FHR@20", fhr, start.fhr));
+        let bar = start.candidate_accuracy;
+        let low_accuracy = (accuracy < bar - tolerance).then_some(("CandAcc", accuracy, bar));
+        let (name, found, bar) = low_fhr.or(low_accuracy)?;
+        Some(format!("{name} {found:.4} lies more than {tolerance} below {bar:.4} of the stage's start"))
+    }
+}
+
+/// The two scores weigh alike; ties go to the earlier iteration.
+fn sum(score: Score) -> f64 {
+    score.fhr + score.candidate_accuracy
+}
+
+fn shown(score: Score) -> String {
+    format!("FHR@20 {:.4} and CandAcc {:.4}", score.fhr, score.candidate_accuracy)
+}

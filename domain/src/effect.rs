@@ -1,0 +1,137 @@
+//! All that a run may ask of the world.
+
+use crate::ids::{Fence, Iteration, WorkerId};
+use crate::ledger::LedgerEntry;
+use crate::manifest::Manifest;
+use crate::metrics_line::MetricsLine;
+use crate::status::Status;
+use crate::work::{Lease, StateChange};
+use serde::{Deserialize, Serialize};
+
+/// One thing for the shell to do, in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Effect {
+    /// Send a command to a worker.
+    Send {
+        /// To whom.
+        worker: WorkerId,
+        /// What.
+        command: Command,
+    },
+    /// Append to the ledger: an iteration was committed.
+    AppendLedger(LedgerEntry),
+    /// Append to `metrics.jsonl`.
+    AppendMetrics(MetricsLine),
+    /// Write the manifest of a checkpoint, by conditional create.
+    PublishManifest(Manifest),
+    /// Remove checkpoints that retention no longer keeps, oldest first.
+    Prune {
+        /// Key prefixes.
+        keys: Vec<String>,
+    },
+    /// Tell whoever watches.
+    Show(Status),
+    /// The run has ended for this process; the shell closes everything.
+    Finish(Ending),
+}
+
+/// How a run ended for this process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// Report and adapter are written.
+    Completed,
+    /// Stopped on request; resumable from the store.
+    Stopped,
+    /// It cannot go on.
+    Failed {
+        /// For the user.
+        reason: String,
+        /// Exit code.
+        exit_code: u8,
+    },
+}
+
+impl Ending {
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Completed => 0,
+            Self::Stopped => 75,
+            Self::Failed { exit_code, .. } => *exit_code,
+        }
+    }
+}
+
+/// What the coordinator tells a worker. A worker does its commands one after another, in the order sent.
+///
+/// A stop may drop an iteration between its leases. Nothing tells the workers so: a worker that has accumulated
+/// gradients for one iteration drops them when it gets `WriteParts`, `Change`, `Form`, or a `Train` lease of another
+/// iteration, and answers leases that it has already taken as ever; the run ignores such answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Form the collective of a new roster and take the state named; answered by `Formed`.
+    Form {
+        /// The roster's number.
+        fence: Fence,
+        /// This worker's place.
+        rank: u32,
+        /// Number of workers.
+        world: u32,
+        /// `host:port` of rank 0's rendezvous.
+        rendezvous: String,
+        /// Which state to hold.
+        state: StateSource,
+    },
+    /// Do a piece of work; answered by `LeaseDone`.
+    Grant(Lease),
+    /// All leases of the iteration are done: sum over the roster; answered by `Reduced`.
+    Reduce {
+        /// The roster.
+        fence: Fence,
+        /// The iteration.
+        iteration: Iteration,
+    },
+    /// All digests are equal: apply the optimiser step; answered by `Committed`.
+    Commit {
+        /// The roster.
+        fence: Fence,
+        /// The iteration.
+        iteration: Iteration,
+        /// The sum is divided by this: groups that entered it (GRPO), or target codes (supervised); at least 1.
+        divisor: u64,
+        /// Learning rate of this update.
+        learning_rate: f64,
+    },
+    /// Change the training state; answered by `Changed`.
+    Change {
+        /// The roster.
+        fence: Fence,
+        /// How.
+        change: StateChange,
+    },
+    /// Write the parts of a checkpoint under this key prefix; answered by `PartsWritten`. They hold the whole
+    /// training state: weights, adapter, moments, the reference (policy at the stage's start) and the kept best.
+    WriteParts {
+        /// The roster.
+        fence: Fence,
+        /// `checkpoints/<iteration>-<fence>`.
+        key: String,
+    },
+    /// End the session; the process exits 0.
+    Stop {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// Where a worker's training state comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StateSource {
+    /// None yet: a `BeginPass` follows.
+    Empty,
+    /// The checkpoint under this key prefix.
+    Checkpoint {
+        /// `checkpoints/<iteration>-<fence>`.
+        key: String,
+    },
+}

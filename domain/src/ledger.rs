@@ -1,0 +1,26 @@
+//! The ledger: which prompts entered which committed iteration, as a chain of digests.
+
+use crate::ids::{Digest, Fence, Iteration};
+use crate::work::Pass;
+use serde::{Deserialize, Serialize};
+
+/// One committed iteration: a line of `ledger.jsonl`. Nothing in it depends on the number of workers but the fence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LedgerEntry {
+    /// The iteration.
+    pub iteration: Iteration,
+    /// Pass.
+    pub pass: Pass,
+    /// Name of the stage.
+    pub stage: String,
+    /// The roster that did it.
+    pub fence: Fence,
+    /// Prompts that entered the sum, in the order of the leases.
+    pub prompts: Vec<u32>,
+    /// Digest of the reduced integer sum.
+    pub gradient: Digest,
+    /// Digest of the training state before.
+    pub before: Digest,
+    /// Digest of the training state after.
+    pub after: Digest,
+}

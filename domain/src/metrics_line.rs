@@ -1,0 +1,51 @@
+//! A line of `metrics.jsonl`: TRL's names where they exist.
+
+use crate::ids::Iteration;
+use crate::work::Pass;
+use serde::{Deserialize, Serialize};
+
+/// What one committed iteration measured; means over the prompts of all its leases.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricsLine {
+    /// The iteration.
+    pub iteration: Iteration,
+    /// Pass.
+    pub pass: Pass,
+    /// Name of the stage.
+    pub stage: String,
+    /// Iterations of the stage done, this one included.
+    pub stage_iteration: u32,
+    /// Mean loss a sampled code (supervised: a target code).
+    pub loss: f64,
+    /// Mean reward; GRPO only, as all that follow.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reward: Option<f64>,
+    /// Mean over groups of the standard deviation of rewards.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reward_std: Option<f64>,
+    /// Share of groups whose rewards are all equal.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub frac_reward_zero_std: Option<f64>,
+    /// Mean exact KL to the reference a sampled code.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kl: Option<f64>,
+    /// Mean entropy of the masked policy a sampled code.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub entropy: Option<f64>,
+    /// Share of clipped ratios; 0 with one update a rollout.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clip_ratio: Option<f64>,
+    /// Distinct completions a group.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub distinct: Option<f64>,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Seconds from the first grant to the commit; the only field that differs between equal runs.
+    pub step_time: f64,
+    /// Validation after this iteration, where there was one: FHR@20.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub validation_fhr: Option<f64>,
+    /// And CandAcc.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub validation_candidate_accuracy: Option<f64>,
+}

@@ -1,0 +1,308 @@
+//! The state machine of a run: `apply(event, now)` gives effects or a rejection, and performs nothing.
+//! One verb, one file, below `run/`; one place changes the phase: `enter` in `run/phase.rs`.
+
+mod phase;
+mod rejection;
+
+// The verbs, in the order in which a run meets them.
+mod join;
+
+mod prepare;
+
+mod form;
+
+mod proceed;
+
+mod change;
+
+mod rollout;
+
+mod reduce;
+
+mod commit;
+
+mod validate;
+
+mod checkpoint;
+
+mod report;
+
+// The ways in which it ends.
+mod deadline;
+mod fail;
+mod stop;
+
+// What several verbs keep.
+mod answers;
+mod leases;
+
+pub use rejection::Rejection;
+
+use crate::curriculum::Cursor;
+use crate::effect::{Command, Effect, Ending};
+use crate::event::{Event, Hello};
+use crate::ids::{Digest, Fence, Iteration, RunId, WorkerId};
+use crate::manifest::Manifest;
+use crate::metrics_line::MetricsLine;
+use crate::spec::{RunSpec, StageSpec};
+use crate::status::Status;
+use crate::work::Prepared;
+use leases::LeaseBook;
+use phase::Phase;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What a run is made from.
+#[derive(Clone, Debug)]
+pub struct RunSetup {
+    /// Its name.
+    pub run_id: RunId,
+    /// Its checked config.
+    pub spec: RunSpec,
+    /// Version of the coordinator's code; every worker must have the same.
+    pub code_version: String,
+    /// The run starts when so many workers have joined (0 is taken as 1).
+    pub expected_workers: u32,
+    /// The prepared data, if it lies in the store already; otherwise the first worker prepares it.
+    pub prepared: Option<Prepared>,
+    /// The checkpoint to go on from.
+    pub resume: Option<Manifest>,
+    /// The highest fence that any earlier process of this run minted; 0 for a fresh run.
+    pub last_fence: Fence,
+}
+
+/// A worker's session, as far as the run needs it.
+#[derive(Clone, Debug)]
+struct Worker {
+    hello: Hello,
+    /// When it was last heard of.
+    seen: Duration,
+}
+
+/// The workers of a collective. Sums and leases belong to a roster; a new one starts without any.
+#[derive(Clone, Debug)]
+struct Roster {
+    fence: Fence,
+    /// In order of rank.
+    members: Vec<WorkerId>,
+}
+
+/// The newest checkpoint that is known to be whole.
+#[derive(Clone, Debug)]
+struct Newest {
+    iteration: Iteration,
+    fence: Fence,
+    cursor: Cursor,
+}
+
+/// Means of the last committed iteration, for whoever watches.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct LastMeans {
+    loss: f64,
+    reward: Option<f64>,
+    kl: Option<f64>,
+}
+
+/// A run: all that decides what happens next.
+#[derive(Clone, Debug)]
+pub struct Run {
+    setup: RunSetup,
+    /// The time of the event at hand, since the coordinator started.
+    now: Duration,
+    phase: Phase,
+    /// When the phase began.
+    entered: Duration,
+    /// Sessions, by id: the order decides ranks.
+    workers: BTreeMap<WorkerId, Worker>,
+    roster: Option<Roster>,
+    /// The highest fence minted so far.
+    fence: Fence,
+    /// Digest of the training state that every worker holds; none before the roster has formed.
+    state: Option<Digest>,
+    cursor: Cursor,
+    /// Whether a stop was asked for and waits for a point at which it can happen.
+    stopping: bool,
+    newest: Option<Newest>,
+    /// Keys of all whole checkpoints known, oldest first.
+    checkpoints: Vec<String>,
+    /// The metrics of the last iteration, held back until its validation is done.
+    held_line: Option<MetricsLine>,
+    last_means: LastMeans,
+    shown: Option<Status>,
+}
+
+impl Run {
+    /// A run that waits for its workers. `now` is the time since the coordinator started, as in [`Run::apply`].
+    pub fn new(setup: RunSetup, now: Duration) -> Self {
+        let newest =
+            setup.resume.as_ref().map(|m| Newest { iteration: m.iteration, fence: m.fence, cursor: m.cursor.clone() });
+        let minted = newest.as_ref().map_or(setup.last_fence, |n| n.fence.max(setup.last_fence));
+        Self {
+            now,
+            phase: Phase::WaitingForWorkers,
+            entered: now,
+            workers: BTreeMap::new(),
+            roster: None,
+            fence: minted,
+            state: None,
+            cursor: newest.as_ref().map_or_else(Cursor::start, |n| n.cursor.clone()),
+            stopping: false,
+            checkpoints: newest.iter().map(|n| Manifest::key(n.iteration, n.fence)).collect(),
+            newest,
+            held_line: None,
+            last_means: LastMeans::default(),
+            shown: None,
+            setup,
+        }
+    }
+
+    /// Tells a fresh run which whole checkpoints lie in the store already, so that retention counts them too.
+    pub fn knowing_checkpoints(mut self, mut keys: Vec<String>) -> Self {
+        keys.append(&mut self.checkpoints);
+        keys.sort();
+        keys.dedup();
+        self.checkpoints = keys;
+        self
+    }
+
+    /// Takes in one event. The effects are to be performed in their order. A rejection leaves the run as it was (but
+    /// its sender was heard of); it says what the shell may log or answer.
+    pub fn apply(&mut self, event: Event, now: Duration) -> Result<Vec<Effect>, Rejection> {
+        self.now = self.now.max(now);
+        let mut out = Vec::new();
+        if matches!(self.phase, Phase::Ended(_)) {
+            // What was under way when the run ended may still arrive; only a newcomer must be told.
+            return match event {
+                Event::Joined { worker, .. } => Err(Rejection::Ended { worker }),
+                _ => Ok(out),
+            };
+        }
+        if let Some(worker) = event.sender() {
+            let session = self.workers.get_mut(&worker).ok_or(Rejection::UnknownWorker { worker })?;
+            session.seen = self.now;
+        }
+        self.dispatch(event, &mut out)?;
+        Ok(out)
+    }
+
+    /// To the verb that waits for the event.
+    fn dispatch(&mut self, event: Event, out: &mut Vec<Effect>) -> Result<(), Rejection> {
+        match event {
+            Event::Joined { worker, hello } => self.on_joined(worker, hello, out)?,
+            Event::Left { worker, reason } => self.on_left(worker, &reason, out),
+            Event::Heartbeat { .. } => {}
+            Event::Formed { worker, fence, state } => self.on_formed(worker, fence, state, out)?,
+            Event::LeaseDone { worker, fence, lease, state, outcome } => {
+                let done = leases::Done { worker, fence, lease, state, outcome };
+                self.on_lease_done(done, out)?;
+            }
+            Event::WorkerFailed { worker, message, exit_code } => {
+                self.on_worker_failed(worker, &message, exit_code, out);
+            }
+            Event::Reduced { worker, fence, iteration, gradient } => {
+                self.on_reduced((worker, fence), iteration, gradient, out)?;
+            }
+            Event::Committed { worker, fence, iteration, state } => {
+                self.on_committed((worker, fence), iteration, state, out)?;
+            }
+            Event::Changed { worker, fence, state } => self.on_changed(worker, fence, state, out)?,
+            Event::PartsWritten { worker, fence, parts } => self.on_parts_written(worker, fence, parts, out)?,
+            Event::ManifestPublished { key } => self.on_manifest_published(&key, out)?,
+            Event::ManifestRefused { message } => self.on_manifest_refused(&message, out)?,
+            Event::StopRequested => self.on_stop_requested(out),
+            Event::Tick => self.on_tick(out),
+        }
+        Ok(())
+    }
+
+    /// What to show now.
+    pub fn status(&self) -> Status {
+        let members = self.roster.as_ref().map_or(self.workers.len(), |r| r.members.len());
+        Status {
+            activity: self.activity(),
+            iteration: self.cursor.iteration,
+            iterations_planned: self.cursor.iterations_planned(&self.setup.spec),
+            workers: u32::try_from(members).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The prepared data, once it is known.
+    pub fn prepared(&self) -> Option<&Prepared> {
+        self.setup.prepared.as_ref()
+    }
+
+    /// Where the curriculum stands.
+    pub fn cursor(&self) -> &Cursor {
+        &self.cursor
+    }
+
+    /// The highest fence minted so far; a later process of this run must be told.
+    pub fn fence(&self) -> Fence {
+        self.fence
+    }
+
+    /// Digest of the training state that every worker holds; none before the roster has formed.
+    pub fn state_digest(&self) -> Option<Digest> {
+        self.state
+    }
+
+    /// How the run ended for this process, if it has.
+    pub fn ending(&self) -> Option<&Ending> {
+        match &self.phase {
+            Phase::Ended(ending) => Some(ending),
+            _ => None,
+        }
+    }
+
+    /// The leases of the phase at hand, for the invariants.
+    pub(crate) fn leases(&self) -> Option<&LeaseBook> {
+        match &self.phase {
+            Phase::Rollout { leases, .. } | Phase::Validating { leases } => Some(leases),
+            _ => None,
+        }
+    }
+
+    /// The iteration that is being worked on.
+    fn coming(&self) -> Iteration {
+        Iteration(self.cursor.iteration.0 + 1)
+    }
+
+    fn stage(&self) -> Option<&StageSpec> {
+        self.setup.spec.stage.get(self.cursor.stage as usize)
+    }
+
+    fn stage_name(&self) -> String {
+        self.stage().map(|s| s.name.clone()).unwrap_or_default()
+    }
+
+    fn members(&self) -> Vec<WorkerId> {
+        self.roster.as_ref().map(|r| r.members.clone()).unwrap_or_default()
+    }
+
+    /// Sends the same command to the whole roster, in order of rank.
+    fn send_all(&self, command: &Command, out: &mut Vec<Effect>) {
+        for worker in self.members() {
+            out.push(Effect::Send { worker, command: command.clone() });
+        }
+    }
+
+    /// Refuses what carries another fence than the roster's.
+    fn check_fence(&self, worker: WorkerId, fence: Fence) -> Result<(), Rejection> {
+        let current = self.roster.as_ref().map_or(self.fence, |r| r.fence);
+        if fence == current { Ok(()) } else { Err(Rejection::StaleFence { worker, found: fence, current }) }
+    }
+
+    /// An event that the phase does not wait for.
+    fn unexpected(&self, event: &'static str) -> Rejection {
+        Rejection::Unexpected { event, phase: self.phase.name() }
+    }
+
+    /// Shows the status if it differs from the last one shown.
+    fn show(&mut self, out: &mut Vec<Effect>) {
+        let status = self.status();
+        if self.shown.as_ref() != Some(&status) {
+            self.shown = Some(status.clone());
+            out.push(Effect::Show(status));
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Every worker makes the same change of its training state: a pass or stage begins, the best is kept or restored.
+
+use super::answers::{Answers, Verdict};
+use super::phase::Phase;
+use super::{LastMeans, Rejection, Run};
+use crate::curriculum::Performed;
+use crate::effect::{Command, Effect};
+use crate::ids::{Digest, Fence, WorkerId};
+use crate::work::StateChange;
+
+impl Run {
+    /// Tells the roster.
+    pub(super) fn start_change(&mut self, change: StateChange, out: &mut Vec<Effect>) {
+        if matches!(change, StateChange::BeginStage { .. } | StateChange::BeginPass { .. }) {
+            self.last_means = LastMeans::default();
+        }
+        self.enter(Phase::Changing { answers: Answers::default() }, out);
+        self.send_all(&Command::Change { fence: self.fence, change }, out);
+    }
+
+    /// A worker has changed its state.
+    pub(super) fn on_changed(
+        &mut self,
+        worker: WorkerId,
+        fence: Fence,
+        state: Digest,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Rejection> {
+        self.check_fence(worker, fence)?;
+        let members = self.members();
+        let name = self.phase.name();
+        let Phase::Changing { answers } = &mut self.phase else {
+            return Err(self.unexpected("a change of state"));
+        };
+        answers.add(worker, state, name)?;
+        match answers.verdict(&members) {
+            Verdict::Waiting => {}
+            Verdict::Differ(who) => {
+                let at = self.place();
+                self.fail(format!("digests differ after a change of the training state {at}: {who}"), 1, out);
+            }
+            Verdict::Equal(digest) => {
+                self.state = Some(digest);
+                if self.advance(Performed::Changed, out) {
+                    self.proceed(out);
+                }
+            }
+        }
+        Ok(())
+    }
+}

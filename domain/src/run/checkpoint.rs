@@ -1,0 +1,142 @@
+//! A checkpoint: rank 0 writes the parts, the shell writes the manifest last, then old ones are pruned.
+//!
+//! Keys never repeat. A key is (iteration, fence); the curriculum asks for one checkpoint an iteration at most where
+//! it trains (a stage's end takes the place of a regular one), and where it asks again at the same iteration under the
+//! same fence (a stage of the refit pass with nothing to repeat, a stop) none is written: only changes of state and
+//! validations lie between, and a resume repeats those with the same bits.
+
+use super::phase::Phase;
+use super::{Newest, Rejection, Run};
+use crate::curriculum::{Cursor, NextAction, Performed};
+use crate::effect::{Command, Effect};
+use crate::ids::{Fence, WorkerId};
+use crate::manifest::{Manifest, Part};
+use crate::work::Pass;
+
+/// A checkpoint under way.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    pub(super) key: String,
+    pub(super) writer: WorkerId,
+    /// The cursor that the manifest will hold: where a resumed run goes on.
+    pub(super) cursor: Cursor,
+}
+
+impl Run {
+    /// The curriculum asks for a checkpoint.
+    pub(super) fn start_checkpoint(&mut self, out: &mut Vec<Effect>) {
+        let taken = self.newest.as_ref().is_some_and(|n| n.iteration == self.cursor.iteration && n.fence == self.fence);
+        if taken {
+            if self.advance(Performed::Checkpointed, out) {
+                self.proceed(out);
+            }
+            return;
+        }
+        match self.cursor.advance(&self.setup.spec, Performed::Checkpointed) {
+            Ok(after) => self.write_checkpoint(after, out),
+            Err(error) => self.fail(error.to_string(), 1, out),
+        }
+    }
+
+    /// A stop was asked for: the run ends once the newest checkpoint holds all that it cannot repeat.
+    pub(super) fn stop_with_checkpoint(&mut self, out: &mut Vec<Effect>) {
+        self.release_held_line(out);
+        let enough = self.newest.as_ref().is_some_and(|n| {
+            n.iteration == self.cursor.iteration && (n.cursor == self.cursor || n.fence == self.fence)
+        });
+        if enough {
+            self.finish_stopped(out);
+        } else if self.cursor.next_action() == NextAction::Checkpoint {
+            self.start_checkpoint(out);
+        } else {
+            self.write_checkpoint(self.cursor.clone(), out);
+        }
+    }
+
+    fn write_checkpoint(&mut self, cursor: Cursor, out: &mut Vec<Effect>) {
+        let Some(writer) = self.members().first().copied() else {
+            return self.fail("there is no worker to write a checkpoint".into(), 1, out);
+        };
+        let key = Manifest::key(self.cursor.iteration, self.fence);
+        let mut cursor = cursor;
+        if self.cursor.pass == Pass::Select && cursor.pass == Pass::Refit {
+            cursor.select_checkpoint = Some(key.clone());
+        }
+        self.enter(Phase::Writing { draft: Draft { key: key.clone(), writer, cursor } }, out);
+        out.push(Effect::Send { worker: writer, command: Command::WriteParts { fence: self.fence, key } });
+    }
+
+    /// The parts are in the store: the manifest makes them a checkpoint.
+    pub(super) fn on_parts_written(
+        &mut self,
+        worker: WorkerId,
+        fence: Fence,
+        mut parts: Vec<Part>,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Rejection> {
+        self.check_fence(worker, fence)?;
+        let draft = match &self.phase {
+            Phase::Writing { draft } if draft.writer == worker => draft.clone(),
+            _ => return Err(self.unexpected("a checkpoint's parts")),
+        };
+        let (Some(state_digest), Some(prepared)) = (self.state, &self.setup.prepared) else {
+            return Err(self.unexpected("a checkpoint's parts"));
+        };
+        let config_digest = match self.setup.spec.digest() {
+            Ok(digest) => digest,
+            Err(error) => {
+                self.fail(error.to_string(), 1, out);
+                return Ok(());
+            }
+        };
+        parts.sort_by(|a, b| a.name.cmp(&b.name));
+        let manifest = Manifest {
+            version: 1,
+            run_id: self.setup.run_id.clone(),
+            config_digest,
+            data_digest: prepared.data_digest,
+            code_version: self.setup.code_version.clone(),
+            fence: self.fence,
+            iteration: self.cursor.iteration,
+            state_digest,
+            cursor: draft.cursor.clone(),
+            parts,
+        };
+        self.enter(Phase::Publishing { draft }, out);
+        out.push(Effect::PublishManifest(manifest));
+        Ok(())
+    }
+
+    /// The checkpoint is whole.
+    pub(super) fn on_manifest_published(&mut self, key: &str, out: &mut Vec<Effect>) -> Result<(), Rejection> {
+        let Phase::Publishing { draft } = &self.phase else {
+            return Err(self.unexpected("a published manifest"));
+        };
+        if key != draft.key {
+            return Err(Rejection::WrongKey { found: key.into(), expected: draft.key.clone() });
+        }
+        let cursor = draft.cursor.clone();
+        self.cursor = cursor.clone();
+        self.newest = Some(Newest { iteration: cursor.iteration, fence: self.fence, cursor });
+        self.checkpoints.push(key.to_owned());
+        let kept = (self.setup.spec.checkpoint.keep_last as usize).max(1);
+        let held = self.cursor.select_checkpoint.clone();
+        self.checkpoints.retain(|key| Some(key) != held.as_ref());
+        let surplus = self.checkpoints.len().saturating_sub(kept);
+        if surplus > 0 {
+            out.push(Effect::Prune { keys: self.checkpoints.drain(..surplus).collect() });
+        }
+        self.proceed(out);
+        Ok(())
+    }
+
+    /// The store refused the manifest: perhaps another coordinator has written it.
+    pub(super) fn on_manifest_refused(&mut self, message: &str, out: &mut Vec<Effect>) -> Result<(), Rejection> {
+        let Phase::Publishing { draft } = &self.phase else {
+            return Err(self.unexpected("a refused manifest"));
+        };
+        let reason = format!("the store refused the manifest of {}: {message}", draft.key);
+        self.fail(reason, 69, out);
+        Ok(())
+    }
+}

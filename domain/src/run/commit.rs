@@ -1,0 +1,132 @@
+//! The sums are equal: the roster applies one optimiser step, and the iteration enters ledger and metrics.
+
+use super::answers::{Answers, Verdict};
+use super::phase::Phase;
+use super::{LastMeans, Rejection, Run};
+use crate::curriculum::{Performed, StagePoint};
+use crate::effect::{Command, Effect};
+use crate::ids::{Digest, Fence, Iteration, WorkerId};
+use crate::ledger::LedgerEntry;
+use crate::metrics_line::MetricsLine;
+use crate::work::TrainMetrics;
+use std::time::Duration;
+
+/// What the leases of an iteration came to.
+#[derive(Clone, Debug)]
+pub(super) struct Totals {
+    /// Prompts in the order of the leases.
+    pub(super) prompts: Vec<u32>,
+    pub(super) metrics: TrainMetrics,
+    pub(super) learning_rate: f64,
+    /// When the first lease was granted.
+    pub(super) started: Duration,
+}
+
+impl Run {
+    /// Tells the roster to commit. The divisor is what the loss is a mean over: groups for GRPO, target codes for a
+    /// supervised stage; where nothing entered the sum it is 1, as the sum is 0.
+    pub(super) fn start_commit(&mut self, totals: Totals, gradient: Digest, out: &mut Vec<Effect>) {
+        let supervised = self.stage().is_some_and(|s| s.kind.is_supervised());
+        let divisor = if supervised { totals.metrics.codes } else { totals.metrics.groups }.max(1);
+        let command = Command::Commit {
+            fence: self.fence,
+            iteration: self.coming(),
+            divisor,
+            learning_rate: totals.learning_rate,
+        };
+        self.enter(Phase::Committing { totals, gradient, answers: Answers::default() }, out);
+        self.send_all(&command, out);
+    }
+
+    /// A worker has applied the step; `from` is who and in which roster.
+    pub(super) fn on_committed(
+        &mut self,
+        from: (WorkerId, Fence),
+        iteration: Iteration,
+        state: Digest,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Rejection> {
+        let (worker, fence) = from;
+        self.check_fence(worker, fence)?;
+        let (members, expected, name) = (self.members(), self.coming(), self.phase.name());
+        let Phase::Committing { answers, totals, gradient } = &mut self.phase else {
+            return Err(self.unexpected("a commit"));
+        };
+        if iteration != expected {
+            return Err(Rejection::WrongIteration { worker, found: iteration, expected });
+        }
+        answers.add(worker, state, name)?;
+        match answers.verdict(&members) {
+            Verdict::Waiting => {}
+            Verdict::Differ(who) => {
+                let at = self.place();
+                self.fail(format!("digests differ after the commit {at}: {who}"), 1, out);
+            }
+            Verdict::Equal(after) => {
+                let (totals, gradient) = (totals.clone(), *gradient);
+                self.committed(totals, gradient, after, out);
+            }
+        }
+        Ok(())
+    }
+
+    /// The iteration is committed everywhere.
+    fn committed(&mut self, totals: Totals, gradient: Digest, after: Digest, out: &mut Vec<Effect>) {
+        let before = self.state.replace(after).unwrap_or(after);
+        out.push(Effect::AppendLedger(LedgerEntry {
+            iteration: self.coming(),
+            pass: self.cursor.pass,
+            stage: self.stage_name(),
+            fence: self.fence,
+            prompts: totals.prompts.clone(),
+            gradient,
+            before,
+            after,
+        }));
+        let line = self.line(&totals);
+        self.last_means = LastMeans { loss: line.loss, reward: line.reward, kl: line.kl };
+        if !self.advance(Performed::Trained, out) {
+            return;
+        }
+        // The line of an iteration that is validated waits for the scores.
+        if self.cursor.at == StagePoint::Validate {
+            self.held_line = Some(line);
+        } else {
+            out.push(Effect::AppendMetrics(line));
+        }
+        self.proceed(out);
+    }
+
+    /// The iteration's line of metrics, without validation scores.
+    fn line(&self, totals: &Totals) -> MetricsLine {
+        let m = &totals.metrics;
+        let grpo = self.stage().is_some_and(|s| !s.kind.is_supervised());
+        let mean = |sum: f64, count: u64| sum / count.max(1) as f64;
+        let only_grpo = |value: f64| grpo.then_some(value);
+        MetricsLine {
+            iteration: self.coming(),
+            pass: self.cursor.pass,
+            stage: self.stage_name(),
+            stage_iteration: self.cursor.stage_iteration + 1,
+            loss: mean(m.loss, m.codes),
+            reward: only_grpo(mean(m.reward, m.completions.saturating_sub(m.abstained))),
+            reward_std: only_grpo(mean(m.reward_std, m.groups)),
+            frac_reward_zero_std: only_grpo(mean(m.zero_variance_groups as f64, m.groups)),
+            kl: only_grpo(mean(m.kl, m.codes)),
+            entropy: only_grpo(mean(m.entropy, m.codes)),
+            clip_ratio: only_grpo(0.0),
+            distinct: only_grpo(mean(m.distinct as f64, m.groups)),
+            learning_rate: totals.learning_rate,
+            step_time: self.now.saturating_sub(totals.started).as_secs_f64(),
+            validation_fhr: None,
+            validation_candidate_accuracy: None,
+        }
+    }
+
+    /// Appends a line that was held back for scores which will not come.
+    pub(super) fn release_held_line(&mut self, out: &mut Vec<Effect>) {
+        if let Some(line) = self.held_line.take() {
+            out.push(Effect::AppendMetrics(line));
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Time passed: every phase has a deadline, every worker must be heard of. Looked at on each `Tick`.
+
+use super::Run;
+use super::phase::Phase;
+use crate::effect::Effect;
+use crate::ids::WorkerId;
+use std::time::Duration;
+
+/// A deadline that was missed.
+enum Missed {
+    /// By a worker; what it did not do.
+    By(WorkerId, String),
+    /// By all that are missing.
+    Nobody(String),
+}
+
+impl Run {
+    /// Ends the run if a deadline was missed.
+    pub(super) fn on_tick(&mut self, out: &mut Vec<Effect>) {
+        match self.silent_worker().or_else(|| self.overdue()) {
+            None => {}
+            Some(Missed::By(worker, what)) => self.fail_of_worker(worker, &what, 1, out),
+            Some(Missed::Nobody(reason)) => self.fail(reason, 1, out),
+        }
+    }
+
+    /// The first worker that was not heard of for too long.
+    fn silent_worker(&self) -> Option<Missed> {
+        let limit = seconds(self.setup.spec.cluster.heartbeat_seconds);
+        let silent = self.workers.iter().find(|(_, w)| self.now.saturating_sub(w.seen) > limit);
+        silent.map(|(worker, _)| Missed::By(*worker, format!("was silent for more than {} s", limit.as_secs())))
+    }
+
+    /// The deadline of the phase.
+    fn overdue(&self) -> Option<Missed> {
+        let cluster = &self.setup.spec.cluster;
+        let passed = |limit: u32| self.now.saturating_sub(self.entered) > seconds(limit);
+        let late = |worker: Option<WorkerId>, limit: u32| {
+            let worker = worker.filter(|_| passed(limit))?;
+            Some(Missed::By(worker, format!("did not answer within {limit} s")))
+        };
+        match &self.phase {
+            Phase::WaitingForWorkers => passed(cluster.join_seconds).then(|| {
+                let (joined, expected, limit) = (self.workers.len(), self.expected(), cluster.join_seconds);
+                Missed::Nobody(format!("{joined} of {expected} workers joined within {limit} s"))
+            }),
+            Phase::Preparing { worker } | Phase::Reporting { worker } => late(Some(*worker), cluster.prepare_seconds),
+            Phase::Forming { answers } | Phase::Changing { answers } => {
+                late(answers.missing(&self.members()).first().copied(), cluster.join_seconds)
+            }
+            Phase::Reducing { answers, .. } | Phase::Committing { answers, .. } => {
+                late(answers.missing(&self.members()).first().copied(), cluster.reduce_seconds)
+            }
+            Phase::Rollout { leases, .. } | Phase::Validating { leases } => {
+                let limit = cluster.lease_seconds;
+                let (worker, lease) = leases.overdue(self.now, seconds(limit))?;
+                Some(Missed::By(worker, format!("did not finish lease {} within {limit} s", lease.0)))
+            }
+            // After a stop the writer may still be at two leases that it had taken.
+            Phase::Writing { draft } => late(Some(draft.writer), cluster.lease_seconds.saturating_mul(3)),
+            Phase::Publishing { draft } => passed(cluster.lease_seconds).then(|| {
+                let (key, limit) = (&draft.key, cluster.lease_seconds);
+                Missed::Nobody(format!("the store did not take the manifest of {key} within {limit} s"))
+            }),
+            Phase::Ended(_) => None,
+        }
+    }
+}
+
+fn seconds(count: u32) -> Duration {
+    Duration::from_secs(u64::from(count))
+}

@@ -1,0 +1,148 @@
+//! The phases of a run, which may follow which, what each shows, and the one place that changes it.
+
+use super::Run;
+use super::answers::Answers;
+use super::checkpoint::Draft;
+use super::commit::Totals;
+use super::leases::LeaseBook;
+use crate::effect::{Effect, Ending};
+use crate::ids::{Digest, WorkerId};
+use crate::status::Activity;
+use std::time::Duration;
+
+/// What a run is doing. Leases exist in one phase at a time only, and go with it.
+#[derive(Clone, Debug)]
+pub(super) enum Phase {
+    /// Workers are missing.
+    WaitingForWorkers,
+    /// One worker prepares the data.
+    Preparing { worker: WorkerId },
+    /// The roster forms its collective and takes the state.
+    Forming { answers: Answers },
+    /// Every worker changes its training state.
+    Changing { answers: Answers },
+    /// Training leases of one iteration are out.
+    Rollout { leases: LeaseBook, started: Duration },
+    /// The sums of the roster are added up.
+    Reducing { totals: Totals, answers: Answers },
+    /// The optimiser step is applied.
+    Committing { totals: Totals, gradient: Digest, answers: Answers },
+    /// Validation leases are out.
+    Validating { leases: LeaseBook },
+    /// A worker writes the parts of a checkpoint.
+    Writing { draft: Draft },
+    /// The shell writes the manifest.
+    Publishing { draft: Draft },
+    /// A worker evaluates and writes the report.
+    Reporting { worker: WorkerId },
+    /// Over.
+    Ended(Ending),
+}
+
+impl Phase {
+    /// The phase in words that fit after "while".
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::WaitingForWorkers => "waiting for workers",
+            Self::Preparing { .. } => "preparing the data",
+            Self::Forming { .. } => "forming the roster",
+            Self::Changing { .. } => "changing the training state",
+            Self::Rollout { .. } => "training",
+            Self::Reducing { .. } => "reducing",
+            Self::Committing { .. } => "committing",
+            Self::Validating { .. } => "validating",
+            Self::Writing { .. } => "writing a checkpoint",
+            Self::Publishing { .. } => "publishing a checkpoint",
+            Self::Reporting { .. } => "reporting",
+            Self::Ended(_) => "ended",
+        }
+    }
+
+    /// Whether `next` may follow; every phase may end.
+    fn may_precede(&self, next: &Self) -> bool {
+        use Phase as P;
+        match self {
+            P::WaitingForWorkers => {
+                matches!(next, P::Preparing { .. } | P::Forming { .. } | P::Ended(_))
+            }
+            P::Preparing { .. } => matches!(next, P::Forming { .. } | P::Ended(_)),
+            P::Forming { .. } | P::Changing { .. } | P::Publishing { .. } => matches!(
+                next,
+                P::Changing { .. }
+                    | P::Rollout { .. }
+                    | P::Validating { .. }
+                    | P::Writing { .. }
+                    | P::Reporting { .. }
+                    | P::Ended(_)
+            ),
+            P::Rollout { .. } => {
+                matches!(next, P::Reducing { .. } | P::Writing { .. } | P::Ended(_))
+            }
+            P::Reducing { .. } => matches!(next, P::Committing { .. } | P::Ended(_)),
+            P::Committing { .. } => {
+                matches!(next, P::Rollout { .. } | P::Validating { .. } | P::Writing { .. } | P::Ended(_))
+            }
+            P::Validating { .. } => {
+                matches!(next, P::Changing { .. } | P::Rollout { .. } | P::Writing { .. } | P::Ended(_))
+            }
+            P::Writing { .. } => matches!(next, P::Publishing { .. } | P::Ended(_)),
+            P::Reporting { .. } => matches!(next, P::Ended(_)),
+            P::Ended(_) => false,
+        }
+    }
+}
+
+impl Run {
+    /// The one place that changes the phase: checks that it may, stamps the time, shows what changed.
+    pub(super) fn enter(&mut self, next: Phase, out: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Ended(_)) {
+            return;
+        }
+        self.phase = if self.phase.may_precede(&next) {
+            next
+        } else {
+            // A mistake in this crate; the run must not go on from a state that nobody thought of.
+            let reason = format!("`{}` cannot follow `{}`: a mistake in the program", next.name(), self.phase.name());
+            let ending = Ending::Failed { reason, exit_code: 1 };
+            out.push(Effect::Finish(ending.clone()));
+            Phase::Ended(ending)
+        };
+        self.entered = self.now;
+        self.show(out);
+    }
+
+    /// What people see of the phase.
+    pub(super) fn activity(&self) -> Activity {
+        let joined = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
+        match &self.phase {
+            Phase::WaitingForWorkers | Phase::Forming { .. } => {
+                Activity::WaitingForWorkers { joined, expected: self.expected() }
+            }
+            Phase::Preparing { .. } => Activity::Preparing,
+            Phase::Changing { .. } | Phase::Rollout { .. } | Phase::Reducing { .. } | Phase::Committing { .. } => {
+                self.training()
+            }
+            Phase::Validating { leases } => {
+                Activity::Validating { stage: self.stage_name(), done: leases.done(), of: leases.len() }
+            }
+            Phase::Writing { .. } | Phase::Publishing { .. } => Activity::Checkpointing,
+            Phase::Reporting { .. } => Activity::Evaluating,
+            Phase::Ended(Ending::Completed) => Activity::Completed,
+            Phase::Ended(Ending::Stopped) => Activity::Stopped,
+            Phase::Ended(Ending::Failed { reason, .. }) => Activity::Failed { reason: reason.clone() },
+        }
+    }
+
+    fn training(&self) -> Activity {
+        let limit = self.cursor.stage_limit(&self.setup.spec, self.cursor.stage);
+        Activity::Training {
+            pass: self.cursor.pass,
+            stage: self.stage_name(),
+            done: self.cursor.stage_iteration,
+            of: limit,
+            loss: self.last_means.loss,
+            reward: self.last_means.reward,
+            kl: self.last_means.kl,
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! From the curriculum's next action to the phase that does it. A stop that was asked for comes first.
+
+use super::Run;
+use crate::curriculum::{NextAction, Performed};
+use crate::effect::{Effect, Ending};
+
+impl Run {
+    /// Moves the cursor; whether it could. If not, the run has ended.
+    pub(super) fn advance(&mut self, performed: Performed, out: &mut Vec<Effect>) -> bool {
+        match self.cursor.advance(&self.setup.spec, performed) {
+            Ok(cursor) => {
+                self.cursor = cursor;
+                true
+            }
+            Err(error) => {
+                self.fail(error.to_string(), 1, out);
+                false
+            }
+        }
+    }
+
+    /// Starts what comes next.
+    pub(super) fn proceed(&mut self, out: &mut Vec<Effect>) {
+        if self.stopping {
+            return self.stop_with_checkpoint(out);
+        }
+        match self.cursor.next_action() {
+            NextAction::Change(change) => self.start_change(change, out),
+            NextAction::Validate => self.start_validation(out),
+            NextAction::Train => self.start_rollout(out),
+            NextAction::Checkpoint => self.start_checkpoint(out),
+            NextAction::Report => self.start_report(out),
+            NextAction::Nothing => self.finish(Ending::Completed, "the run is complete", out),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The leases of one training iteration: granted, computed, counted.
+
+use super::commit::Totals;
+use super::leases::{Done, LeaseBook};
+use super::phase::Phase;
+use super::{Rejection, Run};
+use crate::effect::Effect;
+use crate::schedule::{Schedule, learning_rate};
+use crate::work::{Outcome, TrainMetrics, Work};
+
+impl Run {
+    /// Cuts the iteration into leases and grants the first.
+    pub(super) fn start_rollout(&mut self, out: &mut Vec<Effect>) {
+        let (pass, stage, iteration) = (self.cursor.pass, self.cursor.stage, self.coming());
+        let prompts = self.setup.prepared.as_ref().and_then(|p| {
+            let part = p.passes.iter().find(|part| part.pass == pass)?;
+            part.prompts.get(stage as usize).copied()
+        });
+        let schedule = prompts.and_then(|n| Schedule::of(&self.setup.spec, pass, stage, n));
+        let cut = schedule.map(|s| s.leases(self.cursor.stage_iteration)).unwrap_or_default();
+        if cut.is_empty() {
+            let at = self.place();
+            return self.fail(format!("there is no prompt to train on {at}"), 1, out);
+        }
+        let works = cut.into_iter().map(|prompts| Work::Train { pass, stage, iteration, prompts }).collect();
+        let mut leases = LeaseBook::new(works, &self.members());
+        let mut grants = Vec::new();
+        leases.send_grants(self.fence, self.now, &mut grants);
+        self.enter(Phase::Rollout { leases, started: self.now }, out);
+        out.append(&mut grants);
+    }
+
+    /// The gradient of a lease is in its worker's sum.
+    pub(super) fn on_trained(&mut self, done: Done, out: &mut Vec<Effect>) -> Result<(), Rejection> {
+        let worker = done.worker;
+        let Phase::Rollout { leases, .. } = &self.phase else {
+            return Err(self.unexpected("a trained lease"));
+        };
+        if !leases.holds(worker, done.lease) {
+            return Err(Rejection::NotHeld { worker, lease: done.lease });
+        }
+        if !self.stamp_is_right(&done, out) {
+            return Ok(());
+        }
+        if !matches!(done.outcome, Outcome::Trained(_)) {
+            self.fail_of_worker(worker, "answered a train lease with another outcome", 1, out);
+            return Ok(());
+        }
+        let (now, fence) = (self.now, self.fence);
+        let Phase::Rollout { leases, started } = &mut self.phase else {
+            return Ok(());
+        };
+        leases.complete(done, now)?;
+        if !leases.is_complete() {
+            leases.send_grants(fence, now, out);
+            return Ok(());
+        }
+        let started = *started;
+        let (prompts, metrics) = sums(leases);
+        let rate = self.stage().map_or(0.0, |stage| learning_rate(stage, self.cursor.stage_iteration));
+        self.start_reduce(Totals { prompts, metrics, learning_rate: rate, started }, out);
+        Ok(())
+    }
+}
+
+/// The prompts and sums of all leases, in the order of their ids: floating-point sums have an order.
+fn sums(leases: &LeaseBook) -> (Vec<u32>, TrainMetrics) {
+    let mut metrics = TrainMetrics::default();
+    for outcome in leases.outcomes() {
+        if let Outcome::Trained(part) = outcome {
+            metrics.add(part);
+        }
+    }
+    let mut all = Vec::new();
+    for work in leases.works() {
+        if let Work::Train { prompts, .. } = work {
+            all.extend_from_slice(prompts);
+        }
+    }
+    (all, metrics)
+}

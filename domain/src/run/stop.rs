@@ -1,0 +1,44 @@
+//! A stop was asked for: the run ends at the next point from which a resume gives the same bits.
+
+use super::Run;
+use super::phase::Phase;
+use crate::effect::{Command, Effect, Ending};
+
+impl Run {
+    /// SIGTERM, Ctrl-C or an operator's wish. An iteration or validation whose leases are out is dropped; what is
+    /// nearly done (a reduce, a commit, a change, a checkpoint) is finished first.
+    pub(super) fn on_stop_requested(&mut self, out: &mut Vec<Effect>) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        match self.phase {
+            // Nothing is under way that a resume would not do again; the report is written anew as a whole.
+            Phase::WaitingForWorkers | Phase::Preparing { .. } | Phase::Forming { .. } | Phase::Reporting { .. } => {
+                self.finish_stopped(out);
+            }
+            Phase::Rollout { .. } | Phase::Validating { .. } => self.stop_with_checkpoint(out),
+            Phase::Reducing { .. }
+            | Phase::Committing { .. }
+            | Phase::Changing { .. }
+            | Phase::Writing { .. }
+            | Phase::Publishing { .. }
+            | Phase::Ended(_) => {}
+        }
+    }
+
+    /// The run has stopped; the store holds all that a resume needs.
+    pub(super) fn finish_stopped(&mut self, out: &mut Vec<Effect>) {
+        self.finish(Ending::Stopped, "a stop was asked for", out);
+    }
+
+    /// Ends the run for this process: every worker is told, then whoever watches, then the shell.
+    pub(super) fn finish(&mut self, ending: Ending, why: &str, out: &mut Vec<Effect>) {
+        self.release_held_line(out);
+        for worker in self.workers.keys().copied() {
+            out.push(Effect::Send { worker, command: Command::Stop { reason: why.to_owned() } });
+        }
+        self.enter(Phase::Ended(ending.clone()), out);
+        out.push(Effect::Finish(ending));
+    }
+}

@@ -1,0 +1,105 @@
+//! Which prompts an iteration takes, how they are cut into leases, and at which learning rate it is committed.
+//! A pure function of the spec, the number of prompts and the iteration's place in its stage: never of the workers.
+
+use crate::spec::{RunSpec, StageSpec};
+use crate::work::Pass;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// The order of prompts of one stage in one pass: seeded permutations of all prompts, one after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// The run's seed.
+    pub seed: u64,
+    /// Pass.
+    pub pass: Pass,
+    /// Index into `[[stage]]`.
+    pub stage: u32,
+    /// Number of training prompts of the stage in this pass.
+    pub prompts: u32,
+    /// Prompts an iteration.
+    pub an_iteration: u32,
+    /// Prompts a lease.
+    pub a_lease: u32,
+}
+
+impl Schedule {
+    /// The schedule of a stage that has `prompts` training prompts; none if the spec has no such stage.
+    pub fn of(spec: &RunSpec, pass: Pass, stage: u32, prompts: u32) -> Option<Self> {
+        let found = spec.stage.get(stage as usize)?;
+        Some(Self {
+            seed: spec.seed,
+            pass,
+            stage,
+            prompts,
+            an_iteration: found.prompts,
+            a_lease: found.prompts_per_lease,
+        })
+    }
+
+    /// The order of an epoch: a permutation of `0..prompts`, by Fisher and Yates from ChaCha8.
+    pub fn epoch(&self, epoch: u64) -> Vec<u32> {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&self.seed.to_le_bytes());
+        key[8..16].copy_from_slice(&epoch.to_le_bytes());
+        key[16..20].copy_from_slice(&self.stage.to_le_bytes());
+        key[20] = match self.pass {
+            Pass::Select => 0,
+            Pass::Refit => 1,
+        };
+        key[24..].copy_from_slice(b"schedule");
+        let mut random = ChaCha8Rng::from_seed(key);
+        let mut order: Vec<u32> = (0..self.prompts).collect();
+        for last in (1..order.len()).rev() {
+            // 64 random bits times the bound: the bias is below 2^-32 and every platform gets the same number.
+            let place = (u128::from(random.next_u64()) * (last as u128 + 1)) >> 64;
+            order.swap(last, place as usize);
+        }
+        order
+    }
+
+    /// The prompts of an iteration of the stage (the first is 0). Iterations take the epochs one after another
+    /// without a gap; one that reaches an epoch's end goes on with the next. Empty if there are no prompts.
+    pub fn iteration(&self, iteration: u32) -> Vec<u32> {
+        if self.prompts == 0 {
+            return Vec::new();
+        }
+        let (length, wanted) = (u64::from(self.prompts), self.an_iteration as usize);
+        let from = u64::from(iteration) * u64::from(self.an_iteration);
+        let mut taken: Vec<u32> = Vec::with_capacity(wanted);
+        let mut epoch = from / length;
+        let mut skip = (from % length) as usize;
+        while taken.len() < wanted {
+            let missing = wanted - taken.len();
+            taken.extend(self.epoch(epoch).into_iter().skip(skip).take(missing));
+            epoch += 1;
+            skip = 0;
+        }
+        taken
+    }
+
+    /// The prompts of an iteration cut into leases, in order; the last may be shorter.
+    pub fn leases(&self, iteration: u32) -> Vec<Vec<u32>> {
+        let size = (self.a_lease as usize).max(1);
+        self.iteration(iteration).chunks(size).map(<[u32]>::to_vec).collect()
+    }
+}
+
+/// The learning rate of an iteration of a stage (the first is 0): it rises linearly to the full rate at iteration
+/// `warmup`, then falls linearly to `final_rate` of it at the spec's last iteration. The refit pass uses the same
+/// denominator, so that each of its iterations has the rate that its twin of the select pass had.
+pub fn learning_rate(stage: &StageSpec, iteration: u32) -> f64 {
+    let place = f64::from(iteration) + 1.0;
+    let peak = f64::from(stage.warmup.max(1));
+    if place <= peak {
+        return stage.learning_rate * (place / peak);
+    }
+    let fall = ((place - peak) / (f64::from(stage.iterations) - peak)).min(1.0);
+    stage.learning_rate * (1.0 - (1.0 - stage.final_rate) * fall)
+}
+
+/// `0..instances` cut into ranges of evaluation leases, in order.
+pub fn evaluation_ranges(instances: u32, a_lease: u32) -> Vec<(u32, u32)> {
+    let size = a_lease.max(1);
+    (0..instances.div_ceil(size)).map(|i| (i * size, (i * size).saturating_add(size).min(instances))).collect()
+}

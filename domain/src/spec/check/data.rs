@@ -1,0 +1,112 @@
+//! The rules of `[data]` and `[data.synthetic]`.
+
+use super::Findings;
+use crate::spec::{DataSpec, Source, SyntheticSpec};
+
+/// Longest stream and window in days: a century; larger numbers are typing errors.
+const DAYS_AT_MOST: u32 = 36_500;
+
+/// Checks `[data]`.
+pub(super) fn check(data: &DataSpec, findings: &mut Findings) {
+    let DataSpec {
+        source,
+        path,
+        negative_at_most,
+        positive_at_least,
+        horizon_days,
+        gap_days,
+        validation_days,
+        test_days,
+        malformed_share,
+        max_users: _, // every number is allowed: 0 keeps all users
+        synthetic,
+    } = data;
+    findings.require(
+        *source != Source::MovieTweetings || !path.trim().is_empty(),
+        "data.path",
+        format!("{path:?}"),
+        "the folder that holds ratings.dat and movies.dat",
+    );
+    findings.require(
+        negative_at_most.is_finite() && positive_at_least.is_finite() && negative_at_most < positive_at_least,
+        "data.negative_at_most",
+        negative_at_most,
+        &format!("a finite number below data.positive_at_least = {positive_at_least}: a rating cannot be both"),
+    );
+    for (key, days) in [
+        ("data.horizon_days", *horizon_days),
+        ("data.validation_days", *validation_days),
+        ("data.test_days", *test_days),
+    ] {
+        findings.require((1..=DAYS_AT_MOST).contains(&days), key, days, "1 to 36500 days");
+    }
+    findings.require(*gap_days <= DAYS_AT_MOST, "data.gap_days", gap_days, "0 to 36500 days");
+    findings.share("data.malformed_share", *malformed_share);
+    check_synthetic(synthetic, findings);
+    if *source == Source::Synthetic {
+        let windows = u64::from(*gap_days) + u64::from(*validation_days) + u64::from(*test_days);
+        findings.require(
+            u64::from(synthetic.days) > windows + u64::from(*horizon_days),
+            "data.synthetic.days",
+            synthetic.days,
+            &format!(
+                "more than {}: the gap, the validation and test windows and a horizon of training",
+                windows + u64::from(*horizon_days)
+            ),
+        );
+    }
+}
+
+/// Checks `[data.synthetic]`; the rules hold whatever the source is, so that a mistake is found early.
+fn check_synthetic(synthetic: &SyntheticSpec, findings: &mut Findings) {
+    let SyntheticSpec {
+        users,
+        items,
+        regions,
+        days,
+        exposures_per_day,
+        disliked_regions,
+        liked_regions,
+        dislike_rate,
+        noise_rate,
+        like_rate,
+        drift_rate,
+        popularity,
+        personal,
+        filter_days,
+        neutral_share,
+        dimensions,
+        spread,
+    } = synthetic;
+    findings.at_least_one("data.synthetic.users", *users);
+    findings.at_least_one("data.synthetic.regions", *regions);
+    findings.require(
+        items >= regions,
+        "data.synthetic.items",
+        items,
+        &format!("at least data.synthetic.regions = {regions}: an item a region"),
+    );
+    findings.require((1..=DAYS_AT_MOST).contains(days), "data.synthetic.days", days, "1 to 36500 days");
+    findings.above_zero("data.synthetic.exposures_per_day", *exposures_per_day);
+    findings.at_least_one("data.synthetic.disliked_regions", *disliked_regions);
+    findings.require(
+        u64::from(*disliked_regions) + u64::from(*liked_regions) <= u64::from(*regions),
+        "data.synthetic.disliked_regions",
+        disliked_regions,
+        &format!("together with liked_regions = {liked_regions} at most regions = {regions}"),
+    );
+    for (key, rate) in [
+        ("data.synthetic.dislike_rate", *dislike_rate),
+        ("data.synthetic.noise_rate", *noise_rate),
+        ("data.synthetic.like_rate", *like_rate),
+        ("data.synthetic.drift_rate", *drift_rate),
+    ] {
+        findings.share(key, rate);
+    }
+    findings.not_negative("data.synthetic.popularity", *popularity);
+    findings.not_negative("data.synthetic.personal", *personal);
+    findings.require(filter_days <= days, "data.synthetic.filter_days", filter_days, "at most data.synthetic.days");
+    findings.below_one("data.synthetic.neutral_share", *neutral_share);
+    findings.at_least_one("data.synthetic.dimensions", *dimensions);
+    findings.not_negative("data.synthetic.spread", *spread);
+}

@@ -1,0 +1,95 @@
+//! The rules of `[evaluation]`, `[checkpoint]` and `[cluster]`.
+
+use super::Findings;
+use crate::spec::{CheckpointSpec, ClusterSpec, EvaluationSpec, SemanticIdSpec};
+
+/// Checks `[evaluation]`; the number of semantic ids bounds the beams.
+pub(super) fn check(evaluation: &EvaluationSpec, ids: &SemanticIdSpec, findings: &mut Findings) {
+    let EvaluationSpec {
+        statistics: _, // the enum is the rule
+        exclude: _,    // the enum is the rule
+        beams,
+        top,
+        share_days,
+        candidates,
+        bootstrap,
+        seed,
+        validation_instances: _, // every number is allowed: 0 takes all
+        instances_per_lease,
+        tolerance,
+        few_user_negatives: _, // every number is allowed: 0 leaves LUF without users
+        few_item_negatives: _, // every number is allowed: 0 leaves LIF without items
+    } = evaluation;
+    findings.at_least_one("evaluation.top", *top);
+    findings.require(
+        beams >= top && *beams >= 1,
+        "evaluation.beams",
+        beams,
+        &format!("at least evaluation.top = {top}: a beam may give one item only"),
+    );
+    let legal = u64::from(ids.codes).saturating_pow(ids.levels);
+    findings.require(
+        u64::from(*beams) <= legal || ids.levels == 0 || ids.codes < 2,
+        "evaluation.beams",
+        beams,
+        &format!("at most {legal} = codes ^ levels: there are no more semantic ids"),
+    );
+    findings.at_least_one("evaluation.share_days", *share_days);
+    findings.at_least_one("evaluation.candidates", *candidates);
+    findings.at_least_one("evaluation.bootstrap", *bootstrap);
+    let toml_limit = u64::try_from(i64::MAX).unwrap_or(u64::MAX);
+    findings.require(*seed <= toml_limit, "evaluation.seed", seed, "0 to 9223372036854775807");
+    findings.at_least_one("evaluation.instances_per_lease", *instances_per_lease);
+    findings.share("evaluation.tolerance", *tolerance);
+}
+
+/// Checks `[checkpoint]`.
+pub(super) fn check_checkpoint(checkpoint: &CheckpointSpec, findings: &mut Findings) {
+    let CheckpointSpec { every, keep_last } = checkpoint;
+    findings.at_least_one("checkpoint.every", *every);
+    findings.at_least_one("checkpoint.keep_last", *keep_last);
+}
+
+/// Checks `[cluster]`.
+pub(super) fn check_cluster(cluster: &ClusterSpec, findings: &mut Findings) {
+    let ClusterSpec {
+        listen,
+        threads,
+        heartbeat_seconds,
+        join_seconds,
+        lease_seconds,
+        reduce_seconds,
+        prepare_seconds,
+    } = cluster;
+    findings.require(
+        is_host_and_port(listen),
+        "cluster.listen",
+        format!("{listen:?}"),
+        "host:port, such as 127.0.0.1:0 or [::1]:7000; port 0 takes a free one",
+    );
+    findings.require((1..=1024).contains(threads), "cluster.threads", threads, "1 to 1024");
+    for (key, seconds) in [
+        ("cluster.heartbeat_seconds", *heartbeat_seconds),
+        ("cluster.join_seconds", *join_seconds),
+        ("cluster.lease_seconds", *lease_seconds),
+        ("cluster.reduce_seconds", *reduce_seconds),
+        ("cluster.prepare_seconds", *prepare_seconds),
+    ] {
+        findings.require(seconds >= 1, key, seconds, "1 second or more");
+    }
+}
+
+/// Whether text is `host:port`; an IPv6 host stands in brackets.
+fn is_host_and_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let host_is_fine = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+            !host.is_empty() && host.chars().all(allowed)
+        }
+    };
+    host_is_fine && port.parse::<u16>().is_ok()
+}

@@ -1,0 +1,110 @@
+//! The rules of `[[stage]]`: each stage for itself, then their order.
+
+use super::Findings;
+use crate::spec::{StageKind, StageSpec};
+use std::collections::BTreeSet;
+
+/// Checks all stages.
+pub(super) fn check(stages: &[StageSpec], findings: &mut Findings) {
+    findings.require(!stages.is_empty(), "stage", "nothing", "at least one [[stage]]: without one nothing is learned");
+    for (index, stage) in stages.iter().enumerate() {
+        check_stage(index, stage, findings);
+    }
+    check_order(stages, findings);
+}
+
+/// One stage for itself.
+fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
+    let StageSpec {
+        name,
+        kind,
+        context: _,     // the enum is the rule
+        recent_days: _, // every number is allowed: 0 takes all instances
+        iterations,
+        prompts,
+        prompts_per_lease,
+        learning_rate,
+        warmup,
+        final_rate,
+        completions,
+        temperature,
+        beta,
+        validate_every: _, // every number is allowed: 0 validates at the end only
+        patience,
+    } = stage;
+    let key = |field: &str| format!("stage.{index}.{field}");
+    findings.require(!name.trim().is_empty(), &key("name"), format!("{name:?}"), "a name with a letter in it");
+    findings.at_least_one(&key("iterations"), *iterations);
+    findings.at_least_one(&key("prompts"), *prompts);
+    findings.require(
+        (1..=*prompts).contains(prompts_per_lease),
+        &key("prompts_per_lease"),
+        prompts_per_lease,
+        &format!("1 to stage.{index}.prompts = {prompts}"),
+    );
+    findings.above_zero(&key("learning_rate"), *learning_rate);
+    findings.require(
+        warmup <= iterations,
+        &key("warmup"),
+        warmup,
+        &format!("at most stage.{index}.iterations = {iterations}"),
+    );
+    findings.share(&key("final_rate"), *final_rate);
+    if *kind == StageKind::Grpo {
+        findings.require(
+            *completions >= 2,
+            &key("completions"),
+            completions,
+            "2 or more: GRPO compares the completions of a group, and a group of one has no advantage",
+        );
+        findings.above_zero(&key("temperature"), *temperature);
+        findings.not_negative(&key("beta"), *beta);
+    }
+    let validates = *kind == StageKind::Grpo || stage.validate_every > 0;
+    findings.require(
+        *patience == 0 || validates,
+        &key("patience"),
+        patience,
+        "0 where validate_every = 0: without validations nothing can be waited for",
+    );
+}
+
+/// Names are unique; supervised stages come first, and GRPO needs one before it.
+fn check_order(stages: &[StageSpec], findings: &mut Findings) {
+    let mut names = BTreeSet::new();
+    let mut supervised = false;
+    let mut grpo: Option<&str> = None;
+    for (index, stage) in stages.iter().enumerate() {
+        let fresh = names.insert(stage.name.as_str());
+        findings.require(fresh, &format!("stage.{index}.name"), &stage.name, "a name that no other stage has");
+        let key = format!("stage.{index}.kind");
+        if stage.kind.is_supervised() {
+            supervised = true;
+            if let Some(earlier) = grpo {
+                let allowed = format!(
+                    "grpo, as `{earlier}` before it is: a supervised stage trains the weights under the adapter"
+                );
+                findings.require(false, &key, kind_name(stage.kind), &allowed);
+            }
+        } else {
+            if grpo.is_none() {
+                findings.require(
+                    supervised,
+                    &key,
+                    kind_name(stage.kind),
+                    "a supervised stage first: GRPO needs a policy that hits now and then",
+                );
+            }
+            grpo = Some(&stage.name);
+        }
+    }
+}
+
+/// The kind as it is written in the file.
+fn kind_name(kind: StageKind) -> &'static str {
+    match kind {
+        StageKind::NextItem => "next_item",
+        StageKind::NextNegative => "next_negative",
+        StageKind::Grpo => "grpo",
+    }
+}

@@ -1,0 +1,124 @@
+//! `[data]`: which events are read, how they are split in time, and what makes an instance.
+
+use serde::{Deserialize, Serialize};
+
+/// Where events come from and how they become instances (method: time split, thresholds).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataSpec {
+    /// The reader to use.
+    pub source: Source,
+    /// Folder of the dataset's files; unused by the synthetic source.
+    pub path: String,
+    /// A rating at or below this is a negative.
+    pub negative_at_most: f64,
+    /// A rating at or above this is a positive; between the two lies `neutral`.
+    pub positive_at_least: f64,
+    /// Length of the future window that makes a target, in days.
+    pub horizon_days: u32,
+    /// Days between the validation window's end and the test window's start.
+    pub gap_days: u32,
+    /// Length of the validation window, in days.
+    pub validation_days: u32,
+    /// Length of the test window, in days.
+    pub test_days: u32,
+    /// The reader stops when more than this share of lines cannot be read.
+    pub malformed_share: f64,
+    /// Keep only the first n users by id (0: all); for quick runs.
+    pub max_users: u32,
+    /// The generator's settings; used only with `source = "synthetic"`.
+    pub synthetic: SyntheticSpec,
+}
+
+impl Default for DataSpec {
+    fn default() -> Self {
+        Self {
+            source: Source::MovieTweetings,
+            path: "data/movietweetings-100k".into(),
+            negative_at_most: 5.0,
+            positive_at_least: 7.0,
+            horizon_days: 7,
+            gap_days: 7,
+            validation_days: 14,
+            test_days: 25,
+            malformed_share: 0.001,
+            max_users: 0,
+            synthetic: SyntheticSpec::default(),
+        }
+    }
+}
+
+/// The datasets that have a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// `ratings.dat` and `movies.dat`, `::` separated.
+    #[serde(rename = "movietweetings")]
+    MovieTweetings,
+    /// Made by the seeded generator; the truth is known.
+    Synthetic,
+}
+
+/// The seeded generator: users with disliked regions of the catalogue that drift slowly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SyntheticSpec {
+    /// Number of users.
+    pub users: u32,
+    /// Number of items.
+    pub items: u32,
+    /// Number of regions (clusters) of the catalogue.
+    pub regions: u32,
+    /// Length of the stream, in days.
+    pub days: u32,
+    /// Mean exposures a user sees in a day.
+    pub exposures_per_day: f64,
+    /// Disliked regions a user.
+    pub disliked_regions: u32,
+    /// Liked regions a user.
+    pub liked_regions: u32,
+    /// Probability that an exposed item of a disliked region is marked negative.
+    pub dislike_rate: f64,
+    /// Probability that an exposed item outside every disliked region is marked negative.
+    pub noise_rate: f64,
+    /// Probability that an exposed item of a liked region is marked positive.
+    pub like_rate: f64,
+    /// Probability a day that one of a user's disliked regions moves to another.
+    pub drift_rate: f64,
+    /// Exponent of the popularity of items in exposures; 0 is uniform.
+    pub popularity: f64,
+    /// Weight of personal taste in exposures: 0 exposes by popularity only.
+    pub personal: f64,
+    /// Days during which items of a region just disliked are shown less.
+    pub filter_days: u32,
+    /// Share of items that belong to no region.
+    pub neutral_share: f64,
+    /// Dimension of the item vectors.
+    pub dimensions: u32,
+    /// Standard deviation of an item's vector around its region's centre.
+    pub spread: f64,
+}
+
+impl Default for SyntheticSpec {
+    fn default() -> Self {
+        Self {
+            users: 2000,
+            items: 1200,
+            regions: 40,
+            days: 90,
+            exposures_per_day: 2.0,
+            disliked_regions: 3,
+            liked_regions: 4,
+            dislike_rate: 0.5,
+            noise_rate: 0.01,
+            like_rate: 0.3,
+            drift_rate: 0.01,
+            popularity: 0.2,
+            personal: 0.5,
+            filter_days: 1,
+            neutral_share: 0.1,
+            dimensions: 32,
+            spread: 0.35,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `[evaluation]`, `[checkpoint]`, `[cluster]`: how results are measured, kept and computed.
+
+use serde::{Deserialize, Serialize};
+
+/// Beam search, metrics and the gate (method, sections 6, 7, 10).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluationSpec {
+    /// When statistics and training end; printed with every table.
+    pub statistics: Statistics,
+    /// Which items are removed from every ranked list.
+    pub exclude: Exclude,
+    /// B: beams of the constrained search.
+    pub beams: u32,
+    /// Length of the ranked list: the 20 of FHR@20.
+    pub top: u32,
+    /// A cell becomes items by its probability times the item's share of the cell's negatives in these last days.
+    pub share_days: u32,
+    /// Negatives sampled beside the true one for CandAcc.
+    pub candidates: u32,
+    /// Bootstrap resamples of users.
+    pub bootstrap: u32,
+    /// Seed of candidate draws and bootstrap.
+    pub seed: u64,
+    /// Validate on at most this many instances (0: all), taken evenly over time.
+    pub validation_instances: u32,
+    /// Instances an evaluation lease.
+    pub instances_per_lease: u32,
+    /// A checkpoint is no new best when FHR@20 or CandAcc lies more than this below the stage's start.
+    pub tolerance: f64,
+    /// Users with fewer training negatives than this count for LUF.
+    pub few_user_negatives: u32,
+    /// Items with fewer training negatives than this count for LIF.
+    pub few_item_negatives: u32,
+}
+
+impl Default for EvaluationSpec {
+    fn default() -> Self {
+        Self {
+            statistics: Statistics::Refit,
+            exclude: Exclude::Disliked,
+            beams: 20,
+            top: 20,
+            share_days: 28,
+            candidates: 19,
+            bootstrap: 1000,
+            seed: 0,
+            validation_instances: 0,
+            instances_per_lease: 64,
+            tolerance: 0.002,
+            few_user_negatives: 3,
+            few_item_negatives: 5,
+        }
+    }
+}
+
+/// When statistics and training end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Statistics {
+    /// Choose on validation; then train again on all before the test window with what was chosen.
+    Refit,
+    /// One training that ends a gap before the validation window.
+    Frozen,
+}
+
+/// Which items are removed from every ranked list, for every model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exclude {
+    /// Items that the user disliked before.
+    Disliked,
+    /// Items that the user rated before.
+    Rated,
+}
+
+/// When checkpoints are written and which are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointSpec {
+    /// A checkpoint every n iterations; one is also written at each stage's end and on SIGTERM.
+    pub every: u32,
+    /// Keep the last n checkpoints.
+    pub keep_last: u32,
+}
+
+impl Default for CheckpointSpec {
+    fn default() -> Self {
+        Self { every: 100, keep_last: 3 }
+    }
+}
+
+/// Processes, threads and deadlines. None of it but `threads` may change a run's bits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClusterSpec {
+    /// Address on which the coordinator listens; port 0 takes a free one.
+    pub listen: String,
+    /// Threads a worker computes with; part of what fixes the bits.
+    pub threads: u32,
+    /// A worker that is silent for this long is taken for lost.
+    pub heartbeat_seconds: u32,
+    /// Deadline for workers to join and to load the state.
+    pub join_seconds: u32,
+    /// Deadline for one lease.
+    pub lease_seconds: u32,
+    /// Deadline for a reduce or a commit.
+    pub reduce_seconds: u32,
+    /// Deadline for preparing the data, and for the final evaluation.
+    pub prepare_seconds: u32,
+}
+
+impl Default for ClusterSpec {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:0".into(),
+            threads: 1,
+            heartbeat_seconds: 10,
+            join_seconds: 60,
+            lease_seconds: 120,
+            reduce_seconds: 30,
+            prepare_seconds: 900,
+        }
+    }
+}

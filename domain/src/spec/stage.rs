@@ -1,0 +1,93 @@
+//! `[[stage]]`: one step of the progressive curriculum. Any number, any order (supervised before GRPO).
+
+use serde::{Deserialize, Serialize};
+
+/// One stage: what is learned, from which context, for how long, and when it ends early.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageSpec {
+    /// Shown in progress, metrics and report; unique in a run.
+    pub name: String,
+    /// What is learned.
+    pub kind: StageKind,
+    /// What the prompt shows of the user's past.
+    #[serde(default)]
+    pub context: Context,
+    /// Train only on instances of the last n days before the end of training time (0: all).
+    #[serde(default)]
+    pub recent_days: u32,
+    /// Optimiser updates at most.
+    pub iterations: u32,
+    /// Prompts (or user sequences) an iteration.
+    pub prompts: u32,
+    /// Prompts a lease: the unit of work, part of what fixes the bits.
+    pub prompts_per_lease: u32,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Iterations over which the learning rate rises linearly.
+    #[serde(default)]
+    pub warmup: u32,
+    /// The learning rate falls linearly to this share of itself at the last iteration.
+    #[serde(default = "one")]
+    pub final_rate: f64,
+    /// G: completions a prompt (GRPO only).
+    #[serde(default = "default_completions")]
+    pub completions: u32,
+    /// T: temperature of rollout and loss (GRPO only).
+    #[serde(default = "one")]
+    pub temperature: f64,
+    /// beta: weight of the exact KL to the policy at the stage's start (GRPO only).
+    #[serde(default = "default_beta")]
+    pub beta: f64,
+    /// Validate every n iterations (0: only at the stage's end).
+    #[serde(default)]
+    pub validate_every: u32,
+    /// The stage ends after this many validations in a row without a new best (0: never).
+    #[serde(default)]
+    pub patience: u32,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn default_completions() -> u32 {
+    16
+}
+
+fn default_beta() -> f64 {
+    0.1
+}
+
+/// What a stage learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageKind {
+    /// Every item of a user's sequence with its sign, by cross-entropy; trains all weights.
+    NextItem,
+    /// The instance's next negative, by cross-entropy; trains all weights.
+    NextNegative,
+    /// Group relative policy optimisation of the LoRA adapter.
+    Grpo,
+}
+
+impl StageKind {
+    /// Whether the stage trains all weights (otherwise the adapter only).
+    pub fn is_supervised(self) -> bool {
+        matches!(self, Self::NextItem | Self::NextNegative)
+    }
+}
+
+/// The part of a user's past that a prompt shows; the curriculum makes it grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Context {
+    /// The negatives of the last 3 days.
+    #[serde(rename = "negatives_3d")]
+    Negatives3d,
+    /// All negatives.
+    Negatives,
+    /// All events: negatives, positives and neutral ones.
+    #[default]
+    All,
+}

@@ -1,0 +1,82 @@
+//! What a run shows to whoever watches it.
+
+use crate::ids::Iteration;
+use crate::work::{Pass, Score};
+use serde::{Deserialize, Serialize};
+
+/// The run as people see it; sent when it changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// What is being done.
+    pub activity: Activity,
+    /// Committed iterations of the whole run.
+    pub iteration: Iteration,
+    /// Iterations the whole run will take at most, as far as is known.
+    pub iterations_planned: u64,
+    /// Workers in the roster.
+    pub workers: u32,
+}
+
+/// What a run is doing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Activity {
+    /// Workers are missing.
+    WaitingForWorkers {
+        /// Joined so far.
+        joined: u32,
+        /// Expected.
+        expected: u32,
+    },
+    /// Data is being prepared.
+    Preparing,
+    /// A stage trains.
+    Training {
+        /// Pass.
+        pass: Pass,
+        /// Name of the stage.
+        stage: String,
+        /// Iterations of the stage done.
+        done: u32,
+        /// Iterations of the stage at most.
+        of: u32,
+        /// Mean loss of the last iteration.
+        loss: f64,
+        /// Mean reward of the last iteration (GRPO).
+        reward: Option<f64>,
+        /// Mean KL of the last iteration (GRPO).
+        kl: Option<f64>,
+    },
+    /// Validation leases are out.
+    Validating {
+        /// Name of the stage.
+        stage: String,
+        /// Leases done.
+        done: u32,
+        /// Leases in all.
+        of: u32,
+    },
+    /// A validation ended and the gate decided.
+    Decided {
+        /// Name of the stage.
+        stage: String,
+        /// Iterations of the stage done.
+        iteration: u32,
+        /// Scores.
+        score: Option<Score>,
+        /// What was decided and why.
+        reason: String,
+    },
+    /// A checkpoint is being written.
+    Checkpointing,
+    /// The test window is evaluated, the report written.
+    Evaluating,
+    /// Report and adapter are written.
+    Completed,
+    /// Stopped on request.
+    Stopped,
+    /// It cannot go on.
+    Failed {
+        /// For the user.
+        reason: String,
+    },
+}

@@ -1,0 +1,14 @@
+//! The state machine of a run: effect lists verb by verb, and a seeded random walk with simulated workers.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod bench;
+
+mod life;
+
+mod refusals;
+
+mod endings;
+
+mod simulation;
+
+mod random_walk;

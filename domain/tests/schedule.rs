@@ -1,0 +1,125 @@
+//! The schedule: golden orders of an independent ChaCha8, and what holds for every schedule.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use conrec_domain::schedule::{Schedule, evaluation_ranges, learning_rate};
+use conrec_domain::spec::{Context, StageKind, StageSpec};
+use conrec_domain::work::Pass;
+use proptest::prelude::*;
+
+#[test]
+fn epochs_equal_the_golden_orders() {
+    let golden: serde_json::Value = serde_json::from_str(include_str!("golden/schedule.json")).unwrap();
+    for case in golden.as_array().unwrap() {
+        let number = |key: &str| case[key].as_u64().unwrap();
+        let schedule = Schedule {
+            seed: number("seed"),
+            pass: if number("pass") == 0 { Pass::Select } else { Pass::Refit },
+            stage: number("stage") as u32,
+            prompts: number("n") as u32,
+            an_iteration: 1,
+            a_lease: 1,
+        };
+        let expected: Vec<u32> = serde_json::from_value(case["order"].clone()).unwrap();
+        assert_eq!(schedule.epoch(number("epoch")), expected);
+    }
+}
+
+prop_compose! {
+    fn any_schedule()(
+        seed in any::<u64>(), refit in any::<bool>(), stage in 0u32..5, prompts in 1u32..200,
+        an_iteration in 1u32..60, a_lease in 1u32..20,
+    ) -> Schedule {
+        let pass = if refit { Pass::Refit } else { Pass::Select };
+        Schedule { seed, pass, stage, prompts, an_iteration, a_lease }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn each_epoch_is_a_permutation(schedule in any_schedule(), epoch in 0u64..1000) {
+        let mut order = schedule.epoch(epoch);
+        order.sort_unstable();
+        prop_assert_eq!(order, (0..schedule.prompts).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn iterations_are_the_epochs_one_after_another(schedule in any_schedule(), iterations in 1u32..12) {
+        let taken: Vec<u32> = (0..iterations).flat_map(|i| schedule.iteration(i)).collect();
+        let endless = (0u64..).flat_map(|e| schedule.epoch(e));
+        prop_assert_eq!(&taken, &endless.take((iterations * schedule.an_iteration) as usize).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn leases_partition_the_iteration(schedule in any_schedule(), iteration in 0u32..50) {
+        let leases = schedule.leases(iteration);
+        prop_assert_eq!(leases.concat(), schedule.iteration(iteration));
+        prop_assert_eq!(leases.len() as u32, schedule.an_iteration.div_ceil(schedule.a_lease));
+        let full = leases.iter().take(leases.len() - 1).all(|l| l.len() as u32 == schedule.a_lease);
+        prop_assert!(full && leases.iter().all(|l| !l.is_empty()));
+    }
+
+    #[test]
+    fn ranges_cover_the_instances_once(instances in 0u32..500, a_lease in 1u32..70) {
+        let covered: Vec<u32> = evaluation_ranges(instances, a_lease).into_iter().flat_map(|(a, b)| a..b).collect();
+        prop_assert_eq!(covered, (0..instances).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn orders_differ_by_seed_pass_stage_and_epoch() {
+    let base = Schedule { seed: 1, pass: Pass::Select, stage: 0, prompts: 50, an_iteration: 8, a_lease: 4 };
+    let order = base.epoch(0);
+    assert_ne!(order, base.epoch(1));
+    assert_ne!(order, Schedule { seed: 2, ..base }.epoch(0));
+    assert_ne!(order, Schedule { pass: Pass::Refit, ..base }.epoch(0));
+    assert_ne!(order, Schedule { stage: 1, ..base }.epoch(0));
+}
+
+#[test]
+fn fewer_prompts_than_an_iteration_come_again() {
+    let schedule = Schedule { seed: 1, pass: Pass::Select, stage: 0, prompts: 3, an_iteration: 7, a_lease: 4 };
+    let mut counts = [0; 3];
+    for prompt in schedule.iteration(0) {
+        counts[prompt as usize] += 1;
+    }
+    counts.sort_unstable();
+    assert_eq!(counts, [2, 2, 3]);
+}
+
+#[test]
+fn no_prompts_give_an_empty_iteration() {
+    let schedule = Schedule { seed: 1, pass: Pass::Select, stage: 0, prompts: 0, an_iteration: 7, a_lease: 4 };
+    assert!(schedule.leases(0).is_empty());
+}
+
+fn stage(iterations: u32, warmup: u32, final_rate: f64) -> StageSpec {
+    StageSpec {
+        name: "s".into(),
+        kind: StageKind::Grpo,
+        context: Context::All,
+        recent_days: 0,
+        iterations,
+        prompts: 1,
+        prompts_per_lease: 1,
+        learning_rate: 2.0,
+        warmup,
+        final_rate,
+        completions: 2,
+        temperature: 1.0,
+        beta: 0.0,
+        validate_every: 0,
+        patience: 0,
+    }
+}
+
+#[test]
+fn the_rate_rises_then_falls() {
+    let rates = |s: &StageSpec| (0..s.iterations).map(|i| learning_rate(s, i)).collect::<Vec<_>>();
+    assert_eq!(rates(&stage(4, 4, 0.0)), [0.5, 1.0, 1.5, 2.0]);
+    assert_eq!(rates(&stage(6, 2, 0.0)), [1.0, 2.0, 1.5, 1.0, 0.5, 0.0]);
+    assert_eq!(rates(&stage(3, 0, 0.5)), [2.0, 1.5, 1.0]);
+    assert_eq!(rates(&stage(3, 0, 1.0)), [2.0, 2.0, 2.0]);
+    assert_eq!(rates(&stage(1, 1, 0.0)), [2.0]);
+}

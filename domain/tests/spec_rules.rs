@@ -1,0 +1,216 @@
+//! Every rule of a config refuses what it must, and says key, value and what is allowed.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use conrec_domain::derived::Derived;
+use conrec_domain::spec::{RunConfig, RunSpec, SpecError};
+
+const GOOD: &str = r#"
+seed = 3
+
+[data]
+source = "synthetic"
+
+[[stage]]
+name = "next_item"
+kind = "next_item"
+iterations = 30
+prompts = 64
+prompts_per_lease = 16
+learning_rate = 1e-3
+
+[[stage]]
+name = "grpo"
+kind = "grpo"
+context = "negatives_3d"
+iterations = 20
+prompts = 10
+prompts_per_lease = 4
+learning_rate = 5e-5
+completions = 8
+validate_every = 5
+patience = 2
+"#;
+
+fn violations(overrides: &[&str]) -> Vec<String> {
+    let overrides: Vec<String> = overrides.iter().map(|s| (*s).to_owned()).collect();
+    let config = RunConfig::parse_with(GOOD, "run.toml", &overrides).unwrap();
+    match RunSpec::check(config) {
+        Ok(_) => Vec::new(),
+        Err(SpecError::Violations(list)) => list.iter().map(ToString::to_string).collect(),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_good_config_has_no_violations() {
+    assert_eq!(violations(&[]), Vec::<String>::new());
+}
+
+#[test]
+fn a_group_of_one_is_refused_with_the_reason() {
+    assert_eq!(
+        violations(&["stage.1.completions=1"]),
+        ["stage.1.completions = 1: allowed is 2 or more: GRPO compares the completions of a group, \
+          and a group of one has no advantage"]
+    );
+    assert!(violations(&["stage.0.completions=1"]).is_empty(), "a supervised stage has no groups");
+}
+
+/// An override, and how the one violation that it makes begins.
+const CASES: &[(&str, &str)] = &[
+    ("data.horizon_days=0", "data.horizon_days = 0"),
+    ("data.test_days=0", "data.test_days = 0"),
+    ("data.negative_at_most=7.0", "data.negative_at_most = 7"),
+    ("data.negative_at_most=nan", "data.negative_at_most = NaN"),
+    ("data.malformed_share=1.5", "data.malformed_share = 1.5"),
+    ("data.synthetic.days=50", "data.synthetic.days = 50"),
+    ("data.synthetic.users=0", "data.synthetic.users = 0"),
+    ("data.synthetic.items=39", "data.synthetic.items = 39"),
+    ("data.synthetic.disliked_regions=37", "data.synthetic.disliked_regions = 37"),
+    ("data.synthetic.dislike_rate=-0.1", "data.synthetic.dislike_rate = -0.1"),
+    ("data.synthetic.exposures_per_day=inf", "data.synthetic.exposures_per_day = inf"),
+    ("semantic_id.levels=0", "semantic_id.levels = 0"),
+    ("semantic_id.levels=9", "semantic_id.levels = 9"),
+    ("semantic_id.codes=65536", "semantic_id.codes = 65536"),
+    ("semantic_id.ema_decay=1.0", "semantic_id.ema_decay = 1"),
+    ("model.hidden=130", "model.hidden = 130"),
+    ("model.hidden=132", "model.heads = 4"),
+    ("model.kv_heads=3", "model.kv_heads = 3"),
+    ("model.heads=0", "model.heads = 0"),
+    ("model.max_prompt_tokens=5", "model.max_prompt_tokens = 5"),
+    ("lora.rank=0", "lora.rank = 0"),
+    ("optimizer.beta2=1.0", "optimizer.beta2 = 1"),
+    ("optimizer.exact_sum_bits=23", "optimizer.exact_sum_bits = 23"),
+    ("optimizer.exact_sum_bits=53", "optimizer.exact_sum_bits = 53"),
+    ("reward.gamma=-1.0", "reward.gamma = -1"),
+    ("reward.swing.theta=-1.0", "reward.swing.theta = -1"),
+    ("stage.0.iterations=0", "stage.0.iterations = 0"),
+    ("stage.0.prompts_per_lease=65", "stage.0.prompts_per_lease = 65"),
+    ("stage.0.prompts_per_lease=0", "stage.0.prompts_per_lease = 0"),
+    ("stage.0.learning_rate=0.0", "stage.0.learning_rate = 0"),
+    ("stage.0.warmup=31", "stage.0.warmup = 31"),
+    ("stage.0.patience=1", "stage.0.patience = 1"),
+    ("stage.1.temperature=0.0", "stage.1.temperature = 0"),
+    ("stage.1.beta=-0.1", "stage.1.beta = -0.1"),
+    ("stage.1.final_rate=1.1", "stage.1.final_rate = 1.1"),
+    ("stage.1.name=next_item", "stage.1.name = next_item"),
+    ("stage.0.name=\" \"", "stage.0.name = \" \""),
+    ("evaluation.beams=19", "evaluation.beams = 19"),
+    ("evaluation.beams=262145", "evaluation.beams = 262145"),
+    ("evaluation.tolerance=-0.1", "evaluation.tolerance = -0.1"),
+    ("checkpoint.every=0", "checkpoint.every = 0"),
+    ("checkpoint.keep_last=0", "checkpoint.keep_last = 0"),
+    ("cluster.threads=0", "cluster.threads = 0"),
+    ("cluster.listen=nowhere", "cluster.listen = \"nowhere\""),
+    ("cluster.listen=host:99999", "cluster.listen = \"host:99999\""),
+    ("cluster.lease_seconds=0", "cluster.lease_seconds = 0"),
+];
+
+#[test]
+fn each_rule_names_its_key() {
+    for (given, start) in CASES {
+        let found = violations(&[given]);
+        assert_eq!(found.len(), 1, "{given}: {found:?}");
+        assert!(found[0].starts_with(&format!("{start}: allowed is ")), "{given}: {}", found[0]);
+    }
+}
+
+#[test]
+fn a_real_dataset_needs_a_path() {
+    let found = violations(&["data.source=movietweetings", "data.path=\"\""]);
+    assert_eq!(found, ["data.path = \"\": allowed is the folder that holds ratings.dat and movies.dat"]);
+}
+
+#[test]
+fn stages_stand_in_an_order_that_can_be_trained() {
+    let found = violations(&["stage=[]"]);
+    assert_eq!(found, ["stage = nothing: allowed is at least one [[stage]]: without one nothing is learned"]);
+    let found = violations(&["stage.0.kind=grpo", "stage.1.kind=next_negative"]);
+    assert!(found[0].starts_with("stage.0.kind = grpo: allowed is a supervised stage first"), "{found:?}");
+    assert!(found[1].starts_with("stage.1.kind = next_negative: allowed is grpo"), "{found:?}");
+}
+
+#[test]
+fn all_violations_are_told_at_once() {
+    let found = violations(&["seed=0", "lora.rank=0", "stage.0.prompts=0", "cluster.threads=0"]);
+    let keys: Vec<&str> = found.iter().map(|v| v.split(' ').next().unwrap()).collect();
+    assert_eq!(keys, ["lora.rank", "stage.0.prompts", "stage.0.prompts_per_lease", "cluster.threads"]);
+}
+
+#[test]
+fn an_address_may_be_a_name_or_ipv6() {
+    for listen in ["127.0.0.1:0", "localhost:7000", "[::1]:7000", "coordinator-0.run:50051"] {
+        assert!(violations(&[&format!("cluster.listen={listen}")]).is_empty(), "{listen}");
+    }
+    for listen in [":7000", "[::1:7000", "a b:1", "host:", "host"] {
+        assert_eq!(violations(&[&format!("cluster.listen={listen}")]).len(), 1, "{listen}");
+    }
+}
+
+#[test]
+fn an_override_reaches_into_a_stage() {
+    let config = RunConfig::parse_with(GOOD, "run.toml", &["stage.1.beta=0.2".into(), "data.path=a b".into()]).unwrap();
+    assert!((config.stage[1].beta - 0.2).abs() < 1e-12);
+    assert_eq!(config.data.path, "a b", "what is no TOML value is a bare string");
+}
+
+#[test]
+fn unknown_keys_are_named() {
+    let error = RunConfig::parse("[model]\nhiden = 3\n", "run.toml").unwrap_err().to_string();
+    assert!(error.starts_with("run.toml: ") && error.contains("hiden") && error.contains("line 2"), "{error}");
+    let error = RunConfig::parse_with(GOOD, "run.toml", &["model.hiden=3".into()]).unwrap_err().to_string();
+    assert!(error.contains("--set model.hiden=3") && error.contains("unknown field `hiden`"), "{error}");
+    let error = RunConfig::parse_with(GOOD, "run.toml", &["stage.2.beta=1".into()]).unwrap_err().to_string();
+    assert!(error.contains("found `2` in `stage.2.beta`, expected an index below 2"), "{error}");
+    let error = RunConfig::parse_with(GOOD, "run.toml", &["seed".into()]).unwrap_err().to_string();
+    assert!(error.contains("expected key.sub=value"), "{error}");
+    let error = RunConfig::parse_with(GOOD, "run.toml", &["seed.x=1".into()]).unwrap_err().to_string();
+    assert!(error.contains("a value, not a section"), "{error}");
+}
+
+#[test]
+fn a_resolved_config_reads_back_alike_and_keeps_its_digest() {
+    let spec = RunSpec::check(RunConfig::parse(GOOD, "run.toml").unwrap()).unwrap();
+    let again = RunSpec::check(RunConfig::parse(&spec.to_toml().unwrap(), "run.toml").unwrap()).unwrap();
+    assert_eq!(spec, again);
+    assert_eq!(spec.digest().unwrap(), again.digest().unwrap());
+    let with = |set: &str| {
+        RunSpec::check(RunConfig::parse_with(GOOD, "run.toml", &[set.into()]).unwrap()).unwrap().digest().unwrap()
+    };
+    assert_eq!(spec.digest().unwrap(), with("cluster.listen=0.0.0.0:9"), "an address changes no bits");
+    assert_ne!(spec.digest().unwrap(), with("cluster.threads=2"), "threads may change bits");
+    assert_ne!(spec.digest().unwrap(), with("stage.1.beta=0.2"));
+}
+
+#[test]
+fn derived_numbers_follow_from_the_config() {
+    let spec = RunSpec::check(RunConfig::parse(GOOD, "run.toml").unwrap()).unwrap();
+    let derived = Derived::of(&spec);
+    assert_eq!((derived.passes, derived.iterations_at_most), (2, 100));
+    assert_eq!((derived.vocabulary, derived.semantic_ids_at_most), (197, 262_144));
+    // 197 * 128 embedding; a layer 4 * 128^2 + 3 * 128 * 352 + 2 * 128; 3 layers; the last norm 128.
+    assert_eq!(derived.model_parameters, 25_216 + 3 * (65_536 + 135_168 + 256) + 128);
+    // r * (4 * (128 + 128) + 3 * (128 + 352)) a layer.
+    assert_eq!(derived.adapter_parameters, 3 * 16 * (1024 + 1440));
+    let grpo = &derived.stages[1];
+    assert_eq!((grpo.leases, grpo.completions, grpo.codes_at_most, grpo.prompts_a_pass), (3, 80, 240, 200));
+    assert!(derived.rows().iter().any(|r| r.name == "grpo: leases an iteration" && r.value == "3"));
+    assert!(derived.worker_bytes > 250 << 20 && derived.worker_bytes < 1 << 30, "{}", derived.worker_bytes);
+}
+
+#[test]
+fn every_shipped_config_is_allowed() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let config = RunConfig::parse(&text, &path.display().to_string()).unwrap();
+            let checked = RunSpec::check(config);
+            assert!(checked.is_ok(), "{}: {}", path.display(), checked.unwrap_err());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 1, "no config in {folder}");
+}

@@ -1,0 +1,144 @@
+//! Confidence intervals: the percentile bootstrap over users, because instances of one user are not independent.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// A mean with its 95 % interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MetricValue {
+    /// Mean over instances.
+    pub value: f64,
+    /// 2.5th percentile of the resampled means.
+    pub low: f64,
+    /// 97.5th percentile.
+    pub high: f64,
+    /// Instances that the metric is defined for.
+    pub n: u64,
+}
+
+/// How often and from which seed users are resampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resampling {
+    /// Resamples.
+    pub times: u32,
+    /// Seed; resample `k` draws from stream `k` of it.
+    pub seed: u64,
+}
+
+/// The mean of `values` (one an instance; `None` where the metric is undefined) with its interval over `users`
+/// (the user of each instance). All 0 when nothing is defined.
+pub fn interval(users: &[u32], values: &[Option<f64>], resampling: Resampling) -> MetricValue {
+    let groups = by_user(users, values);
+    let n: u64 = groups.iter().map(|(_, n)| *n).sum();
+    if n == 0 {
+        return MetricValue::default();
+    }
+    let sum: f64 = groups.iter().map(|(sum, _)| *sum).sum();
+    let value = sum / n as f64;
+    let mut means: Vec<f64> =
+        (0..u64::from(resampling.times)).into_par_iter().map(|k| resampled(&groups, resampling.seed, k)).collect();
+    if means.is_empty() {
+        return MetricValue { value, low: value, high: value, n };
+    }
+    means.sort_unstable_by(f64::total_cmp);
+    MetricValue { value, low: percentile(&means, 0.025), high: percentile(&means, 0.975), n }
+}
+
+/// The mean of `a - b` with its interval, over the instances where both are defined: whether one model is better
+/// than another on the same instances.
+pub fn paired_difference(users: &[u32], a: &[Option<f64>], b: &[Option<f64>], resampling: Resampling) -> MetricValue {
+    let differences: Vec<Option<f64>> = a.iter().zip(b).map(|(x, y)| Some(x.as_ref()? - y.as_ref()?)).collect();
+    interval(users, &differences, resampling)
+}
+
+/// Sum and number of values of each user, by user index; users without instances are left out, users whose
+/// instances are all undefined are not, because they too could have been drawn.
+fn by_user(users: &[u32], values: &[Option<f64>]) -> Vec<(f64, u64)> {
+    let mut order: Vec<usize> = (0..users.len().min(values.len())).collect();
+    order.sort_by_key(|i| (users[*i], *i));
+    let mut groups: Vec<(f64, u64)> = Vec::new();
+    let mut last = None;
+    for i in order {
+        if last != Some(users[i]) {
+            groups.push((0.0, 0));
+            last = Some(users[i]);
+        }
+        if let (Some(value), Some((sum, n))) = (values[i], groups.last_mut()) {
+            *sum += value;
+            *n += 1;
+        }
+    }
+    groups
+}
+
+/// The mean of one resample: as many users as there are, drawn with replacement.
+fn resampled(groups: &[(f64, u64)], seed: u64, stream: u64) -> f64 {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(stream);
+    let (mut sum, mut n) = (0.0, 0u64);
+    for _ in 0..groups.len() {
+        let draw = (u128::from(random.next_u64()) * groups.len() as u128) >> 64;
+        let (user_sum, user_n) = groups[draw as usize];
+        sum += user_sum;
+        n += user_n;
+    }
+    sum / n.max(1) as f64
+}
+
+/// Linear interpolation between the closest ranks of sorted values.
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let at = share * (sorted.len() - 1) as f64;
+    let (low, high) = (at.floor() as usize, at.ceil() as usize);
+    sorted[low] + (at - low as f64) * (sorted[high] - sorted[low])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESAMPLING: Resampling = Resampling { times: 2000, seed: 3 };
+
+    #[test]
+    fn percentiles_interpolate_between_ranks() {
+        assert_eq!(percentile(&[0.0, 1.0, 2.0, 3.0], 0.5), 1.5);
+        assert_eq!(percentile(&[4.0], 0.975), 4.0);
+    }
+
+    #[test]
+    fn the_mean_is_over_instances_and_skips_undefined_ones() {
+        let result = interval(&[0, 0, 1, 2], &[Some(1.0), Some(1.0), Some(0.0), None], RESAMPLING);
+        assert!((result.value - 2.0 / 3.0).abs() < 1e-12);
+        assert_eq!(result.n, 3);
+        assert!(result.low < result.value && result.value < result.high);
+        assert_eq!(interval(&[0], &[None], RESAMPLING), MetricValue::default());
+    }
+
+    #[test]
+    fn the_interval_of_a_coin_has_the_width_that_theory_says() {
+        let users: Vec<u32> = (0..400).collect();
+        let values: Vec<Option<f64>> = users.iter().map(|u| Some(f64::from(u % 2))).collect();
+        let result = interval(&users, &values, RESAMPLING);
+        // Standard error 0.025: 1.96 of them to either side.
+        assert!((result.low - (0.5 - 0.049)).abs() < 0.006, "{result:?}");
+        assert!((result.high - (0.5 + 0.049)).abs() < 0.006, "{result:?}");
+    }
+
+    #[test]
+    fn instances_of_one_user_do_not_narrow_the_interval() {
+        let one: Vec<Option<f64>> = (0..40).map(|u| Some(f64::from(u % 2))).collect();
+        let users: Vec<u32> = (0..40).collect();
+        let many_users: Vec<u32> = (0..400).map(|i| i % 40).collect();
+        let many: Vec<Option<f64>> = many_users.iter().map(|u| Some(f64::from(u % 2))).collect();
+        let (a, b) = (interval(&users, &one, RESAMPLING), interval(&many_users, &many, RESAMPLING));
+        assert!((a.low - b.low).abs() < 1e-12 && (a.high - b.high).abs() < 1e-12);
+    }
+
+    #[test]
+    fn equal_models_have_no_difference() {
+        let values = [Some(1.0), None, Some(0.0)];
+        let result = paired_difference(&[0, 1, 2], &values, &values, RESAMPLING);
+        assert_eq!((result.value, result.low, result.high, result.n), (0.0, 0.0, 0.0, 2));
+    }
+}

@@ -1,0 +1,126 @@
+//! A dataset as every part of the program sees it: dense indices, events in time order.
+
+use crate::event::Event;
+use crate::matrix::Matrix;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One item of the catalogue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// The source's own id of the item.
+    pub key: String,
+    /// Title without the year.
+    pub title: String,
+    /// Year of release, where the source has one.
+    pub year: Option<u16>,
+    /// Categories (genres), in the source's order.
+    pub categories: Vec<String>,
+}
+
+/// Everything read from a source, cleaned.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dataset {
+    /// All events, sorted by (time, user, item).
+    pub events: Vec<Event>,
+    /// The source's own id of each user; the index is the dense id.
+    pub users: Vec<String>,
+    /// The catalogue; the index is the dense id.
+    pub items: Vec<Item>,
+    /// Item vectors that came with the source: one row an item.
+    pub vectors: Option<Matrix>,
+    /// What cleaning took away.
+    pub dropped: Dropped,
+    /// What the generator knows about its users; only the synthetic source has it.
+    pub truth: Option<Truth>,
+}
+
+impl Dataset {
+    /// Time of the first event, or `None` when there is none.
+    pub fn first_time(&self) -> Option<i64> {
+        self.events.first().map(|e| e.time)
+    }
+
+    /// Time of the last event, or `None` when there is none.
+    pub fn last_time(&self) -> Option<i64> {
+        self.events.last().map(|e| e.time)
+    }
+
+    /// The events with `from <= time < to`.
+    pub fn between(&self, from: i64, to: i64) -> &[Event] {
+        let a = self.events.partition_point(|e| e.time < from);
+        let b = self.events.partition_point(|e| e.time < to);
+        &self.events[a..b.max(a)]
+    }
+
+    /// The events with `time < end`.
+    pub fn before(&self, end: i64) -> &[Event] {
+        &self.events[..self.events.partition_point(|e| e.time < end)]
+    }
+}
+
+/// What the generator of synthetic data knows, and a reader of real data never does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Truth {
+    /// Region of each item; `None` for neutral items, which belong to no region.
+    pub region_of_item: Vec<Option<u32>>,
+    /// Which user disliked which region, and from when to when.
+    pub disliked: Vec<DislikedRegion>,
+}
+
+/// A stretch of time in which a user dislikes one region of the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DislikedRegion {
+    /// Dense index of the user.
+    pub user: u32,
+    /// The region.
+    pub region: u32,
+    /// First second, Unix time.
+    pub from: i64,
+    /// First second after it, Unix time.
+    pub to: i64,
+}
+
+/// What cleaning took away, for people and for the report.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Lines that could not be read.
+    pub malformed_lines: u64,
+    /// `file:line: reason` of the first such line.
+    pub first_malformed: Option<String>,
+    /// Items whose id had come before; the first was kept.
+    pub duplicate_items: u64,
+    /// Ratings of items that the catalogue does not have.
+    pub unknown_item_ratings: u64,
+    /// Ratings equal in user, item, rating and time to one before.
+    pub duplicate_ratings: u64,
+    /// Users left out by `data.max_users`.
+    pub users_over_limit: u64,
+    /// Ratings of those users.
+    pub ratings_over_limit: u64,
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        let mut note = |count: u64, what: &str| {
+            if count > 0 {
+                parts.push(format!("{count} {what}"));
+            }
+        };
+        note(self.duplicate_items, "duplicate items");
+        note(self.unknown_item_ratings, "ratings of unknown items");
+        note(self.duplicate_ratings, "duplicate ratings");
+        note(self.users_over_limit, "users over the limit");
+        note(self.ratings_over_limit, "ratings of users over the limit");
+        note(self.malformed_lines, "malformed lines");
+        if parts.is_empty() {
+            return f.write_str("nothing dropped");
+        }
+        write!(f, "dropped {}", parts.join(", "))?;
+        match &self.first_malformed {
+            Some(first) => write!(f, " (the first: {first})"),
+            None => Ok(()),
+        }
+    }
+}

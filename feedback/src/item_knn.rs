@@ -1,0 +1,79 @@
+//! Item-based nearest neighbours on negatives: cosine of the items' sets of dislikers, shrunk towards 0.
+//!
+//! `sim(i, j) = |U(i) and U(j)| / (sqrt(|U(i)| |U(j)|) + 5)`; all neighbours count.
+
+use crate::event::{Event, Sign};
+use crate::instance::Instance;
+use crate::item_scores::ItemScores;
+use crate::training_time::TrainingTime;
+
+const SHRINK: f64 = 5.0;
+
+/// Negatives by user and by item; similarities are computed when they are asked for.
+#[derive(Clone, Debug)]
+pub struct ItemKnn {
+    of_user: Vec<Vec<u32>>,
+    of_item: Vec<Vec<u32>>,
+}
+
+impl ItemKnn {
+    /// Indexes the negatives of training time.
+    pub fn fit(training: &TrainingTime) -> Self {
+        let of_user = training.disliked_by_user();
+        let mut of_item = vec![Vec::new(); training.items()];
+        for (user, items) in of_user.iter().enumerate() {
+            for item in items {
+                of_item[*item as usize].push(user as u32);
+            }
+        }
+        Self { of_user, of_item }
+    }
+}
+
+/// An item's score is its similarity summed over the user's negatives; an item like none of them is not listed.
+impl ItemScores for ItemKnn {
+    fn scores(&self, _: &Instance, past: &[Event], items: &[u32]) -> Vec<f64> {
+        let mut sums = vec![0.0; self.of_item.len()];
+        let mut common = vec![0u32; self.of_item.len()];
+        let mut touched = Vec::new();
+        for e in past.iter().filter(|e| e.sign == Sign::Negative) {
+            let users = &self.of_item[e.item as usize];
+            for other in users.iter().flat_map(|user| &self.of_user[*user as usize]) {
+                if common[*other as usize] == 0 {
+                    touched.push(*other);
+                }
+                common[*other as usize] += 1;
+            }
+            for other in touched.drain(..) {
+                let o = other as usize;
+                if other != e.item {
+                    let norm = (users.len() as f64 * self.of_item[o].len() as f64).sqrt();
+                    sums[o] += f64::from(common[o]) / (norm + SHRINK);
+                }
+                common[o] = 0;
+            }
+        }
+        items.iter().map(|i| if sums[*i as usize] > 0.0 { sums[*i as usize] } else { f64::NEG_INFINITY }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Dataset, Item};
+
+    #[test]
+    fn similarity_is_the_shrunk_cosine_summed_over_the_dislikes() {
+        let at = |(user, item)| Event { user, item, time: 0, sign: Sign::Negative };
+        let events = [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 0)].map(at).to_vec();
+        let items = vec![Item::default(); 4];
+        let dataset = Dataset { events, users: vec![String::new(); 3], items, ..Dataset::default() };
+        let model = ItemKnn::fit(&TrainingTime::new(&dataset, 1));
+        let instance = Instance { user: 2, t0: 1, next: 1, gts: vec![1], fps: vec![] };
+        let scores = model.scores(&instance, &[at((2, 0)), at((2, 2))], &[0, 1, 3]);
+        // Items 0, 1, 2 have 3, 2, 1 dislikers; 0 and 1 share two, 0 and 2 one, 1 and 2 one.
+        assert!((scores[0] - 1.0 / (3.0f64.sqrt() + 5.0)).abs() < 1e-12);
+        assert!((scores[1] - (2.0 / (6.0f64.sqrt() + 5.0) + 1.0 / (2.0f64.sqrt() + 5.0))).abs() < 1e-12);
+        assert_eq!(scores[2], f64::NEG_INFINITY);
+    }
+}

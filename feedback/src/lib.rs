@@ -1,0 +1,58 @@
+//! The rating side of conrec: events, splits, semantic IDs, baselines and metrics.
+//!
+//! No tensors and no network here. Read the modules in the order below: the types come first, then
+//! the readers, the split into instances, the statistics learnt from training time, what the model
+//! sees (semantic IDs, prompts, rewards), and last the measurement.
+
+// The types.
+pub mod dataset;
+pub mod event;
+pub mod history;
+pub mod matrix;
+
+// Where events come from.
+pub mod movietweetings;
+pub mod prepared;
+pub mod synthetic;
+
+// From events to instances.
+pub mod candidates;
+pub mod instance;
+pub mod numpy_random;
+pub mod split;
+
+// Statistics of training time.
+pub mod swing;
+pub mod training_time;
+
+// What the model sees.
+pub mod advantage;
+pub mod cell_ranking;
+pub mod prefix_trie;
+pub mod prompt;
+pub mod reward;
+pub mod semantic_id;
+pub mod sid_files;
+
+// Content and interaction vectors.
+pub mod content_vectors;
+pub mod interaction_features;
+pub mod sparse_rows;
+pub mod tf_idf;
+pub mod truncated_svd;
+
+// Baselines: each a function from an instance to scores over items.
+pub mod baselines;
+pub mod cell_popularity;
+pub mod dislike_rate;
+pub mod item_knn;
+pub mod item_scores;
+pub mod popularity;
+pub mod rocchio;
+pub mod top_items;
+
+// Measurement.
+pub mod bootstrap;
+pub mod cell_evaluation;
+pub mod evaluation;
+pub mod metrics;

@@ -1,0 +1,264 @@
+//! From a user's past to tokens: the vocabulary, the prompt of an instance, and the sequences of the next-item stage.
+//!
+//! A prompt is BOS, events oldest first, then the sign whose item is asked for: NEGATIVE. An event is its sign and
+//! the D codes of its item. The completion is the D codes of an item. Events of items outside the trie are left out.
+
+use crate::event::{Event, Sign};
+use crate::semantic_id::SemanticIds;
+use crate::split::DAY;
+use conrec_domain::spec::Context;
+use std::ops::Range;
+
+/// Fills sequences of unequal length.
+pub const PAD: i64 = 0;
+/// Begins every sequence.
+pub const BOS: i64 = 1;
+/// Sign of a dislike, and the question at a prompt's end.
+pub const NEGATIVE: i64 = 2;
+/// Sign of an event between the thresholds, or of an exposure without reaction.
+pub const NEUTRAL: i64 = 3;
+/// Sign of a like.
+pub const POSITIVE: i64 = 4;
+/// The first token that is a code.
+const FIRST_CODE: i64 = 5;
+
+/// What `Context::Negatives3d` shows, in seconds.
+const THREE_DAYS: i64 = 3 * DAY;
+
+/// The numbering of tokens: five special ones, then K codes a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vocabulary {
+    /// D: codes in a semantic id.
+    pub levels: usize,
+    /// K: codes a level.
+    pub codes: usize,
+}
+
+impl Vocabulary {
+    /// The vocabulary of these semantic ids.
+    pub fn of(ids: &SemanticIds) -> Self {
+        Self { levels: ids.levels, codes: ids.codes }
+    }
+
+    /// Number of tokens.
+    pub fn size(&self) -> usize {
+        FIRST_CODE as usize + self.levels * self.codes
+    }
+
+    /// Token of a code: `5 + level * codes + code`.
+    pub fn code(&self, level: usize, code: u16) -> i64 {
+        FIRST_CODE + (level * self.codes) as i64 + i64::from(code)
+    }
+
+    /// Tokens of all codes of a level.
+    pub fn level(&self, level: usize) -> Range<i64> {
+        self.code(level, 0)..self.code(level + 1, 0)
+    }
+
+    /// Level and code of a token; none for the special tokens and outside the vocabulary.
+    pub fn parse(&self, token: i64) -> Option<(usize, u16)> {
+        let at = usize::try_from(token.checked_sub(FIRST_CODE)?).ok()?;
+        (at < self.levels * self.codes).then(|| (at / self.codes, (at % self.codes) as u16))
+    }
+
+    /// Token of a sign.
+    pub fn sign(sign: Sign) -> i64 {
+        match sign {
+            Sign::Negative => NEGATIVE,
+            Sign::Neutral => NEUTRAL,
+            Sign::Positive => POSITIVE,
+        }
+    }
+
+    /// Tokens of an item's codes, for all levels.
+    pub fn codes<'a>(&'a self, codes: &'a [u16]) -> impl Iterator<Item = i64> + 'a {
+        codes.iter().enumerate().map(|(level, &code)| self.code(level, code))
+    }
+
+    /// Tokens of one event: its sign and the codes of its item.
+    fn event_tokens(&self) -> usize {
+        1 + self.levels
+    }
+}
+
+/// Makes prompts and sequences of one set of semantic ids.
+#[derive(Clone, Copy, Debug)]
+pub struct PromptBuilder<'a> {
+    ids: &'a SemanticIds,
+    /// The numbering of tokens.
+    pub vocabulary: Vocabulary,
+    max_prompt_tokens: usize,
+}
+
+impl<'a> PromptBuilder<'a> {
+    /// Prompts and sequences of at most `max_prompt_tokens` tokens (a prompt has at least 2, a sequence one event).
+    pub fn new(ids: &'a SemanticIds, max_prompt_tokens: usize) -> Self {
+        Self { ids, vocabulary: Vocabulary::of(ids), max_prompt_tokens }
+    }
+
+    /// The prompt of an instance at `t0`, from the user's events, oldest first.
+    ///
+    /// Events at or after `t0` are never shown, whatever is passed in. Of too many, the oldest are left out.
+    pub fn prompt(&self, past: &[Event], t0: i64, context: Context) -> Vec<i64> {
+        let room = self.max_prompt_tokens.saturating_sub(2) / self.vocabulary.event_tokens();
+        let shown = |event: &&Event| event.time < t0 && shows(context, event, t0) && self.is_known(event);
+        let newest_first: Vec<&Event> = past.iter().rev().filter(shown).take(room).collect();
+        let mut tokens = Vec::with_capacity(2 + newest_first.len() * self.vocabulary.event_tokens());
+        tokens.push(BOS);
+        for event in newest_first.into_iter().rev() {
+            self.push(event, &mut tokens);
+        }
+        tokens.push(NEGATIVE);
+        tokens
+    }
+
+    /// The tokens of an item's codes: what a completion must be to name the item; empty outside the catalogue.
+    pub fn completion(&self, item: u32) -> Vec<i64> {
+        self.vocabulary.codes(self.ids.item_codes(item)).collect()
+    }
+
+    /// A user's events before `end`, oldest first, as sequences of the next-item stage.
+    ///
+    /// Each begins with BOS and fits the longest prompt; every event is in exactly one. The windows are cut from the
+    /// newest end, so that only the oldest may be short. Without events there is no sequence.
+    pub fn sequence(&self, events: &[Event], end: i64) -> Vec<Vec<i64>> {
+        let known: Vec<&Event> = events.iter().filter(|e| e.time < end && self.is_known(e)).collect();
+        let room = (self.max_prompt_tokens.saturating_sub(1) / self.vocabulary.event_tokens()).max(1);
+        let mut windows: Vec<Vec<i64>> = known.rchunks(room).map(|window| self.window(window)).collect();
+        windows.reverse();
+        windows
+    }
+
+    fn window(&self, events: &[&Event]) -> Vec<i64> {
+        let mut tokens = Vec::with_capacity(1 + events.len() * self.vocabulary.event_tokens());
+        tokens.push(BOS);
+        for event in events {
+            self.push(event, &mut tokens);
+        }
+        tokens
+    }
+
+    fn is_known(&self, event: &Event) -> bool {
+        self.ids.cell_of(event.item).is_some()
+    }
+
+    fn push(&self, event: &Event, tokens: &mut Vec<i64>) {
+        tokens.push(Vocabulary::sign(event.sign));
+        tokens.extend(self.vocabulary.codes(self.ids.item_codes(event.item)));
+    }
+}
+
+/// Whether a context shows an event that lies before `t0`.
+fn shows(context: Context, event: &Event, t0: i64) -> bool {
+    match context {
+        Context::Negatives3d => event.sign == Sign::Negative && event.time >= t0 - THREE_DAYS,
+        Context::Negatives => event.sign == Sign::Negative,
+        Context::All => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Item i has codes (i, i + 1); item 3 is outside the trie.
+    fn ids() -> SemanticIds {
+        let of_item = (0..5).flat_map(|i| [i, i + 1]).collect();
+        SemanticIds::new(2, 10, of_item, &[true, true, true, false, true]).unwrap()
+    }
+
+    fn event(item: u32, time: i64, sign: Sign) -> Event {
+        Event { user: 0, item, time, sign }
+    }
+
+    fn past() -> Vec<Event> {
+        vec![
+            event(0, 0, Sign::Negative),
+            event(1, DAY, Sign::Positive),
+            event(2, 7 * DAY, Sign::Negative),
+            event(3, 8 * DAY, Sign::Negative),
+            event(4, 9 * DAY, Sign::Neutral),
+        ]
+    }
+
+    #[test]
+    fn tokens_are_numbered_by_level_and_code() {
+        let v = Vocabulary { levels: 3, codes: 64 };
+        assert_eq!(v.size(), 5 + 192);
+        assert_eq!((v.code(0, 0), v.code(1, 2), v.code(2, 63)), (5, 71, 196));
+        assert_eq!(v.level(1), 69..133);
+        assert_eq!((v.parse(71), v.parse(4), v.parse(197), v.parse(i64::MIN)), (Some((1, 2)), None, None, None));
+        assert_eq!([Sign::Negative, Sign::Neutral, Sign::Positive].map(Vocabulary::sign), [2, 3, 4]);
+    }
+
+    #[test]
+    fn each_context_shows_its_part_of_the_past() {
+        let ids = ids();
+        let builder = PromptBuilder::new(&ids, 100);
+        let prompt = |context| builder.prompt(&past(), 10 * DAY, context);
+        assert_eq!(prompt(Context::Negatives3d), [BOS, NEGATIVE, 7, 18, NEGATIVE]);
+        assert_eq!(prompt(Context::Negatives), [BOS, NEGATIVE, 5, 16, NEGATIVE, 7, 18, NEGATIVE]);
+        let all = [BOS, NEGATIVE, 5, 16, POSITIVE, 6, 17, NEGATIVE, 7, 18, NEUTRAL, 9, 20, NEGATIVE];
+        assert_eq!(prompt(Context::All), all);
+    }
+
+    #[test]
+    fn three_days_begin_exactly_three_days_before_t0() {
+        let ids = ids();
+        let builder = PromptBuilder::new(&ids, 100);
+        let events = [event(0, 99, Sign::Negative), event(1, 100, Sign::Negative)];
+        let prompt = builder.prompt(&events, 100 + 3 * DAY, Context::Negatives3d);
+        assert_eq!(prompt, [BOS, NEGATIVE, 6, 17, NEGATIVE]);
+    }
+
+    #[test]
+    fn the_oldest_events_are_left_out_whole() {
+        let ids = ids();
+        for (limit, expected) in [(8, 2), (7, 1), (5, 1), (4, 0), (0, 0)] {
+            let prompt = PromptBuilder::new(&ids, limit).prompt(&past(), 10 * DAY, Context::All);
+            assert_eq!(prompt.len(), 2 + 3 * expected, "limit {limit}");
+            assert_eq!((prompt[0], prompt[prompt.len() - 1]), (BOS, NEGATIVE));
+        }
+        let prompt = PromptBuilder::new(&ids, 7).prompt(&past(), 10 * DAY, Context::All);
+        assert_eq!(prompt, [BOS, NEUTRAL, 9, 20, NEGATIVE]);
+    }
+
+    #[test]
+    fn sequences_hold_every_event_once_and_are_cut_from_the_newest_end() {
+        let ids = ids();
+        let windows = PromptBuilder::new(&ids, 8).sequence(&past(), 10 * DAY);
+        assert_eq!(windows, [vec![1, 2, 5, 16, 4, 6, 17], vec![1, 2, 7, 18, 3, 9, 20]]);
+        let windows = PromptBuilder::new(&ids, 8).sequence(&past(), 9 * DAY);
+        assert_eq!(windows, [vec![1, 2, 5, 16], vec![1, 4, 6, 17, 2, 7, 18]]);
+        assert!(PromptBuilder::new(&ids, 8).sequence(&[event(3, 0, Sign::Negative)], DAY).is_empty());
+        assert_eq!(PromptBuilder::new(&ids, 0).sequence(&past(), 10 * DAY).len(), 4);
+    }
+
+    #[test]
+    fn a_completion_is_the_items_codes() {
+        assert_eq!(PromptBuilder::new(&ids(), 8).completion(2), [7, 18]);
+    }
+
+    proptest! {
+        /// Events at or after t0 all concern item 4, those before t0 the items 0 to 2: item 4 must never appear.
+        #[test]
+        fn nothing_at_or_after_t0_ever_appears(
+            before in prop::collection::vec((0u32..3, 0i64..1000), 0..20),
+            after in prop::collection::vec(1000i64..2000, 1..20),
+            limit in 2usize..60,
+        ) {
+            let ids = ids();
+            let mut events: Vec<Event> = before.iter().map(|&(item, t)| event(item, t, Sign::Negative)).collect();
+            events.extend(after.iter().map(|&t| event(4, t, Sign::Negative)));
+            events.sort_by_key(|e| (e.time, e.item));
+            let builder = PromptBuilder::new(&ids, limit);
+            for context in [Context::Negatives3d, Context::Negatives, Context::All] {
+                let prompt = builder.prompt(&events, 1000, context);
+                prop_assert!(!prompt.contains(&9) && !prompt.contains(&20));
+                prop_assert!(prompt.len() <= limit);
+            }
+            prop_assert!(builder.sequence(&events, 1000).iter().flatten().all(|&t| t != 9 && t != 20));
+        }
+    }
+}

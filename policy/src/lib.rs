@@ -1,0 +1,51 @@
+//! The data path with tensors. Read the modules in the order below: weights, the forward pass that rollout and
+//! training share, what is learned from it, how a gradient becomes an update, and last search and files.
+//!
+//! Everything here is a function of its arguments: all randomness comes from ChaCha8 streams keyed by seeds, and
+//! with one thread every result has the same bits each time.
+
+pub mod error;
+pub mod random_normal;
+
+// Weights.
+pub mod flat_parameters;
+pub mod llama;
+pub mod lora;
+
+// The forward pass.
+pub mod attention;
+pub mod decoder;
+pub mod projection;
+pub mod rope;
+pub mod shared_prefix;
+pub mod transformer;
+
+// What is learned.
+pub mod exact_kl;
+pub mod grpo;
+pub mod grpo_loss;
+pub mod lease_gradient;
+pub mod legal;
+pub mod micro_batch;
+pub mod rollout;
+pub mod supervised;
+
+// From gradients to updates.
+pub mod adamw;
+pub mod exact_sum;
+pub mod state_parts;
+pub mod training_state;
+
+// Semantic ids.
+pub mod residual_kmeans;
+pub mod rq_vae;
+
+// Search and files.
+pub mod adapter_files;
+pub mod atomic_write;
+pub mod beam_search;
+pub mod export_probe;
+pub mod file_error;
+pub mod model_files;
+pub mod tensor_file;
+pub mod tokenizer_file;

@@ -1,0 +1,69 @@
+//! Rotary position embedding (Su et al., 2021) in the rotate-half convention of Hugging Face, so that exported
+//! weights load there.
+
+use tch::{Device, Kind, Tensor};
+
+/// Cosines and signed sines of every position.
+#[derive(Debug)]
+pub(crate) struct Rope {
+    /// `[positions, head_dim]`.
+    cosine: Tensor,
+    /// `[positions, head_dim]`; the first half negated, so that swapping halves does the rest.
+    sine: Tensor,
+    half: i64,
+}
+
+/// The angles of some positions, shaped to be broadcast over `[rows, positions, heads, head_dim]`.
+#[derive(Debug)]
+pub(crate) struct Angles {
+    cosine: Tensor,
+    sine: Tensor,
+}
+
+impl Rope {
+    /// Tables for positions `0..positions`; angle of pair i at position p: p * theta^(-2 i / head_dim).
+    pub(crate) fn new(head_dim: i64, theta: f64, positions: i64, kind: Kind) -> Self {
+        let half = head_dim / 2;
+        let mut cosine = Vec::with_capacity((positions * head_dim) as usize);
+        let mut sine = Vec::with_capacity((positions * head_dim) as usize);
+        for position in 0..positions {
+            for column in 0..head_dim {
+                let pair = (column % half) as f64;
+                let angle = position as f64 * theta.powf(-2.0 * pair / head_dim as f64);
+                cosine.push(angle.cos());
+                sine.push(if column < half { -angle.sin() } else { angle.sin() });
+            }
+        }
+        let table = |values: &[f64]| Tensor::from_slice(values).to_kind(kind).view([positions, head_dim]);
+        Self { cosine: table(&cosine), sine: table(&sine), half }
+    }
+
+    /// Angles of positions `0..length`, the same in every row.
+    pub(crate) fn first(&self, length: i64) -> Angles {
+        let cut = |table: &Tensor| table.narrow(0, 0, length).view([1, length, 1, -1]);
+        Angles { cosine: cut(&self.cosine), sine: cut(&self.sine) }
+    }
+
+    /// Angles of one position a row.
+    pub(crate) fn at(&self, positions: &[i64]) -> Angles {
+        let index = Tensor::from_slice(positions).to_device(self.cosine.device());
+        let rows = positions.len() as i64;
+        let pick = |table: &Tensor| table.index_select(0, &index).view([rows, 1, 1, -1]);
+        Angles { cosine: pick(&self.cosine), sine: pick(&self.sine) }
+    }
+
+    /// Rotates `[rows, positions, heads, head_dim]`.
+    pub(crate) fn rotate(&self, x: &Tensor, angles: &Angles) -> Tensor {
+        (x * &angles.cosine).addcmul(&x.roll([self.half], [-1]), &angles.sine)
+    }
+
+    /// Positions that have angles.
+    pub(crate) fn positions(&self) -> i64 {
+        self.cosine.size()[0]
+    }
+
+    /// Where the tables lie.
+    pub(crate) fn device(&self) -> Device {
+        self.cosine.device()
+    }
+}

@@ -1,0 +1,146 @@
+//! Item vectors to semantic ids: a residual-quantised autoencoder (method.md, section 3; Lee et al., 2022).
+//! `R1 = encoder(x); Z_d = nearest codeword of codebook d to R_d; R_(d+1) = R_d - Z_d; x_hat = decoder(Z_1 + ... + Z_D)`.
+//! Codebooks start from k-means, move by exponential averages, and codes that nobody uses are set anew.
+
+mod adam;
+mod autoencoder;
+mod cell_vectors;
+mod codebook;
+mod error;
+mod k_means;
+mod loss;
+mod training;
+
+pub use cell_vectors::cell_vectors;
+pub use error::RqVaeError;
+pub use loss::{LossWeights, QuantisedLevel, rq_vae_loss};
+
+use conrec_domain::spec::SemanticIdSpec;
+use conrec_feedback::matrix::Matrix;
+use tch::{Kind, TchError, Tensor};
+use training::{Model, rows_tensor, train, values};
+
+/// What the RQ-VAE learns from.
+#[derive(Clone, Copy, Debug)]
+pub struct RqVaeInput<'a> {
+    /// Levels, codes, widths, epochs.
+    pub spec: &'a SemanticIdSpec,
+    /// Seeds weights, orders and codewords.
+    pub seed: u64,
+    /// One row for each item of the catalogue.
+    pub vectors: &'a Matrix,
+    /// The items of training time; the model sees no other while it learns.
+    pub candidates: &'a [u32],
+}
+
+/// What happened in one pass over the candidate items.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Epoch {
+    /// From 1.
+    pub number: u32,
+    /// Epochs in all.
+    pub of: u32,
+    /// `|x - x_hat|^2`, mean over items.
+    pub reconstruction: f64,
+    /// `sum_d |R_d - Z_d|^2`, mean over items, without lambda.
+    pub commitment: f64,
+    /// Dead codes that were set anew, all levels.
+    pub revived: u32,
+}
+
+/// Semantic ids of all items, and how well they describe the candidates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RqVaeOutput {
+    /// Codes of every item of the catalogue, items x levels, row by row.
+    pub codes: Vec<u16>,
+    /// One matrix `[codes, latent]` a level.
+    pub codebooks: Vec<Matrix>,
+    /// After each level: what is left of the candidates' inputs, `sum |x - decoder(Z_1 + ... + Z_d)|^2` over
+    /// `sum |x - mean x|^2`. 1 is no better than the mean.
+    pub input_error: Vec<f64>,
+    /// The same in the latent space: `sum |R_(d+1)|^2` over `sum |R_1 - mean R_1|^2`.
+    pub latent_error: Vec<f64>,
+    /// One entry an epoch.
+    pub epochs: Vec<Epoch>,
+}
+
+/// Trains on the candidate items and returns codes for all items. `progress` is called after each epoch.
+///
+/// The result depends on the input alone as long as libtorch computes with the same number of threads.
+///
+/// # Errors
+/// When a value is not finite, sizes do not fit, items are fewer than codes, or training diverges.
+pub fn train_rq_vae(input: &RqVaeInput<'_>, progress: &mut dyn FnMut(&Epoch)) -> Result<RqVaeOutput, RqVaeError> {
+    check(input)?;
+    let all = rows_tensor(&input.vectors.data, input.vectors.cols)?;
+    let index: Vec<i64> = input.candidates.iter().map(|i| i64::from(*i)).collect();
+    let x = all.f_index_select(0, &Tensor::f_from_slice(&index)?)?;
+    let (model, epochs) = train(input, &x, progress)?;
+    let _no_grad = tch::no_grad_guard();
+    let (input_error, latent_error) = errors(&model, &x)?;
+    let by_level = model.quantise(&model.autoencoder.encode(&all)?)?.codes;
+    let mut codes = Vec::with_capacity(input.vectors.rows * by_level.len());
+    for item in 0..input.vectors.rows {
+        // `check` has seen to it that every code fits.
+        codes.extend(by_level.iter().map(|level| level[item] as u16));
+    }
+    let cols = input.spec.latent as usize;
+    let codebooks = model
+        .codebooks
+        .iter()
+        .map(|book| Matrix { rows: book.codewords().len() / cols, cols, data: book.codewords().to_vec() })
+        .collect();
+    Ok(RqVaeOutput { codes, codebooks, input_error, latent_error, epochs })
+}
+
+fn check(input: &RqVaeInput<'_>) -> Result<(), RqVaeError> {
+    let (spec, vectors) = (input.spec, input.vectors);
+    let (levels, codes) = (spec.levels as usize, spec.codes as usize);
+    if !(1..=16).contains(&levels) || !(1..=65_536).contains(&codes) {
+        return Err(RqVaeError::CodesOutOfRange { levels, codes });
+    }
+    for (key, value) in [("hidden", spec.hidden), ("latent", spec.latent), ("items_per_step", spec.items_per_step)] {
+        if value == 0 {
+            return Err(RqVaeError::Zero { key });
+        }
+    }
+    let (rows, cols) = (vectors.rows, vectors.cols);
+    if rows == 0 || cols == 0 || rows.checked_mul(cols) != Some(vectors.data.len()) {
+        return Err(RqVaeError::WrongSize { rows, cols, found: vectors.data.len() });
+    }
+    if let Some(at) = vectors.data.iter().position(|v| !v.is_finite()) {
+        return Err(RqVaeError::NotFinite { row: at / cols, column: at % cols, value: vectors.data[at] });
+    }
+    if let Some(item) = input.candidates.iter().find(|item| **item as usize >= rows) {
+        return Err(RqVaeError::NoSuchItem { item: *item, items: rows });
+    }
+    if input.candidates.len() < codes {
+        return Err(RqVaeError::FewerItemsThanCodes { codes, items: input.candidates.len() });
+    }
+    Ok(())
+}
+
+/// Input and latent error after each level, relative to the spread about the mean.
+fn errors(model: &Model, x: &Tensor) -> Result<(Vec<f64>, Vec<f64>), TchError> {
+    let latents = model.autoencoder.encode(x)?;
+    let (input_spread, latent_spread) = (spread(x)?, spread(&latents)?);
+    let mut sum = latents.f_zeros_like()?;
+    let (mut input_error, mut latent_error) = (Vec::new(), Vec::new());
+    for level in model.quantise(&latents)?.levels {
+        sum = sum.f_add(&level.codeword)?;
+        input_error.push(squared(&x.f_sub(&model.autoencoder.decode(&sum)?)?)? / input_spread);
+        latent_error.push(squared(&latents.f_sub(&sum)?)? / latent_spread);
+    }
+    Ok((input_error, latent_error))
+}
+
+/// Sum of squares in f64.
+fn squared(x: &Tensor) -> Result<f64, TchError> {
+    Ok(values(x)?.iter().map(|v| f64::from(*v) * f64::from(*v)).sum())
+}
+
+/// Sum of squared distances from the mean row; at least the smallest positive number, so that it divides.
+fn spread(x: &Tensor) -> Result<f64, TchError> {
+    let mean = x.f_mean_dim([0i64].as_slice(), true, Kind::Float)?;
+    Ok(squared(&x.f_sub(&mean)?)?.max(f64::MIN_POSITIVE))
+}

@@ -1,0 +1,354 @@
+//! All that a run learns: base, adapter, moments, reference, best. It changes by commits and by the curriculum's
+//! state changes, in the same way on every worker, and its digest says so.
+
+use crate::adamw::{Moments, adamw};
+use crate::error::PolicyError;
+use crate::exact_sum::ExactSum;
+use crate::flat_parameters::FlatParameters;
+use crate::lease_gradient::LeaseGradient;
+use crate::llama::LlamaConfig;
+use crate::lora::LoraConfig;
+use crate::transformer::{Adapter, Policy, Trains};
+use conrec_domain::ids::Digest;
+use conrec_domain::spec::{OptimizerSpec, RunSpec};
+use conrec_domain::work::{Pass, StateChange};
+use sha2::{Digest as _, Sha256};
+use std::cell::OnceCell;
+use tch::{Device, Kind, Tensor};
+
+/// A tensor whose digest is kept until it changes: most tensors do not change from one update to the next.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    tensor: Tensor,
+    digest: OnceCell<Digest>,
+}
+
+impl Slot {
+    pub(crate) fn new(tensor: Tensor) -> Self {
+        Self { tensor, digest: OnceCell::new() }
+    }
+
+    pub(crate) fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// The tensor, to be changed in place.
+    fn change(&mut self) -> &mut Tensor {
+        self.digest = OnceCell::new();
+        &mut self.tensor
+    }
+
+    fn copied(&self) -> Self {
+        Self { tensor: self.tensor.copy(), digest: self.digest.clone() }
+    }
+
+    fn digest(&self) -> Result<Digest, PolicyError> {
+        if let Some(digest) = self.digest.get() {
+            return Ok(*digest);
+        }
+        let digest = Digest::of(&bytes_of(&self.tensor)?);
+        Ok(*self.digest.get_or_init(|| digest))
+    }
+}
+
+/// A tensor's elements as bytes, little endian.
+pub(crate) fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, PolicyError> {
+    let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+    Ok(bytes)
+}
+
+/// SHA-256 of a tensor's elements, little endian: what workers compare after a reduce.
+///
+/// # Errors
+/// When libtorch cannot copy the tensor.
+pub fn tensor_digest(tensor: &Tensor) -> Result<Digest, PolicyError> {
+    Ok(Digest::of(&bytes_of(tensor)?))
+}
+
+/// The state that every worker of a roster holds alike.
+#[derive(Debug)]
+pub struct TrainingState {
+    pub(crate) model: LlamaConfig,
+    pub(crate) lora_config: LoraConfig,
+    /// The pass, once one has begun.
+    pub(crate) pass: Option<Pass>,
+    /// The stage, once one has begun.
+    pub(crate) stage: Option<u32>,
+    pub(crate) trains: Trains,
+    pub(crate) base: Slot,
+    pub(crate) lora: Slot,
+    pub(crate) first: Slot,
+    pub(crate) second: Slot,
+    pub(crate) updates: u64,
+    /// The adapter at the start of the stage.
+    pub(crate) reference: Slot,
+    /// What trains, as it was at the stage's best; as long as what trains, or empty.
+    pub(crate) best: Slot,
+    pub(crate) sum: ExactSum,
+}
+
+impl TrainingState {
+    /// The state before the first pass, for a vocabulary of `vocab` tokens: all weights are 0.
+    ///
+    /// # Errors
+    /// When the spec's model has no valid shape.
+    pub fn new(spec: &RunSpec, vocab: usize) -> Result<Self, PolicyError> {
+        let model = LlamaConfig::new(&spec.model, vocab)?;
+        let lora_config = LoraConfig::new(&spec.lora)?;
+        let zeros = |length: usize| Slot::new(Tensor::zeros([length as i64], (Kind::Float, Device::Cpu)));
+        Ok(Self {
+            base: zeros(model.layout().len()),
+            lora: zeros(lora_config.layout(&model).len()),
+            reference: zeros(lora_config.layout(&model).len()),
+            first: zeros(0),
+            second: zeros(0),
+            best: zeros(0),
+            updates: 0,
+            pass: None,
+            stage: None,
+            trains: Trains::Nothing,
+            sum: ExactSum::new(0, spec.optimizer.exact_sum_bits, 1),
+            model,
+            lora_config,
+        })
+    }
+
+    /// Makes one of the curriculum's changes.
+    ///
+    /// # Errors
+    /// For a stage that the spec does not have, and for changes out of order.
+    pub fn apply(&mut self, change: StateChange, spec: &RunSpec) -> Result<(), PolicyError> {
+        match change {
+            StateChange::BeginPass { pass } => {
+                self.base = Slot::new(self.model.initial_weights(spec.seed, pass, spec.model.init_std));
+                self.lora = Slot::new(self.lora_config.initial_weights(&self.model, spec.seed, pass));
+                self.reference = self.lora.copied();
+                self.pass = Some(pass);
+                self.stage = None;
+                self.trains = Trains::Nothing;
+                self.reset_optimizer(spec)
+            }
+            StateChange::BeginStage { stage } => {
+                if self.pass.is_none() {
+                    return Err(PolicyError::State(format!("stage {stage} begins, but no pass has begun")));
+                }
+                self.stage = Some(stage);
+                self.trains = trains_in(spec, stage)?;
+                self.reference = self.lora.copied();
+                self.reset_optimizer(spec)
+            }
+            StateChange::KeepBest => {
+                self.best = self.trained()?.copied();
+                Ok(())
+            }
+            StateChange::RestoreBest => {
+                let length = self.trained()?.tensor.numel();
+                if self.best.tensor.numel() != length {
+                    return Err(PolicyError::State(
+                        "the best is to be restored, but none was kept in this stage".into(),
+                    ));
+                }
+                let best = self.best.copied();
+                match self.trains {
+                    Trains::Base => self.base = best,
+                    Trains::Lora | Trains::Nothing => self.lora = best,
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What the stage trains with: gradients on for its part of the weights.
+    ///
+    /// # Errors
+    /// When no stage has begun.
+    pub fn policy(&self) -> Result<Policy, PolicyError> {
+        self.trained()?;
+        let adapter = (self.trains == Trains::Lora).then(|| self.adapter(&self.lora));
+        Policy::new(&self.model, &self.base.tensor, adapter, self.trains)
+    }
+
+    /// The policy at the start of a GRPO stage: base and the adapter as it was then.
+    ///
+    /// # Errors
+    /// Never for a state that this module made.
+    pub fn reference(&self) -> Result<Policy, PolicyError> {
+        Policy::new(&self.model, &self.base.tensor, Some(self.adapter(&self.reference)), Trains::Nothing)
+    }
+
+    /// The policy as it is now, without gradients: for validation and evaluation.
+    ///
+    /// # Errors
+    /// Never for a state that this module made.
+    pub fn frozen(&self) -> Result<Policy, PolicyError> {
+        Policy::new(&self.model, &self.base.tensor, Some(self.adapter(&self.lora)), Trains::Nothing)
+    }
+
+    /// The base alone: what the supervised stages have learned.
+    ///
+    /// # Errors
+    /// Never for a state that this module made.
+    pub fn supervised(&self) -> Result<Policy, PolicyError> {
+        Policy::new(&self.model, &self.base.tensor, None, Trains::Nothing)
+    }
+
+    /// The decoder's shape.
+    pub fn model(&self) -> &LlamaConfig {
+        &self.model
+    }
+
+    /// The adapter's shape.
+    pub fn lora_config(&self) -> LoraConfig {
+        self.lora_config
+    }
+
+    /// All weights of the base, flat.
+    pub fn base(&self) -> &Tensor {
+        &self.base.tensor
+    }
+
+    /// All weights of the adapter, flat.
+    pub fn lora(&self) -> &Tensor {
+        &self.lora.tensor
+    }
+
+    /// Adds a lease's gradient to this worker's exact sum.
+    ///
+    /// # Errors
+    /// When an element does not fit the sum; the weight is named.
+    pub fn accumulate(&mut self, lease: &LeaseGradient) -> Result<(), PolicyError> {
+        self.trained()?;
+        let layout = self.trained_layout();
+        lease.gradient.as_ref().map_or(Ok(()), |gradient| self.sum.add(&layout, gradient))
+    }
+
+    /// This worker's sum as integers: the input of the all-reduce, which must leave it as it is.
+    pub fn sum(&self) -> &Tensor {
+        self.sum.integers()
+    }
+
+    /// Forgets this worker's sum: a new roster begins the iteration anew.
+    pub fn clear_sum(&mut self) {
+        self.sum.clear();
+    }
+
+    /// Applies the optimiser to the mean of the reduced sum and clears this worker's own. Returns the mean gradient's
+    /// norm before clipping.
+    ///
+    /// # Errors
+    /// When `reduced` does not fit what trains, or the divisor is 0.
+    pub fn commit(
+        &mut self,
+        reduced: &Tensor,
+        divisor: u64,
+        learning_rate: f64,
+        spec: &OptimizerSpec,
+    ) -> Result<f64, PolicyError> {
+        self.trained()?;
+        let mean = self.sum.mean(reduced, divisor)?;
+        let mut moments = Moments {
+            first: self.first.change().shallow_clone(),
+            second: self.second.change().shallow_clone(),
+            updates: self.updates,
+        };
+        let weights = match self.trains {
+            Trains::Base => self.base.change(),
+            Trains::Lora | Trains::Nothing => self.lora.change(),
+        };
+        let norm = adamw(spec, weights, &mut moments, &mean, learning_rate)?;
+        self.updates = moments.updates;
+        self.sum.clear();
+        Ok(norm)
+    }
+
+    /// SHA-256 over the digests of all tensors and the counters. Equal digests mean equal states.
+    ///
+    /// # Errors
+    /// When libtorch cannot copy a tensor.
+    pub fn digest(&self) -> Result<Digest, PolicyError> {
+        let mut hash = Sha256::new();
+        for slot in [&self.base, &self.lora, &self.first, &self.second, &self.reference, &self.best] {
+            hash.update(slot.digest()?.0);
+        }
+        for counter in self.counters() {
+            hash.update(counter.to_le_bytes());
+        }
+        Ok(Digest(hash.finalize().into()))
+    }
+
+    /// Updates made, pass and stage as numbers (0: none yet).
+    pub(crate) fn counters(&self) -> [i64; 3] {
+        let pass = match self.pass {
+            None => 0,
+            Some(Pass::Select) => 1,
+            Some(Pass::Refit) => 2,
+        };
+        [self.updates as i64, pass, self.stage.map_or(0, |s| i64::from(s) + 1)]
+    }
+
+    /// Sets what [`Self::counters`] gave; the stage decides what trains.
+    pub(crate) fn set_counters(&mut self, counters: [i64; 3], spec: &RunSpec) -> Result<(), PolicyError> {
+        let wrong = || PolicyError::State(format!("counters {counters:?}: expected updates, pass 0 to 2, stage"));
+        let [updates, pass, stage] = counters;
+        let updates = u64::try_from(updates).map_err(|_| wrong())?;
+        self.pass = [None, Some(Pass::Select), Some(Pass::Refit)]
+            .get(usize::try_from(pass).map_err(|_| wrong())?)
+            .copied()
+            .ok_or_else(wrong)?;
+        self.stage = if stage == 0 { None } else { Some(u32::try_from(stage - 1).map_err(|_| wrong())?) };
+        self.trains = self.stage.map_or(Ok(Trains::Nothing), |s| trains_in(spec, s))?;
+        self.reset_optimizer(spec)?;
+        self.updates = updates;
+        Ok(())
+    }
+
+    fn adapter<'a>(&self, slot: &'a Slot) -> Adapter<'a> {
+        Adapter { config: self.lora_config, flat: &slot.tensor }
+    }
+
+    /// Names, shapes and places of what trains.
+    pub fn trained_layout(&self) -> FlatParameters {
+        match self.trains {
+            Trains::Base => self.model.layout(),
+            Trains::Lora => self.lora_config.layout(&self.model),
+            Trains::Nothing => FlatParameters::default(),
+        }
+    }
+
+    fn trained(&self) -> Result<&Slot, PolicyError> {
+        match self.trains {
+            Trains::Base => Ok(&self.base),
+            Trains::Lora => Ok(&self.lora),
+            Trains::Nothing => Err(PolicyError::State("no stage has begun: nothing trains".into())),
+        }
+    }
+
+    /// Zero moments and an empty sum for what trains; no best.
+    fn reset_optimizer(&mut self, spec: &RunSpec) -> Result<(), PolicyError> {
+        let length = self.trained_layout().len();
+        let moments = Moments::zeros(length);
+        self.first = Slot::new(moments.first);
+        self.second = Slot::new(moments.second);
+        self.updates = 0;
+        self.best = Slot::new(Tensor::zeros([0], (Kind::Float, Device::Cpu)));
+        let leases = match self.stage {
+            None => 1,
+            Some(stage) => {
+                let stage = spec.stage.get(stage as usize).ok_or_else(|| unknown_stage(spec, stage))?;
+                u64::from(stage.prompts.div_ceil(stage.prompts_per_lease.max(1)))
+            }
+        };
+        self.sum = ExactSum::new(length, spec.optimizer.exact_sum_bits, leases);
+        Ok(())
+    }
+}
+
+fn trains_in(spec: &RunSpec, stage: u32) -> Result<Trains, PolicyError> {
+    let of = spec.stage.get(stage as usize).ok_or_else(|| unknown_stage(spec, stage))?;
+    Ok(if of.kind.is_supervised() { Trains::Base } else { Trains::Lora })
+}
+
+fn unknown_stage(spec: &RunSpec, stage: u32) -> PolicyError {
+    PolicyError::State(format!("stage {stage} of a run with {} stages", spec.stage.len()))
+}

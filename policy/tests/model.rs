@@ -1,0 +1,19 @@
+//! The decoder, its rollout and its losses against independent values: golden files made by numpy, and the plain
+//! repeated-prompt, two-pass form of the same computation.
+
+#[path = "model/fixture.rs"]
+mod fixture;
+#[path = "model/golden_grpo.rs"]
+mod golden_grpo;
+#[path = "model/golden_llama.rs"]
+mod golden_llama;
+#[path = "model/grpo_lease.rs"]
+mod grpo_lease;
+#[path = "model/oracle.rs"]
+mod oracle;
+#[path = "model/prefix.rs"]
+mod prefix;
+#[path = "model/state.rs"]
+mod state;
+#[path = "model/supervised_lease.rs"]
+mod supervised_lease;

@@ -1,0 +1,249 @@
+//! A GRPO lease against the plain form: every completion a full sequence of its own, sampled in a first pass and
+//! scored in a second.
+
+use crate::fixture::{Fixture, distance, prompts};
+use crate::oracle::{Oracle, legal_tokens};
+use conrec_feedback::advantage::group_advantages;
+use conrec_policy::exact_sum::ExactSum;
+use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
+use conrec_policy::grpo_loss::Clip;
+use conrec_policy::lease_gradient::LeaseGradient;
+use conrec_policy::rollout::DrawKey;
+use conrec_policy::transformer::Trains;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use tch::{Kind, Tensor};
+
+const G: usize = 5;
+
+fn settings() -> GrpoSettings {
+    GrpoSettings {
+        seed: 3,
+        iteration: 17,
+        completions: G,
+        temperature: 0.8,
+        beta: 0.2,
+        clip: Clip::default(),
+        advantage_floor: 1e-4,
+    }
+}
+
+/// Prompt 1 has equal rewards; some cells of prompt 0 abstain.
+fn reward(prompt: usize, cell: u32) -> Option<f64> {
+    match (prompt, cell) {
+        (1, _) => Some(0.25),
+        (0, c) if c % 5 == 1 => None,
+        (p, c) => Some((f64::from(c) * 0.37 + p as f64).sin()),
+    }
+}
+
+fn lease(fixture: &Fixture, trains: Trains, of: &[usize]) -> (LeaseGradient, Vec<Vec<u32>>) {
+    let prompts = prompts();
+    let policy = fixture.policy(trains);
+    let reference = fixture.reference();
+    let lease = GrpoLease { policy: &policy, reference: &reference, legal: fixture.legal(), settings: settings() };
+    let groups: Vec<GroupPrompt<'_>> =
+        of.iter().map(|i| GroupPrompt { id: 100 + *i as u64, tokens: &prompts[*i] }).collect();
+    let seen = RefCell::new(vec![Vec::new(); of.len()]);
+    let out = lease.run(&groups, &|i, cell| {
+        seen.borrow_mut()[i].push(cell);
+        reward(of[i], cell)
+    });
+    (out.unwrap(), seen.into_inner())
+}
+
+/// Completions, loss, sum of KL and of entropy, counted codes, gradient; in the plain form.
+struct Plain {
+    cells: Vec<Vec<u32>>,
+    loss: Tensor,
+    kl: f64,
+    entropy: f64,
+    codes: u64,
+    zero_variance: u64,
+}
+
+fn sample(oracle: &Oracle<'_>, prompt: usize, member: u64) -> Vec<u32> {
+    let s = settings();
+    let mut tokens = prompts()[prompt].clone();
+    let mut nodes = vec![0];
+    for level in 0..3 {
+        let (legal, next) = legal_tokens(&oracle.fixture.trie, level, *nodes.last().unwrap());
+        let hidden = tch::no_grad(|| oracle.hidden(&tokens).get(-1));
+        let log_probs = tch::no_grad(|| oracle.log_probs(&hidden, &legal, s.temperature));
+        let probabilities = Vec::<f64>::try_from(log_probs.exp().to_kind(Kind::Double)).unwrap();
+        let key = DrawKey { seed: s.seed, iteration: s.iteration, prompt: 100 + prompt as u64 };
+        let mut rest = key.uniform(member, level) * probabilities.iter().sum::<f64>();
+        let mut chosen = 0;
+        while chosen + 1 < legal.len() && rest >= probabilities[chosen] {
+            rest -= probabilities[chosen];
+            chosen += 1;
+        }
+        tokens.push(legal[chosen]);
+        nodes.push(next[chosen]);
+    }
+    nodes
+}
+
+fn plain(oracle: &Oracle<'_>, reference: &Oracle<'_>) -> Plain {
+    let s = settings();
+    let trie = &oracle.fixture.trie;
+    let mut out = Plain {
+        cells: Vec::new(),
+        loss: Tensor::zeros([], (oracle.base.kind(), tch::Device::Cpu)),
+        kl: 0.0,
+        entropy: 0.0,
+        codes: 0,
+        zero_variance: 0,
+    };
+    for (prompt, tokens) in prompts().iter().enumerate() {
+        let walks: Vec<Vec<u32>> = (0..G as u64).map(|member| sample(oracle, prompt, member)).collect();
+        let cells: Vec<u32> = walks.iter().map(|nodes| trie.cell(nodes[3]).unwrap()).collect();
+        let rewards: Vec<Option<f64>> = cells.iter().map(|c| reward(prompt, *c)).collect();
+        let group = group_advantages(&rewards.iter().flatten().copied().collect::<Vec<_>>(), s.advantage_floor);
+        out.zero_variance += u64::from(group.zero_variance);
+        let mut advantages = group.values.iter();
+        for (nodes, reward) in walks.iter().zip(&rewards) {
+            let free = (0..3).filter(|l| trie.children(nodes[*l]).len() > 1).count();
+            let advantage = reward.map_or(0.0, |_| *advantages.next().unwrap());
+            let weight = if reward.is_none() || group.zero_variance { 0.0 } else { 1.0 / (G * free) as f64 };
+            let mut full = tokens.clone();
+            for level in 0..2 {
+                let (legal, next) = legal_tokens(trie, level, nodes[level]);
+                full.push(legal[next.iter().position(|n| *n == nodes[level + 1]).unwrap()]);
+            }
+            let (hidden, hidden_reference) = (oracle.hidden(&full), tch::no_grad(|| reference.hidden(&full)));
+            for level in 0..3 {
+                let (legal, next) = legal_tokens(trie, level, nodes[level]);
+                if legal.len() == 1 {
+                    continue;
+                }
+                let at = (tokens.len() - 1 + level) as i64;
+                let log_probs = oracle.log_probs(&hidden.get(at), &legal, s.temperature);
+                let of_reference = reference.log_probs(&hidden_reference.get(at), &legal, s.temperature);
+                let kl = (log_probs.exp() * (&log_probs - of_reference.detach())).sum(log_probs.kind());
+                let chosen = log_probs.get(next.iter().position(|n| *n == nodes[level + 1]).unwrap() as i64);
+                let ratio = (&chosen - chosen.detach()).exp();
+                out.kl += kl.double_value(&[]);
+                out.entropy -= (log_probs.exp() * &log_probs).sum(Kind::Double).double_value(&[]);
+                out.codes += 1;
+                out.loss = &out.loss - (ratio * advantage - kl * s.beta) * weight;
+            }
+        }
+        out.cells.push(cells);
+    }
+    out
+}
+
+fn lease_equals_the_plain_form(kind: Kind, trains: Trains, tolerance: f64) {
+    let fixture = Fixture::new(kind);
+    let base = fixture.base.copy().set_requires_grad(trains == Trains::Base);
+    let lora = fixture.lora.copy().set_requires_grad(trains == Trains::Lora);
+    let oracle = Oracle { fixture: &fixture, base: &base, lora: Some(&lora) };
+    let reference = Oracle { fixture: &fixture, base: &fixture.base, lora: Some(&fixture.reference) };
+    let expected = plain(&oracle, &reference);
+    let (found, cells) = lease(&fixture, trains, &[0, 1, 2, 3]);
+    assert_eq!(cells, expected.cells);
+    let m = &found.metrics;
+    let relative = |found: f64, expected: f64| ((found - expected) / expected).abs();
+    assert!(relative(m.loss, expected.loss.double_value(&[])) < 10.0 * tolerance, "loss {}", m.loss);
+    assert!(relative(m.kl, expected.kl) < 10.0 * tolerance && m.kl > 0.1, "kl {} instead of {}", m.kl, expected.kl);
+    assert!(relative(m.entropy, expected.entropy) < 10.0 * tolerance, "entropy {}", m.entropy);
+    assert_eq!((m.groups, m.completions, m.codes), (4, 4 * G as u64, expected.codes));
+    let rewards: Vec<Option<f64>> =
+        cells.iter().enumerate().flat_map(|(p, c)| c.iter().map(move |c| reward(p, *c))).collect();
+    let abstained = rewards.iter().filter(|r| r.is_none()).count() as u64;
+    let zero = expected.zero_variance;
+    assert!(abstained > 0 && (1..4).contains(&zero), "the fixture must show both: {cells:?}");
+    assert_eq!((m.abstained, m.zero_variance_groups), (abstained, zero));
+    assert!((m.reward - rewards.iter().flatten().sum::<f64>()).abs() < 1e-9);
+    assert_eq!(m.prompt_tokens, prompts().iter().map(|p| p.len() as u64).sum::<u64>());
+    let trained = if trains == Trains::Base { &base } else { &lora };
+    let gradient = Tensor::run_backward(&[&expected.loss], &[trained], false, false);
+    let error = distance(&found.gradient.unwrap(), &gradient[0]);
+    assert!(error < tolerance, "gradient {error}");
+}
+
+#[test]
+fn completions_loss_and_adapter_gradient_equal_the_plain_form_in_f64() {
+    lease_equals_the_plain_form(Kind::Double, Trains::Lora, 1e-11);
+}
+
+#[test]
+fn completions_loss_and_adapter_gradient_equal_the_plain_form_in_f32() {
+    lease_equals_the_plain_form(Kind::Float, Trains::Lora, 1e-5);
+}
+
+#[test]
+fn gradient_of_all_weights_equals_the_plain_form() {
+    lease_equals_the_plain_form(Kind::Double, Trains::Base, 1e-11);
+}
+
+#[test]
+fn the_same_lease_gives_the_same_bits() {
+    let fixture = Fixture::new(Kind::Float);
+    let (first, _) = lease(&fixture, Trains::Lora, &[0, 1, 2, 3]);
+    let (second, _) = lease(&fixture, Trains::Lora, &[0, 1, 2, 3]);
+    assert_eq!(first.metrics, second.metrics);
+    assert!(first.gradient.unwrap() == second.gradient.unwrap());
+}
+
+#[test]
+fn a_group_without_variance_has_no_gradient() {
+    let fixture = Fixture::new(Kind::Float);
+    let (found, _) = lease(&fixture, Trains::Lora, &[1]);
+    assert!(found.gradient.is_none());
+    assert_eq!((found.metrics.zero_variance_groups, found.metrics.groups), (1, 1));
+    assert!(found.metrics.kl > 0.0, "its KL is still reported");
+}
+
+#[test]
+fn leases_add_up_to_the_same_bits_in_any_order() {
+    let fixture = Fixture::new(Kind::Float);
+    let layout = fixture.lora_config.layout(&fixture.config);
+    let leases: Vec<LeaseGradient> =
+        [[0, 2], [3, 1], [2, 3], [0, 3]].iter().map(|of| lease(&fixture, Trains::Lora, of).0).collect();
+    let sum = |order: &[usize]| {
+        let mut sum = ExactSum::new(layout.len(), 48, 8);
+        for i in order {
+            sum.add(&layout, leases[*i].gradient.as_ref().unwrap()).unwrap();
+        }
+        sum
+    };
+    let whole = sum(&[0, 1, 2, 3]);
+    assert!(whole.integers().abs().max().int64_value(&[]) > 1 << 40);
+    assert!(whole.integers() == sum(&[3, 1, 0, 2]).integers());
+    // Two workers with a part each, as the all-reduce adds them.
+    let reduced = sum(&[2, 0]).integers() + sum(&[1, 3]).integers();
+    assert!(whole.integers() == &reduced);
+}
+
+#[test]
+fn rollout_follows_the_policys_probabilities() {
+    let fixture = Fixture::new(Kind::Float);
+    let policy = fixture.policy(Trains::Nothing);
+    let tokens = &prompts()[1];
+    let prefix = conrec_policy::shared_prefix::Prefix::compute(&policy, &[tokens]).unwrap();
+    let legal = fixture.legal();
+    let cells: Vec<u32> = (0..12).collect();
+    let all = conrec_policy::rollout::follow(&prefix, &legal, 0.8, &cells).unwrap();
+    let log_probs: Tensor = (0..3).map(|l| all.chosen(l)).sum();
+    let expected = Vec::<f64>::try_from(log_probs.exp().to_kind(Kind::Double)).unwrap();
+    assert!((expected.iter().sum::<f64>() - 1.0).abs() < 1e-5, "cells are all there is");
+    let key = DrawKey { seed: 9, iteration: 1, prompt: 4 };
+    let draws = 4000;
+    let walk = conrec_policy::rollout::sample(&prefix, &legal, 0.8, &[key], draws).unwrap();
+    let mut counts = BTreeMap::new();
+    for cell in &walk.cells {
+        *counts.entry(*cell).or_insert(0usize) += 1;
+    }
+    // Chi-square with 11 degrees of freedom: 31.3 is exceeded once in a thousand.
+    let statistic: f64 = expected
+        .iter()
+        .enumerate()
+        .map(|(cell, p)| {
+            let n = p * draws as f64;
+            (counts.get(&(cell as u32)).copied().unwrap_or(0) as f64 - n).powi(2) / n
+        })
+        .sum();
+    assert!(statistic < 31.3, "{statistic}: {counts:?} {expected:?}");
+}

@@ -1,0 +1,187 @@
+//! The training state through a small curriculum: what changes when, digests, and the parts of a checkpoint.
+
+use crate::fixture::{Fixture, VOCABULARY, prompts};
+use conrec_domain::spec::{RunConfig, RunSpec};
+use conrec_domain::work::{Pass, StateChange};
+use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
+use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
+use conrec_policy::training_state::TrainingState;
+use std::collections::BTreeMap;
+use tch::Kind;
+
+const SPEC: &str = r#"
+seed = 5
+[model]
+hidden = 16
+layers = 2
+heads = 4
+kv_heads = 2
+intermediate = 24
+init_std = 0.4
+[lora]
+rank = 3
+[[stage]]
+name = "sft"
+kind = "next_negative"
+iterations = 10
+prompts = 4
+prompts_per_lease = 2
+learning_rate = 0.01
+[[stage]]
+name = "near"
+kind = "grpo"
+iterations = 10
+prompts = 4
+prompts_per_lease = 2
+learning_rate = 0.01
+[[stage]]
+name = "far"
+kind = "grpo"
+iterations = 10
+prompts = 4
+prompts_per_lease = 2
+learning_rate = 0.01
+"#;
+
+fn spec() -> RunSpec {
+    RunSpec::check(RunConfig::parse(SPEC, "test").unwrap()).unwrap()
+}
+
+fn begin(spec: &RunSpec, stage: u32) -> TrainingState {
+    let mut state = TrainingState::new(spec, VOCABULARY.size()).unwrap();
+    state.apply(StateChange::BeginPass { pass: Pass::Select }, spec).unwrap();
+    state.apply(StateChange::BeginStage { stage }, spec).unwrap();
+    state
+}
+
+/// One supervised iteration; returns the loss.
+fn learn(state: &mut TrainingState, fixture: &Fixture, spec: &RunSpec) -> f64 {
+    let prompts = prompts();
+    let policy = state.policy().unwrap();
+    let targets: Vec<TargetPrompt<'_>> = prompts.iter().map(|p| TargetPrompt { tokens: p, cell: 4 }).collect();
+    let lease = SupervisedLease { policy: &policy, legal: fixture.legal() }.next_negative(&targets).unwrap();
+    state.accumulate(&lease).unwrap();
+    commit(state, spec);
+    lease.metrics.loss
+}
+
+/// One GRPO iteration that rewards cells near cell 4; returns its mean reward.
+fn reinforce(state: &mut TrainingState, fixture: &Fixture, spec: &RunSpec, iteration: u64) -> f64 {
+    let prompts = prompts();
+    let (policy, reference) = (state.policy().unwrap(), state.reference().unwrap());
+    let settings = GrpoSettings {
+        seed: 5,
+        iteration,
+        completions: 8,
+        temperature: 1.0,
+        beta: 0.01,
+        clip: Default::default(),
+        advantage_floor: 1e-4,
+    };
+    let lease = GrpoLease { policy: &policy, reference: &reference, legal: fixture.legal(), settings };
+    let groups: Vec<GroupPrompt<'_>> =
+        prompts.iter().enumerate().map(|(i, p)| GroupPrompt { id: i as u64, tokens: p }).collect();
+    let lease = lease.run(&groups, &|_, cell| Some(1.0 / (1.0 + f64::from(cell.abs_diff(4))))).unwrap();
+    state.accumulate(&lease).unwrap();
+    commit(state, spec);
+    lease.metrics.reward / lease.metrics.completions as f64
+}
+
+fn commit(state: &mut TrainingState, spec: &RunSpec) {
+    let reduced = state.sum().copy();
+    state.commit(&reduced, 4, 0.02, &spec.optimizer).unwrap();
+}
+
+#[test]
+fn a_supervised_stage_trains_the_base_and_a_grpo_stage_the_adapter() {
+    let (fixture, spec) = (Fixture::new(Kind::Float), spec());
+    let mut state = begin(&spec, 0);
+    let (base, lora) = (state.base().copy(), state.lora().copy());
+    let losses: Vec<f64> = (0..3).map(|_| learn(&mut state, &fixture, &spec)).collect();
+    assert!(losses[2] < 0.9 * losses[0], "{losses:?}");
+    assert!(state.base() != &base && state.lora() == &lora);
+    state.apply(StateChange::BeginStage { stage: 1 }, &spec).unwrap();
+    let base = state.base().copy();
+    (0..3).for_each(|i| {
+        reinforce(&mut state, &fixture, &spec, i);
+    });
+    assert!(state.base() == &base && state.lora() != &lora);
+}
+
+#[test]
+fn grpo_raises_its_reward() {
+    let (fixture, spec) = (Fixture::new(Kind::Float), spec());
+    let mut state = begin(&spec, 1);
+    let rewards: Vec<f64> = (0..60).map(|i| reinforce(&mut state, &fixture, &spec, i)).collect();
+    let mean = |r: &[f64]| r.iter().sum::<f64>() / r.len() as f64;
+    assert!(mean(&rewards[..5]) < 0.6 && mean(&rewards[50..]) > 0.9, "{rewards:?}");
+}
+
+#[test]
+fn best_is_kept_and_restored_and_a_stage_goes_on_with_the_adapter() {
+    let (fixture, spec) = (Fixture::new(Kind::Float), spec());
+    let mut state = begin(&spec, 1);
+    assert!(state.apply(StateChange::RestoreBest, &spec).is_err(), "nothing was kept");
+    reinforce(&mut state, &fixture, &spec, 0);
+    state.apply(StateChange::KeepBest, &spec).unwrap();
+    let best = state.lora().copy();
+    reinforce(&mut state, &fixture, &spec, 1);
+    assert!(state.lora() != &best);
+    state.apply(StateChange::RestoreBest, &spec).unwrap();
+    assert!(state.lora() == &best);
+    state.apply(StateChange::BeginStage { stage: 2 }, &spec).unwrap();
+    assert!(state.lora() == &best);
+    assert!(state.apply(StateChange::BeginStage { stage: 3 }, &spec).is_err());
+}
+
+#[test]
+fn digest_follows_every_change_and_nothing_else() {
+    let (fixture, spec) = (Fixture::new(Kind::Float), spec());
+    let mut state = begin(&spec, 1);
+    let start = state.digest().unwrap();
+    assert_eq!(start, begin(&spec, 1).digest().unwrap());
+    assert_ne!(start, begin(&spec, 0).digest().unwrap());
+    reinforce(&mut state, &fixture, &spec, 0);
+    let after = state.digest().unwrap();
+    assert_ne!(after, start);
+    state.clear_sum();
+    assert_eq!(after, state.digest().unwrap());
+    let mut twin = begin(&spec, 1);
+    reinforce(&mut twin, &fixture, &spec, 0);
+    assert_eq!(twin.digest().unwrap(), after);
+    state.apply(StateChange::KeepBest, &spec).unwrap();
+    assert_ne!(after, state.digest().unwrap());
+}
+
+#[test]
+fn a_state_read_from_its_parts_goes_on_alike() {
+    let (fixture, spec) = (Fixture::new(Kind::Float), spec());
+    let mut state = begin(&spec, 1);
+    reinforce(&mut state, &fixture, &spec, 0);
+    state.apply(StateChange::KeepBest, &spec).unwrap();
+    reinforce(&mut state, &fixture, &spec, 1);
+    let parts: BTreeMap<_, _> = state.to_parts().unwrap().into_iter().collect();
+    let read = |name: &str| parts.get(name).map(Vec::as_slice);
+    let mut back = TrainingState::from_parts(&spec, VOCABULARY.size(), &read).unwrap();
+    assert_eq!(back.digest().unwrap(), state.digest().unwrap());
+    reinforce(&mut state, &fixture, &spec, 2);
+    reinforce(&mut back, &fixture, &spec, 2);
+    assert_eq!(back.digest().unwrap(), state.digest().unwrap());
+    back.apply(StateChange::RestoreBest, &spec).unwrap();
+}
+
+#[test]
+fn parts_of_another_model_are_refused_by_name() {
+    let spec = spec();
+    let parts: BTreeMap<_, _> = begin(&spec, 1).to_parts().unwrap().into_iter().collect();
+    let wider = RunSpec::check(RunConfig::parse(&SPEC.replace("rank = 3", "rank = 4"), "test").unwrap()).unwrap();
+    let read = |name: &str| parts.get(name).map(Vec::as_slice);
+    let error = TrainingState::from_parts(&wider, VOCABULARY.size(), &read).unwrap_err().to_string();
+    let expected = "tensor `base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight`: found F32 of shape [3, 16], expected F32 of shape [4, 16]";
+    assert_eq!(error, expected);
+    let none = |name: &str| parts.get(name).filter(|_| name != "base.safetensors").map(Vec::as_slice);
+    let error = TrainingState::from_parts(&spec, VOCABULARY.size(), &none).unwrap_err().to_string();
+    assert_eq!(error, "part `base.safetensors`: is missing");
+    let cut = |name: &str| parts.get(name).map(|b| &b[..b.len() - 7]);
+    assert!(TrainingState::from_parts(&spec, VOCABULARY.size(), &cut).is_err());
+}

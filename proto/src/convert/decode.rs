@@ -1,0 +1,199 @@
+//! Wire -> domain for the messages of both streams and of operators; every field is checked.
+
+use super::ConvertError;
+use super::decode_work::{parts, pass};
+use super::limits::{MAX_NAME_BYTES, MAX_SENTENCE_BYTES, MAX_SPEC_BYTES};
+use super::present::{digest, present, text};
+use crate::message::{FromWorker, ToWorker, Welcome};
+use crate::wire;
+use conrec_domain::effect::{Command, StateSource};
+use conrec_domain::event::Hello;
+use conrec_domain::ids::{Fence, Iteration, LeaseId, WorkerId};
+use conrec_domain::status::{Activity, Status};
+
+impl TryFrom<wire::WorkerMessage> for FromWorker {
+    type Error = ConvertError;
+
+    fn try_from(message: wire::WorkerMessage) -> Result<Self, ConvertError> {
+        use wire::worker_message::Body;
+        Ok(match present("WorkerMessage.body", message.body)? {
+            Body::Hello(hello) => Self::Hello(hello.try_into()?),
+            Body::Heartbeat(wire::Heartbeat {}) => Self::Heartbeat,
+            Body::Formed(formed) => {
+                Self::Formed { fence: Fence(formed.fence), state: digest("Formed.state", formed.state)? }
+            }
+            Body::LeaseDone(done) => Self::LeaseDone {
+                fence: Fence(done.fence),
+                lease: LeaseId(done.lease),
+                state: digest("LeaseDone.state", done.state)?,
+                outcome: present("LeaseDone.outcome", done.outcome)?.try_into()?,
+            },
+            Body::Failed(failed) => failed.try_into()?,
+            Body::Reduced(reduced) => Self::Reduced {
+                fence: Fence(reduced.fence),
+                iteration: Iteration(reduced.iteration),
+                gradient: digest("Reduced.gradient", reduced.gradient)?,
+            },
+            Body::Committed(committed) => Self::Committed {
+                fence: Fence(committed.fence),
+                iteration: Iteration(committed.iteration),
+                state: digest("Committed.state", committed.state)?,
+            },
+            Body::Changed(changed) => {
+                Self::Changed { fence: Fence(changed.fence), state: digest("Changed.state", changed.state)? }
+            }
+            Body::PartsWritten(written) => {
+                Self::PartsWritten { fence: Fence(written.fence), parts: parts("PartsWritten.parts", written.parts)? }
+            }
+        })
+    }
+}
+
+impl TryFrom<wire::Hello> for Hello {
+    type Error = ConvertError;
+
+    fn try_from(hello: wire::Hello) -> Result<Self, ConvertError> {
+        Ok(Self {
+            name: text("Hello.name", hello.name, MAX_NAME_BYTES)?,
+            code_version: text("Hello.code_version", hello.code_version, MAX_NAME_BYTES)?,
+            rendezvous: text("Hello.rendezvous", hello.rendezvous, MAX_NAME_BYTES)?,
+        })
+    }
+}
+
+impl TryFrom<wire::WorkerFailed> for FromWorker {
+    type Error = ConvertError;
+
+    fn try_from(failed: wire::WorkerFailed) -> Result<Self, ConvertError> {
+        let exit_code = u8::try_from(failed.exit_code)
+            .ok()
+            .filter(|code| *code > 0)
+            .ok_or_else(|| ConvertError::new("WorkerFailed.exit_code", failed.exit_code.to_string(), "1 to 255"))?;
+        Ok(Self::Failed { message: text("WorkerFailed.message", failed.message, MAX_SENTENCE_BYTES)?, exit_code })
+    }
+}
+
+impl TryFrom<wire::CoordinatorMessage> for ToWorker {
+    type Error = ConvertError;
+
+    fn try_from(message: wire::CoordinatorMessage) -> Result<Self, ConvertError> {
+        use wire::coordinator_message::Body;
+        let command = match present("CoordinatorMessage.body", message.body)? {
+            Body::Welcome(welcome) => return Ok(Self::Welcome(welcome.try_into()?)),
+            Body::Form(form) => form.try_into()?,
+            Body::Grant(lease) => Command::Grant(lease.try_into()?),
+            Body::Reduce(reduce) => {
+                Command::Reduce { fence: Fence(reduce.fence), iteration: Iteration(reduce.iteration) }
+            }
+            Body::Commit(commit) => Command::Commit {
+                fence: Fence(commit.fence),
+                iteration: Iteration(commit.iteration),
+                divisor: commit.divisor,
+                learning_rate: commit.learning_rate,
+            },
+            Body::Change(change) => Command::Change {
+                fence: Fence(change.fence),
+                change: present("Change.change", change.change)?.try_into()?,
+            },
+            Body::WriteParts(write) => Command::WriteParts {
+                fence: Fence(write.fence),
+                key: text("WriteParts.key", write.key, MAX_NAME_BYTES)?,
+            },
+            Body::Stop(stop) => Command::Stop { reason: text("Stop.reason", stop.reason, MAX_SENTENCE_BYTES)? },
+        };
+        Ok(Self::Command(command))
+    }
+}
+
+impl TryFrom<wire::Welcome> for Welcome {
+    type Error = ConvertError;
+
+    fn try_from(welcome: wire::Welcome) -> Result<Self, ConvertError> {
+        let run_id = welcome.run_id.parse().map_err(|_| {
+            let found = welcome.run_id.chars().take(64).collect::<String>();
+            ConvertError::new("Welcome.run_id", format!("`{found}`"), "1 to 63 of a-z 0-9 - _ .")
+        })?;
+        Ok(Self {
+            worker: WorkerId(welcome.worker_id),
+            run_id,
+            run_spec_toml: text("Welcome.run_spec_toml", welcome.run_spec_toml, MAX_SPEC_BYTES)?,
+            store_url: text("Welcome.store_url", welcome.store_url, MAX_SENTENCE_BYTES)?,
+            heartbeat_seconds: welcome.heartbeat_seconds,
+        })
+    }
+}
+
+impl TryFrom<wire::Form> for Command {
+    type Error = ConvertError;
+
+    fn try_from(form: wire::Form) -> Result<Self, ConvertError> {
+        if form.rank >= form.world {
+            let expected = format!("less than Form.world = {}", form.world);
+            return Err(ConvertError::new("Form.rank", form.rank.to_string(), expected));
+        }
+        Ok(Self::Form {
+            fence: Fence(form.fence),
+            rank: form.rank,
+            world: form.world,
+            rendezvous: text("Form.rendezvous", form.rendezvous, MAX_NAME_BYTES)?,
+            state: match present("Form.state", form.state)? {
+                wire::form::State::Empty(wire::EmptyState {}) => StateSource::Empty,
+                wire::form::State::Checkpoint(key) => {
+                    StateSource::Checkpoint { key: text("Form.checkpoint", key, MAX_NAME_BYTES)? }
+                }
+            },
+        })
+    }
+}
+
+impl TryFrom<wire::StatusMessage> for Status {
+    type Error = ConvertError;
+
+    fn try_from(status: wire::StatusMessage) -> Result<Self, ConvertError> {
+        Ok(Self {
+            activity: present("StatusMessage.activity", status.activity)?.try_into()?,
+            iteration: Iteration(status.iteration),
+            iterations_planned: status.iterations_planned,
+            workers: status.workers,
+        })
+    }
+}
+
+impl TryFrom<wire::status_message::Activity> for Activity {
+    type Error = ConvertError;
+
+    fn try_from(activity: wire::status_message::Activity) -> Result<Self, ConvertError> {
+        use wire::status_message::Activity as Wire;
+        Ok(match activity {
+            Wire::WaitingForWorkers(waiting) => {
+                Self::WaitingForWorkers { joined: waiting.joined, expected: waiting.expected }
+            }
+            Wire::Preparing(wire::Preparing {}) => Self::Preparing,
+            Wire::Training(training) => Self::Training {
+                pass: pass("Training.pass", training.pass)?,
+                stage: text("Training.stage", training.stage, MAX_NAME_BYTES)?,
+                done: training.done,
+                of: training.of,
+                loss: training.loss,
+                reward: training.reward,
+                kl: training.kl,
+            },
+            Wire::Validating(validating) => Self::Validating {
+                stage: text("Validating.stage", validating.stage, MAX_NAME_BYTES)?,
+                done: validating.done,
+                of: validating.of,
+            },
+            Wire::Decided(decided) => Self::Decided {
+                stage: text("Decided.stage", decided.stage, MAX_NAME_BYTES)?,
+                iteration: decided.iteration,
+                score: decided.score.map(Into::into),
+                reason: text("Decided.reason", decided.reason, MAX_SENTENCE_BYTES)?,
+            },
+            Wire::Checkpointing(wire::Checkpointing {}) => Self::Checkpointing,
+            Wire::Evaluating(wire::Evaluating {}) => Self::Evaluating,
+            Wire::Completed(wire::Completed {}) => Self::Completed,
+            Wire::Stopped(wire::Stopped {}) => Self::Stopped,
+            Wire::Failed(failed) => Self::Failed { reason: text("Failed.reason", failed.reason, MAX_SENTENCE_BYTES)? },
+        })
+    }
+}

@@ -1,0 +1,181 @@
+//! Wire -> domain for work, its outcomes and what they are made of; every field is checked.
+
+use super::ConvertError;
+use super::limits::{
+    MAX_DECISIONS, MAX_NAME_BYTES, MAX_PARTS, MAX_PASSES, MAX_PROMPTS, MAX_SENTENCE_BYTES, MAX_STAGES,
+};
+use super::present::{digest, list, numbers, present, text};
+use crate::wire;
+use conrec_domain::ids::{Fence, Iteration, LeaseId};
+use conrec_domain::manifest::Part;
+use conrec_domain::work::{
+    Decision, Lease, Outcome, Pass, Prepared, PreparedPass, RunSummary, Score, StateChange, TrainMetrics,
+    ValidationCounts, Work,
+};
+
+/// A pass; 0 and numbers of a later version are refused.
+pub(super) fn pass(field: &'static str, value: i32) -> Result<Pass, ConvertError> {
+    match wire::Pass::try_from(value) {
+        Ok(wire::Pass::Select) => Ok(Pass::Select),
+        Ok(wire::Pass::Refit) => Ok(Pass::Refit),
+        Ok(wire::Pass::Unspecified) | Err(_) => {
+            Err(ConvertError::new(field, value.to_string(), "1 (select) or 2 (refit)"))
+        }
+    }
+}
+
+/// Files of a checkpoint.
+pub(super) fn parts(field: &'static str, parts: Vec<wire::Part>) -> Result<Vec<Part>, ConvertError> {
+    list(field, parts, MAX_PARTS, |part| {
+        Ok(Part {
+            name: text("Part.name", part.name, MAX_NAME_BYTES)?,
+            bytes: part.bytes,
+            sha256: digest("Part.sha256", part.sha256)?,
+        })
+    })
+}
+
+impl TryFrom<wire::lease_done::Outcome> for Outcome {
+    type Error = ConvertError;
+
+    fn try_from(outcome: wire::lease_done::Outcome) -> Result<Self, ConvertError> {
+        Ok(match outcome {
+            wire::lease_done::Outcome::Prepared(prepared) => Self::Prepared(prepared.try_into()?),
+            wire::lease_done::Outcome::Trained(metrics) => Self::Trained(metrics.into()),
+            wire::lease_done::Outcome::Validated(counts) => Self::Validated(counts.into()),
+            wire::lease_done::Outcome::Reported(wire::Reported {}) => Self::Reported,
+        })
+    }
+}
+
+impl TryFrom<wire::Prepared> for Prepared {
+    type Error = ConvertError;
+
+    fn try_from(prepared: wire::Prepared) -> Result<Self, ConvertError> {
+        Ok(Self {
+            data_digest: digest("Prepared.data_digest", prepared.data_digest)?,
+            passes: list("Prepared.passes", prepared.passes, MAX_PASSES, |one| {
+                Ok(PreparedPass {
+                    pass: pass("PreparedPass.pass", one.pass)?,
+                    prompts: numbers("PreparedPass.prompts", one.prompts, MAX_STAGES)?,
+                })
+            })?,
+            validation_instances: prepared.validation_instances,
+            test_instances: prepared.test_instances,
+        })
+    }
+}
+
+impl From<wire::TrainMetrics> for TrainMetrics {
+    fn from(metrics: wire::TrainMetrics) -> Self {
+        Self {
+            groups: metrics.groups,
+            completions: metrics.completions,
+            zero_variance_groups: metrics.zero_variance_groups,
+            abstained: metrics.abstained,
+            reward: metrics.reward,
+            reward_std: metrics.reward_std,
+            kl: metrics.kl,
+            entropy: metrics.entropy,
+            codes: metrics.codes,
+            loss: metrics.loss,
+            distinct: metrics.distinct,
+            prompt_tokens: metrics.prompt_tokens,
+        }
+    }
+}
+
+impl From<wire::ValidationCounts> for ValidationCounts {
+    fn from(counts: wire::ValidationCounts) -> Self {
+        Self { instances: counts.instances, hits: counts.hits, candidate_accuracy: counts.candidate_accuracy }
+    }
+}
+
+impl TryFrom<wire::Lease> for Lease {
+    type Error = ConvertError;
+
+    fn try_from(lease: wire::Lease) -> Result<Self, ConvertError> {
+        Ok(Self {
+            id: LeaseId(lease.id),
+            fence: Fence(lease.fence),
+            work: present("Lease.work", lease.work)?.try_into()?,
+        })
+    }
+}
+
+impl TryFrom<wire::lease::Work> for Work {
+    type Error = ConvertError;
+
+    fn try_from(work: wire::lease::Work) -> Result<Self, ConvertError> {
+        Ok(match work {
+            wire::lease::Work::Prepare(wire::Prepare {}) => Self::Prepare,
+            wire::lease::Work::Train(train) => Self::Train {
+                pass: pass("Train.pass", train.pass)?,
+                stage: train.stage,
+                iteration: Iteration(train.iteration),
+                prompts: numbers("Train.prompts", train.prompts, MAX_PROMPTS)?,
+            },
+            wire::lease::Work::Validate(wire::Validate { from, to }) => {
+                if from > to {
+                    return Err(ConvertError::new(
+                        "Validate.to",
+                        to.to_string(),
+                        format!("at least Validate.from = {from}"),
+                    ));
+                }
+                Self::Validate { from, to }
+            }
+            wire::lease::Work::Report(report) => {
+                Self::Report { summary: present("Report.summary", report.summary)?.try_into()? }
+            }
+        })
+    }
+}
+
+impl TryFrom<wire::RunSummary> for RunSummary {
+    type Error = ConvertError;
+
+    fn try_from(summary: wire::RunSummary) -> Result<Self, ConvertError> {
+        Ok(Self {
+            state_digest: digest("RunSummary.state_digest", summary.state_digest)?,
+            iterations: summary.iterations,
+            wall_seconds: summary.wall_seconds,
+            select_checkpoint: Some(text("RunSummary.select_checkpoint", summary.select_checkpoint, MAX_NAME_BYTES)?)
+                .filter(|key| !key.is_empty()),
+            decisions: list("RunSummary.decisions", summary.decisions, MAX_DECISIONS, TryInto::try_into)?,
+        })
+    }
+}
+
+impl TryFrom<wire::Decision> for Decision {
+    type Error = ConvertError;
+
+    fn try_from(decision: wire::Decision) -> Result<Self, ConvertError> {
+        Ok(Self {
+            pass: pass("Decision.pass", decision.pass)?,
+            stage: text("Decision.stage", decision.stage, MAX_NAME_BYTES)?,
+            iteration: decision.iteration,
+            score: decision.score.map(Into::into),
+            reason: text("Decision.reason", decision.reason, MAX_SENTENCE_BYTES)?,
+        })
+    }
+}
+
+impl From<wire::Score> for Score {
+    fn from(score: wire::Score) -> Self {
+        Self { fhr: score.fhr, candidate_accuracy: score.candidate_accuracy }
+    }
+}
+
+impl TryFrom<wire::change::Change> for StateChange {
+    type Error = ConvertError;
+
+    fn try_from(change: wire::change::Change) -> Result<Self, ConvertError> {
+        Ok(match change {
+            wire::change::Change::BeginPass(begin) => Self::BeginPass { pass: pass("BeginPass.pass", begin.pass)? },
+            wire::change::Change::BeginStage(begin) => Self::BeginStage { stage: begin.stage },
+            wire::change::Change::KeepBest(wire::KeepBest {}) => Self::KeepBest,
+            wire::change::Change::RestoreBest(wire::RestoreBest {}) => Self::RestoreBest,
+        })
+    }
+}

@@ -1,0 +1,281 @@
+//! Domain -> wire; cannot fail. Sentences for people are cut to the length that the other end accepts.
+
+use super::limits::MAX_SENTENCE_BYTES;
+use crate::message::{FromWorker, ToWorker, Welcome};
+use crate::wire;
+use conrec_domain::effect::{Command, StateSource};
+use conrec_domain::event::Hello;
+use conrec_domain::ids::Digest;
+use conrec_domain::manifest::Part;
+use conrec_domain::status::{Activity, Status};
+use conrec_domain::work::{
+    Decision, Lease, Outcome, Pass, Prepared, PreparedPass, RunSummary, Score, StateChange, TrainMetrics,
+    ValidationCounts, Work,
+};
+
+fn bytes(digest: Digest) -> Vec<u8> {
+    digest.0.to_vec()
+}
+
+/// Cut at a character's boundary: half a reason says more than a refused message.
+fn sentence(mut text: String) -> String {
+    let end = (0..=text.len().min(MAX_SENTENCE_BYTES)).rev().find(|&at| text.is_char_boundary(at));
+    text.truncate(end.unwrap_or(0));
+    text
+}
+
+fn pass(pass: Pass) -> i32 {
+    let pass = match pass {
+        Pass::Select => wire::Pass::Select,
+        Pass::Refit => wire::Pass::Refit,
+    };
+    pass.into()
+}
+
+impl From<FromWorker> for wire::WorkerMessage {
+    fn from(message: FromWorker) -> Self {
+        use wire::worker_message::Body;
+        let body = match message {
+            FromWorker::Hello(hello) => Body::Hello(hello.into()),
+            FromWorker::Heartbeat => Body::Heartbeat(wire::Heartbeat {}),
+            FromWorker::Formed { fence, state } => Body::Formed(wire::Formed { fence: fence.0, state: bytes(state) }),
+            FromWorker::LeaseDone { fence, lease, state, outcome } => Body::LeaseDone(wire::LeaseDone {
+                fence: fence.0,
+                lease: lease.0,
+                state: bytes(state),
+                outcome: Some(outcome.into()),
+            }),
+            FromWorker::Failed { message, exit_code } => {
+                Body::Failed(wire::WorkerFailed { message: sentence(message), exit_code: exit_code.into() })
+            }
+            FromWorker::Reduced { fence, iteration, gradient } => {
+                Body::Reduced(wire::Reduced { fence: fence.0, iteration: iteration.0, gradient: bytes(gradient) })
+            }
+            FromWorker::Committed { fence, iteration, state } => {
+                Body::Committed(wire::Committed { fence: fence.0, iteration: iteration.0, state: bytes(state) })
+            }
+            FromWorker::Changed { fence, state } => {
+                Body::Changed(wire::Changed { fence: fence.0, state: bytes(state) })
+            }
+            FromWorker::PartsWritten { fence, parts } => Body::PartsWritten(wire::PartsWritten {
+                fence: fence.0,
+                parts: parts.into_iter().map(Into::into).collect(),
+            }),
+        };
+        Self { body: Some(body) }
+    }
+}
+
+impl From<Hello> for wire::Hello {
+    fn from(hello: Hello) -> Self {
+        Self { name: hello.name, code_version: hello.code_version, rendezvous: hello.rendezvous }
+    }
+}
+
+impl From<Part> for wire::Part {
+    fn from(part: Part) -> Self {
+        Self { name: part.name, bytes: part.bytes, sha256: bytes(part.sha256) }
+    }
+}
+
+impl From<Outcome> for wire::lease_done::Outcome {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Prepared(prepared) => Self::Prepared(prepared.into()),
+            Outcome::Trained(metrics) => Self::Trained(metrics.into()),
+            Outcome::Validated(counts) => Self::Validated(counts.into()),
+            Outcome::Reported => Self::Reported(wire::Reported {}),
+        }
+    }
+}
+
+impl From<Prepared> for wire::Prepared {
+    fn from(prepared: Prepared) -> Self {
+        Self {
+            data_digest: bytes(prepared.data_digest),
+            passes: prepared.passes.into_iter().map(Into::into).collect(),
+            validation_instances: prepared.validation_instances,
+            test_instances: prepared.test_instances,
+        }
+    }
+}
+
+impl From<PreparedPass> for wire::PreparedPass {
+    fn from(prepared: PreparedPass) -> Self {
+        Self { pass: pass(prepared.pass), prompts: prepared.prompts }
+    }
+}
+
+impl From<TrainMetrics> for wire::TrainMetrics {
+    fn from(metrics: TrainMetrics) -> Self {
+        Self {
+            groups: metrics.groups,
+            completions: metrics.completions,
+            zero_variance_groups: metrics.zero_variance_groups,
+            abstained: metrics.abstained,
+            reward: metrics.reward,
+            reward_std: metrics.reward_std,
+            kl: metrics.kl,
+            entropy: metrics.entropy,
+            codes: metrics.codes,
+            loss: metrics.loss,
+            distinct: metrics.distinct,
+            prompt_tokens: metrics.prompt_tokens,
+        }
+    }
+}
+
+impl From<ValidationCounts> for wire::ValidationCounts {
+    fn from(counts: ValidationCounts) -> Self {
+        Self { instances: counts.instances, hits: counts.hits, candidate_accuracy: counts.candidate_accuracy }
+    }
+}
+
+impl From<ToWorker> for wire::CoordinatorMessage {
+    fn from(message: ToWorker) -> Self {
+        use wire::coordinator_message::Body;
+        let body = match message {
+            ToWorker::Welcome(welcome) => Body::Welcome(welcome.into()),
+            ToWorker::Command(command) => command.into(),
+        };
+        Self { body: Some(body) }
+    }
+}
+
+impl From<Welcome> for wire::Welcome {
+    fn from(welcome: Welcome) -> Self {
+        Self {
+            worker_id: welcome.worker.0,
+            run_id: welcome.run_id.into(),
+            run_spec_toml: welcome.run_spec_toml,
+            store_url: welcome.store_url,
+            heartbeat_seconds: welcome.heartbeat_seconds,
+        }
+    }
+}
+
+impl From<Command> for wire::coordinator_message::Body {
+    fn from(command: Command) -> Self {
+        match command {
+            Command::Form { fence, rank, world, rendezvous, state } => Self::Form(wire::Form {
+                fence: fence.0,
+                rank,
+                world,
+                rendezvous,
+                state: Some(match state {
+                    StateSource::Empty => wire::form::State::Empty(wire::EmptyState {}),
+                    StateSource::Checkpoint { key } => wire::form::State::Checkpoint(key),
+                }),
+            }),
+            Command::Grant(lease) => Self::Grant(lease.into()),
+            Command::Reduce { fence, iteration } => {
+                Self::Reduce(wire::Reduce { fence: fence.0, iteration: iteration.0 })
+            }
+            Command::Commit { fence, iteration, divisor, learning_rate } => {
+                Self::Commit(wire::Commit { fence: fence.0, iteration: iteration.0, divisor, learning_rate })
+            }
+            Command::Change { fence, change } => {
+                Self::Change(wire::Change { fence: fence.0, change: Some(change.into()) })
+            }
+            Command::WriteParts { fence, key } => Self::WriteParts(wire::WriteParts { fence: fence.0, key }),
+            Command::Stop { reason } => Self::Stop(wire::Stop { reason: sentence(reason) }),
+        }
+    }
+}
+
+impl From<StateChange> for wire::change::Change {
+    fn from(change: StateChange) -> Self {
+        match change {
+            StateChange::BeginPass { pass: which } => Self::BeginPass(wire::BeginPass { pass: pass(which) }),
+            StateChange::BeginStage { stage } => Self::BeginStage(wire::BeginStage { stage }),
+            StateChange::KeepBest => Self::KeepBest(wire::KeepBest {}),
+            StateChange::RestoreBest => Self::RestoreBest(wire::RestoreBest {}),
+        }
+    }
+}
+
+impl From<Lease> for wire::Lease {
+    fn from(lease: Lease) -> Self {
+        Self { id: lease.id.0, fence: lease.fence.0, work: Some(lease.work.into()) }
+    }
+}
+
+impl From<Work> for wire::lease::Work {
+    fn from(work: Work) -> Self {
+        match work {
+            Work::Prepare => Self::Prepare(wire::Prepare {}),
+            Work::Train { pass: which, stage, iteration, prompts } => {
+                Self::Train(wire::Train { pass: pass(which), stage, iteration: iteration.0, prompts })
+            }
+            Work::Validate { from, to } => Self::Validate(wire::Validate { from, to }),
+            Work::Report { summary } => Self::Report(wire::Report { summary: Some(summary.into()) }),
+        }
+    }
+}
+
+impl From<RunSummary> for wire::RunSummary {
+    fn from(summary: RunSummary) -> Self {
+        Self {
+            state_digest: bytes(summary.state_digest),
+            iterations: summary.iterations,
+            decisions: summary.decisions.into_iter().map(Into::into).collect(),
+            wall_seconds: summary.wall_seconds,
+            select_checkpoint: summary.select_checkpoint.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<Decision> for wire::Decision {
+    fn from(decision: Decision) -> Self {
+        Self {
+            pass: pass(decision.pass),
+            stage: decision.stage,
+            iteration: decision.iteration,
+            score: decision.score.map(Into::into),
+            reason: sentence(decision.reason),
+        }
+    }
+}
+
+impl From<Score> for wire::Score {
+    fn from(score: Score) -> Self {
+        Self { fhr: score.fhr, candidate_accuracy: score.candidate_accuracy }
+    }
+}
+
+impl From<Status> for wire::StatusMessage {
+    fn from(status: Status) -> Self {
+        Self {
+            iteration: status.iteration.0,
+            iterations_planned: status.iterations_planned,
+            workers: status.workers,
+            activity: Some(status.activity.into()),
+        }
+    }
+}
+
+impl From<Activity> for wire::status_message::Activity {
+    fn from(activity: Activity) -> Self {
+        match activity {
+            Activity::WaitingForWorkers { joined, expected } => {
+                Self::WaitingForWorkers(wire::WaitingForWorkers { joined, expected })
+            }
+            Activity::Preparing => Self::Preparing(wire::Preparing {}),
+            Activity::Training { pass: which, stage, done, of, loss, reward, kl } => {
+                Self::Training(wire::Training { pass: pass(which), stage, done, of, loss, reward, kl })
+            }
+            Activity::Validating { stage, done, of } => Self::Validating(wire::Validating { stage, done, of }),
+            Activity::Decided { stage, iteration, score, reason } => Self::Decided(wire::Decided {
+                stage,
+                iteration,
+                score: score.map(Into::into),
+                reason: sentence(reason),
+            }),
+            Activity::Checkpointing => Self::Checkpointing(wire::Checkpointing {}),
+            Activity::Evaluating => Self::Evaluating(wire::Evaluating {}),
+            Activity::Completed => Self::Completed(wire::Completed {}),
+            Activity::Stopped => Self::Stopped(wire::Stopped {}),
+            Activity::Failed { reason } => Self::Failed(wire::Failed { reason: sentence(reason) }),
+        }
+    }
+}

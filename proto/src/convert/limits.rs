@@ -1,0 +1,18 @@
+//! Bounds on lists and texts of a message; far above what a run needs, far below what hurts.
+
+/// Bytes of a name, an address or a key.
+pub const MAX_NAME_BYTES: usize = 1024;
+/// Bytes of a sentence for people: reasons, failures.
+pub const MAX_SENTENCE_BYTES: usize = 64 * 1024;
+/// Bytes of a run's config.
+pub const MAX_SPEC_BYTES: usize = 1024 * 1024;
+/// Prompts of one lease.
+pub const MAX_PROMPTS: usize = 1024 * 1024;
+/// Stages of a config.
+pub const MAX_STAGES: usize = 1024;
+/// Passes of a run.
+pub const MAX_PASSES: usize = 2;
+/// Files of a checkpoint.
+pub const MAX_PARTS: usize = 1024;
+/// Decisions of the gate in one run.
+pub const MAX_DECISIONS: usize = 32 * 1024;

@@ -1,0 +1,43 @@
+//! The checks that every field goes through: presence, length, range.
+
+use super::ConvertError;
+use conrec_domain::ids::Digest;
+
+/// A field that has to be there.
+pub(super) fn present<T>(field: &'static str, value: Option<T>) -> Result<T, ConvertError> {
+    value.ok_or_else(|| ConvertError::new(field, "nothing", "a value"))
+}
+
+/// A text of at most so many bytes.
+pub(super) fn text(field: &'static str, value: String, max_bytes: usize) -> Result<String, ConvertError> {
+    if value.len() > max_bytes {
+        return Err(ConvertError::new(field, format!("{} bytes", value.len()), format!("at most {max_bytes} bytes")));
+    }
+    Ok(value)
+}
+
+/// A list of at most so many entries, each converted.
+pub(super) fn list<T, U>(
+    field: &'static str,
+    values: Vec<T>,
+    max: usize,
+    each: impl Fn(T) -> Result<U, ConvertError>,
+) -> Result<Vec<U>, ConvertError> {
+    if values.len() > max {
+        return Err(ConvertError::new(field, format!("{} entries", values.len()), format!("at most {max} entries")));
+    }
+    values.into_iter().map(each).collect()
+}
+
+/// A list of plain numbers of at most so many entries.
+pub(super) fn numbers(field: &'static str, values: Vec<u32>, max: usize) -> Result<Vec<u32>, ConvertError> {
+    list(field, values, max, Ok)
+}
+
+/// A SHA-256 digest.
+pub(super) fn digest(field: &'static str, bytes: Vec<u8>) -> Result<Digest, ConvertError> {
+    let found = bytes.len();
+    let bytes =
+        <[u8; 32]>::try_from(bytes).map_err(|_| ConvertError::new(field, format!("{found} bytes"), "32 bytes"))?;
+    Ok(Digest(bytes))
+}

@@ -1,0 +1,94 @@
+//! What users get wrong, against the real program: each mistake has its exit code and a message that names it.
+
+use conrec_tests::{run, text};
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use tempfile::tempdir;
+
+/// Runs `conrec train configs/smoke.toml` with overrides into a store of its own; gives exit code and output.
+fn train(store: &Path, sets: &[&str]) -> (i32, String) {
+    let store = store.to_str().unwrap();
+    let mut arguments = vec!["train", "configs/smoke.toml", "--store", store, "--run-id", "wrong"];
+    for set in sets {
+        arguments.extend(["--set", set]);
+    }
+    let output = run(&arguments).unwrap();
+    (output.status.code().unwrap_or(-1), text(&output))
+}
+
+fn refused(sets: &[&str], code: i32, words: &[&str]) {
+    let store = tempdir().unwrap();
+    let (found, message) = train(store.path(), sets);
+    assert_eq!(found, code, "{sets:?}: {message}");
+    for word in words {
+        assert!(message.contains(word), "{sets:?}: `{word}` is missing in: {message}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named() {
+    refused(&["reward.gama=0.3"], 78, &["gama"]);
+}
+
+#[test]
+fn a_group_of_one_is_refused() {
+    refused(&["stage.3.completions=1"], 78, &["stage.3.completions", "1"]);
+}
+
+#[test]
+fn a_missing_data_file_is_named() {
+    refused(&["data.path=\"no/such/folder\""], 65, &["no/such/folder"]);
+}
+
+#[test]
+fn a_horizon_longer_than_the_data_says_how_long_the_data_is() {
+    refused(&["data.horizon_days=1000"], 65, &["horizon_days", "1000"]);
+}
+
+#[test]
+fn an_empty_window_is_named() {
+    refused(&["data.negative_at_most=-1"], 65, &["negative"]);
+}
+
+#[test]
+fn more_beams_than_semantic_ids_are_refused() {
+    refused(
+        &["semantic_id.levels=1", "semantic_id.codes=16", "evaluation.beams=16", "evaluation.top=20"],
+        78,
+        &["beams"],
+    );
+}
+
+#[test]
+fn malformed_lines_are_counted_and_the_first_is_named() {
+    let data = tempdir().unwrap();
+    let from = conrec_tests::root().join("data/movietweetings-100k");
+    let ratings = fs::read_to_string(from.join("ratings.dat")).unwrap();
+    let broken: String = ratings
+        .lines()
+        .enumerate()
+        .map(|(n, line)| if n % 100 == 7 { "1::not a rating\n".to_owned() } else { format!("{line}\n") })
+        .collect();
+    fs::write(data.path().join("ratings.dat"), broken).unwrap();
+    fs::copy(from.join("movies.dat"), data.path().join("movies.dat")).unwrap();
+    let path = format!("data.path=\"{}\"", data.path().display());
+    refused(&[&path], 65, &["ratings.dat:8", "1000"]);
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    refused(&[&format!("cluster.listen=\"{address}\"")], 69, &[&address]);
+}
+
+#[test]
+fn a_run_id_of_another_config_is_refused() {
+    let store = tempdir().unwrap();
+    // The first attempt fails on its data but leaves its config behind under the id.
+    let (_, first) = train(store.path(), &["data.path=\"no/such/folder\""]);
+    let (code, message) = train(store.path(), &["seed=5"]);
+    assert_eq!(code, 78, "{first}\n{message}");
+    assert!(message.contains("wrong") && message.contains("another config"), "{message}");
+}

@@ -1,0 +1,147 @@
+//! The verbs of `conrec-worker`; `conrec` passes them on.
+
+use crate::bench;
+use crate::checkpoint_parts::CheckpointParts;
+use crate::error::WorkerError;
+use crate::execute::{Executor, load_state};
+use crate::prepare::prepare;
+use crate::report::evaluate_run;
+use crate::run_folder::RunFolder;
+use crate::session::{self, SessionOptions};
+use clap::{Args, Parser, Subcommand};
+use conrec_domain::ids::RunId;
+use conrec_domain::spec::{RunConfig, RunSpec};
+use std::path::PathBuf;
+
+/// Everything of conrec that needs tensors. Use it through `conrec`.
+#[derive(Debug, Parser)]
+#[command(name = "conrec", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Work for a coordinator until it says stop
+    Worker(WorkerArgs),
+    /// Read the data, make instances and semantic ids, print their statistics
+    Prepare(PrepareArgs),
+    /// Evaluate a run's newest policy again and print the table as JSON
+    Evaluate(EvaluateArgs),
+    /// Measure speed and memory; prints one JSON object
+    Bench(bench::BenchArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  conrec worker --coordinator 10.0.0.5:7000 --advertise 10.0.0.6")]
+struct WorkerArgs {
+    /// Where the coordinator listens
+    #[arg(long, value_name = "HOST:PORT")]
+    coordinator: String,
+    /// Where other workers reach this one
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    advertise: String,
+    /// The folder (or file:// URL) that holds all runs; default: the coordinator's own
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Name for people; default: the process id
+    #[arg(long)]
+    name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  conrec prepare configs/demo.toml --into ./prepared-demo")]
+struct PrepareArgs {
+    /// The run's config
+    #[arg(value_name = "CONFIG")]
+    config: PathBuf,
+    /// Set one key, such as data.max_users=3000; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The folder that gets `prepared/`
+    #[arg(long, value_name = "FOLDER", default_value = "./prepared")]
+    into: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  conrec evaluate demo-1a2b3c4d")]
+struct EvaluateArgs {
+    /// The run's name
+    #[arg(value_name = "RUN")]
+    run: RunId,
+    /// The folder that holds all runs
+    #[arg(long, value_name = "URL", default_value = "./runs")]
+    store: String,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Any [`WorkerError`].
+pub fn run(cli: Cli) -> Result<(), WorkerError> {
+    match cli.verb {
+        Verb::Worker(args) => work(args),
+        Verb::Prepare(args) => prepare_only(&args),
+        Verb::Evaluate(args) => evaluate(&args),
+        Verb::Bench(args) => bench::run(&args),
+    }
+}
+
+fn work(args: WorkerArgs) -> Result<(), WorkerError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|e| WorkerError::Protocol(format!("cannot start the runtime: {e}")))?;
+    let options = SessionOptions {
+        coordinator: args.coordinator,
+        advertise: args.advertise,
+        store: args.store,
+        name: args.name.unwrap_or_else(|| format!("pid-{}", std::process::id())),
+        code_version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let result = runtime.block_on(session::run(&options));
+    // The compute thread may be inside a long operation; it is not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+fn prepare_only(args: &PrepareArgs) -> Result<(), WorkerError> {
+    let text = std::fs::read_to_string(&args.config).map_err(|e| WorkerError::file(&args.config, e))?;
+    let spec = RunSpec::check(RunConfig::parse_with(&text, &args.config.display().to_string(), &args.set)?)?;
+    tch::set_num_threads(i32::try_from(spec.cluster.threads).unwrap_or(1));
+    let name = args.into.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let run: RunId = name.parse().map_err(|_| WorkerError::Config {
+        key: "--into",
+        found: args.into.display().to_string(),
+        allowed: "a folder whose name is a run id: a-z 0-9 - _ .".to_owned(),
+    })?;
+    let parent = args.into.parent().filter(|p| !p.as_os_str().is_empty()).map_or(PathBuf::from("."), PathBuf::from);
+    let folder = RunFolder::new(&parent.display().to_string(), run)?;
+    let prepared = prepare(&spec, &folder)?;
+    print_json(&prepared)
+}
+
+fn evaluate(args: &EvaluateArgs) -> Result<(), WorkerError> {
+    let folder = RunFolder::new(&args.store, args.run.clone())?;
+    let text = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
+    let spec = RunSpec::check(RunConfig::parse(&text, "run.toml")?)?;
+    // The executor sets up the same store and threads as a worker's compute thread has.
+    Executor::new(spec.clone(), folder.clone())?.enter_thread();
+    let parts = CheckpointParts::local(folder.store(), folder.run().clone())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| WorkerError::Protocol(format!("cannot start the runtime: {e}")))?;
+    let key = folder.newest_checkpoint()?;
+    let state = load_state(&spec, (&folder, &parts), &key, &runtime)?;
+    print_json(&evaluate_run(&spec, &folder, &state)?)
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), WorkerError> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| WorkerError::Protocol(e.to_string()))?;
+    println!("{text}");
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! Why a worker cannot go on, and the exit code that says it to schedulers.
+
+use crate::checkpoint_parts::PartError;
+use crate::collective::CollectiveError;
+use conrec_domain::spec::SpecError;
+use conrec_feedback::instance::InstanceError;
+use conrec_feedback::movietweetings::ReadError;
+use conrec_feedback::prepared::PreparedError;
+use conrec_feedback::reward::RewardError;
+use conrec_feedback::semantic_id::SemanticIdError;
+use conrec_feedback::split::SplitError;
+use conrec_feedback::synthetic::SyntheticError;
+use conrec_policy::beam_search::BeamSearchError;
+use conrec_policy::error::PolicyError;
+use conrec_policy::file_error::FileError;
+use conrec_policy::rq_vae::RqVaeError;
+use std::path::PathBuf;
+
+/// Bad data: a file that is missing, cannot be read, or holds nothing to learn from.
+const BAD_DATA: u8 = 65;
+/// A server or a store cannot be reached.
+const UNAVAILABLE: u8 = 69;
+/// Bad config.
+const BAD_CONFIG: u8 = 78;
+/// Anything else.
+const FAILED: u8 = 1;
+
+/// Why a worker cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The config that the coordinator sent is refused.
+    #[error("config: {0}")]
+    Spec(#[from] SpecError),
+    /// The dataset cannot be read.
+    #[error("{0}")]
+    Read(#[from] ReadError),
+    /// The generator's settings do not fit together.
+    #[error("{0}")]
+    Synthetic(#[from] SyntheticError),
+    /// The windows do not fit the data.
+    #[error("{0}")]
+    Split(#[from] SplitError),
+    /// A window holds no instance.
+    #[error("{0}")]
+    Instances(#[from] InstanceError),
+    /// The prepared data cannot be read or written.
+    #[error("prepared data: {0}")]
+    Prepared(#[from] PreparedError),
+    /// The codes make no semantic ids.
+    #[error("semantic ids: {0}")]
+    SemanticIds(#[from] SemanticIdError),
+    /// The RQ-VAE could not be trained.
+    #[error("rq-vae: {0}")]
+    RqVae(#[from] RqVaeError),
+    /// Something of the policy: shapes, files, values out of range.
+    #[error("{0}")]
+    Policy(#[from] PolicyError),
+    /// The cells have no usable vectors.
+    #[error("reward: {0}")]
+    Reward(#[from] RewardError),
+    /// A beam search was refused.
+    #[error("beam search: {0}")]
+    BeamSearch(#[from] BeamSearchError),
+    /// A model or adapter file.
+    #[error("{0}")]
+    ModelFile(#[from] FileError),
+    /// libtorch refused an operation.
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+    /// The roster broke.
+    #[error("collective: {0}")]
+    Collective(#[from] CollectiveError),
+    /// A checkpoint's part.
+    #[error("{0}")]
+    Part(#[from] PartError),
+    /// A file of the run's folder.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// The system's or the parser's words.
+        message: String,
+    },
+    /// The coordinator cannot be reached or is gone.
+    #[error("coordinator {address}: {message}")]
+    Coordinator {
+        /// `host:port`.
+        address: String,
+        /// What happened.
+        message: String,
+    },
+    /// A value of the config does not fit the prepared data.
+    #[error("{key} = {found}: allowed is {allowed}")]
+    Config {
+        /// Dotted key.
+        key: &'static str,
+        /// Value found.
+        found: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// The coordinator asked for something out of order.
+    #[error("{0}")]
+    Protocol(String),
+}
+
+impl WorkerError {
+    /// A file of the run's folder and what is wrong with it.
+    pub fn file(path: impl Into<PathBuf>, error: impl std::fmt::Display) -> Self {
+        Self::File { path: path.into(), message: error.to_string() }
+    }
+
+    /// The exit code that fits the cause.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Spec(_) | Self::Synthetic(_) | Self::Config { .. } => BAD_CONFIG,
+            Self::Read(_) | Self::Split(_) | Self::Instances(_) | Self::Prepared(_) | Self::SemanticIds(_) => BAD_DATA,
+            Self::Part(_) | Self::File { .. } | Self::ModelFile(_) | Self::Coordinator { .. } => UNAVAILABLE,
+            Self::RqVae(_)
+            | Self::Reward(_)
+            | Self::BeamSearch(_)
+            | Self::Torch(_)
+            | Self::Policy(_)
+            | Self::Collective(_)
+            | Self::Protocol(_) => FAILED,
+        }
+    }
+}

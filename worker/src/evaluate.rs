@@ -1,0 +1,109 @@
+//! All models and baselines on one window, by the same rules: same instances, candidates, exclusions, resamples.
+
+use crate::error::WorkerError;
+use crate::held_out_reward::held_out_rewards;
+use crate::pass_data::PassData;
+use crate::rank::rank;
+use crate::report_page::{Difference, Interval};
+use conrec_domain::spec::{RunSpec, Source};
+use conrec_feedback::baselines::fit_baselines;
+use conrec_feedback::bootstrap::{MetricValue, Resampling, interval};
+use conrec_feedback::cell_evaluation::CellEvaluation;
+use conrec_feedback::cell_popularity::CellPopularity;
+use conrec_feedback::content_vectors::content_vectors;
+use conrec_feedback::evaluation::{Evaluation, ModelMetrics};
+use conrec_feedback::training_time::TrainingTime;
+use conrec_policy::transformer::Policy;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Dimension of the text features of the content baselines; the reference experiment's.
+const CONTENT_DIMENSIONS: usize = 64;
+
+/// A window's table.
+#[derive(Clone, Debug, Default)]
+pub struct WindowResult {
+    /// Model to metric to value.
+    pub models: BTreeMap<String, BTreeMap<String, Interval>>,
+    /// Paired differences of GRPO against SFT and the strongest popularity.
+    pub differences: Vec<Difference>,
+}
+
+/// A trained model by its name in the report.
+pub struct NamedPolicy<'a> {
+    /// `grpo` or `sft`.
+    pub name: &'static str,
+    /// The policy.
+    pub policy: &'a Policy,
+}
+
+/// Evaluates policies and baselines.
+///
+/// # Errors
+/// What the policy refuses.
+pub fn evaluate(
+    spec: &RunSpec,
+    data: &PassData,
+    evaluation: &Evaluation,
+    policies: &[NamedPolicy<'_>],
+) -> Result<WindowResult, WorkerError> {
+    let mut measured = BTreeMap::new();
+    let mut result = WindowResult::default();
+    for NamedPolicy { name, policy } in policies {
+        let metrics = measure_policy(spec, data, evaluation, policy)?;
+        measured.insert((*name).to_owned(), metrics);
+    }
+    baselines(spec, data, evaluation, &mut measured);
+    for (left, right) in [("grpo", "sft"), ("grpo", "neg_pop_28d"), ("grpo", "neg_pop_7d")] {
+        for metric in [format!("fhr@{}", spec.evaluation.top), "cand_acc".to_owned()] {
+            let (Some(a), Some(b)) = (measured.get(left), measured.get(right)) else { continue };
+            if let Some(value) = evaluation.difference(a, b, &metric) {
+                let (left, right) = (left.to_owned(), right.to_owned());
+                result.differences.push(Difference { left, right, metric, interval: shown(&value) });
+            }
+        }
+    }
+    result.models = measured
+        .into_iter()
+        .map(|(name, m)| (name, m.values.iter().map(|(k, v)| (k.clone(), shown(v))).collect()))
+        .collect();
+    Ok(result)
+}
+
+fn measure_policy(
+    spec: &RunSpec,
+    data: &PassData,
+    evaluation: &Evaluation,
+    policy: &Policy,
+) -> Result<ModelMetrics, WorkerError> {
+    let ranked = rank(spec, data, evaluation, policy, 0..evaluation.instances().len())?;
+    let mut metrics = evaluation.measure(&ranked.predictions);
+    // The same metrics on lists of cells: they mostly measure the size of cells.
+    metrics.values.extend(CellEvaluation::new(evaluation, &data.prepared.ids).measure(&ranked.cells).values);
+    let rewards = held_out_rewards(spec, data, evaluation, policy)?;
+    let resampling = Resampling { times: spec.evaluation.bootstrap, seed: spec.evaluation.seed };
+    metrics.values.insert("reward".to_owned(), interval(&evaluation.users(), &rewards, resampling));
+    Ok(metrics)
+}
+
+fn baselines(spec: &RunSpec, data: &PassData, evaluation: &Evaluation, measured: &mut BTreeMap<String, ModelMetrics>) {
+    let training = TrainingTime::new(&data.prepared.dataset, data.prepared.windows.train_end);
+    let dimensions = match spec.data.source {
+        Source::MovieTweetings | Source::Synthetic => CONTENT_DIMENSIONS,
+    };
+    let content = Arc::new(content_vectors(&data.prepared.dataset, &training, dimensions, spec.seed));
+    for (name, model) in fit_baselines(&training, &content, &spec.reward) {
+        let predictions = evaluation.predict(model.as_ref(), &data.history);
+        measured.insert(name.to_owned(), evaluation.measure(&predictions));
+    }
+    let ids = &data.prepared.ids;
+    let popular = CellPopularity::fit(&training, ids, spec.evaluation.share_days);
+    let top = spec.evaluation.top as usize;
+    let lists: Vec<Vec<u32>> =
+        (0..evaluation.instances().len()).map(|i| popular.list(ids, evaluation.excluded(i), top)).collect();
+    measured.insert("cell_pop".to_owned(), CellEvaluation::new(evaluation, ids).measure(&lists));
+}
+
+fn shown(value: &MetricValue) -> Interval {
+    Interval { value: value.value, low: Some(value.low), high: Some(value.high), n: Some(value.n as u64) }
+}

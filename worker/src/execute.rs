@@ -1,0 +1,217 @@
+//! The compute thread's side of a session: performs one command after the other and says what came out.
+
+use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
+use crate::collective::{Collective, Gloo, Membership, Single};
+use crate::error::WorkerError;
+use crate::lease::{Loaded, train};
+use crate::prepare::prepare;
+use crate::report::write_report;
+use crate::run_folder::RunFolder;
+use crate::validate::validate;
+use bytes::Bytes;
+use conrec_domain::effect::{Command, StateSource};
+use conrec_domain::ids::{Digest, Fence, Iteration};
+use conrec_domain::manifest::Manifest;
+use conrec_domain::spec::RunSpec;
+use conrec_domain::work::{Lease, Outcome, Pass, StateChange, Work};
+use conrec_feedback::prompt::Vocabulary;
+use conrec_policy::training_state::{TrainingState, tensor_digest};
+use conrec_proto::message::FromWorker;
+use std::time::Duration;
+use tch::Tensor;
+
+/// The roster that this worker belongs to.
+struct Roster {
+    fence: Fence,
+    collective: Box<dyn Collective>,
+}
+
+/// Performs commands. Everything that it knows of the network is the collective of its roster.
+pub struct Executor {
+    spec: RunSpec,
+    folder: RunFolder,
+    parts: CheckpointParts,
+    store: tokio::runtime::Runtime,
+    roster: Option<Roster>,
+    loaded: Option<Loaded>,
+    state: TrainingState,
+    /// The iteration that this worker's sum belongs to.
+    open: Option<Iteration>,
+    /// The reduced sum that waits for its commit.
+    reduced: Option<(Iteration, Tensor)>,
+}
+
+impl Executor {
+    /// A worker of this run that holds nothing yet.
+    ///
+    /// # Errors
+    /// A store or a model shape that cannot be used.
+    pub fn new(spec: RunSpec, folder: RunFolder) -> Result<Self, WorkerError> {
+        let parts = CheckpointParts::local(folder.store(), folder.run().clone())?;
+        let store = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| WorkerError::file(folder.store(), e))?;
+        let state = TrainingState::new(&spec, vocabulary_size(&spec))?;
+        Ok(Self { spec, folder, parts, store, roster: None, loaded: None, state, open: None, reduced: None })
+    }
+
+    /// Sets what belongs to the thread that computes: the number of libtorch's threads, which fixes the bits.
+    pub fn enter_thread(&self) {
+        let threads = i32::try_from(self.spec.cluster.threads).unwrap_or(1);
+        tch::set_num_threads(threads);
+    }
+
+    /// Performs a command; gives the answer where it has one.
+    ///
+    /// # Errors
+    /// Whatever keeps this worker from going on.
+    pub fn perform(&mut self, command: Command) -> Result<Option<FromWorker>, WorkerError> {
+        match command {
+            Command::Form { fence, rank, world, rendezvous, state } => {
+                self.form(Membership { rendezvous, fence, rank, world, deadline: self.reduce_deadline() })?;
+                self.take_state(&state)?;
+                Ok(Some(FromWorker::Formed { fence, state: self.state.digest()? }))
+            }
+            Command::Grant(lease) => self.grant(lease).map(Some),
+            Command::Reduce { fence, iteration } => self.reduce(fence, iteration).map(Some),
+            Command::Commit { fence, iteration, divisor, learning_rate } => {
+                let reduced = self.reduced.take().filter(|(of, _)| *of == iteration).ok_or_else(|| {
+                    WorkerError::Protocol(format!("commit of iteration {iteration}, which was not reduced"))
+                })?;
+                self.state.commit(&reduced.1, divisor, learning_rate, &self.spec.optimizer)?;
+                self.open = None;
+                Ok(Some(FromWorker::Committed { fence, iteration, state: self.state.digest()? }))
+            }
+            Command::Change { fence, change } => {
+                self.change(change)?;
+                Ok(Some(FromWorker::Changed { fence, state: self.state.digest()? }))
+            }
+            Command::WriteParts { fence, key } => {
+                let named = self.state.to_parts()?.into_iter();
+                let named: Vec<NamedBytes> = named
+                    .map(|(name, bytes)| NamedBytes { name: name.to_owned(), bytes: Bytes::from(bytes) })
+                    .collect();
+                let parts = self.store.block_on(self.parts.write(&key, &named))?;
+                Ok(Some(FromWorker::PartsWritten { fence, parts }))
+            }
+            // The session ends on Stop before it comes here.
+            Command::Stop { .. } => Ok(None),
+        }
+    }
+
+    fn reduce_deadline(&self) -> Duration {
+        Duration::from_secs(u64::from(self.spec.cluster.reduce_seconds))
+    }
+
+    fn form(&mut self, membership: Membership) -> Result<(), WorkerError> {
+        let fence = membership.fence;
+        let collective: Box<dyn Collective> =
+            if membership.world == 1 { Box::new(Single::new()) } else { Box::new(Gloo::form(&membership)?) };
+        self.roster = Some(Roster { fence, collective });
+        Ok(())
+    }
+
+    fn take_state(&mut self, source: &StateSource) -> Result<(), WorkerError> {
+        let StateSource::Checkpoint { key } = source else {
+            self.state = TrainingState::new(&self.spec, vocabulary_size(&self.spec))?;
+            return Ok(());
+        };
+        self.state = load_state(&self.spec, (&self.folder, &self.parts), key, &self.store)?;
+        Ok(())
+    }
+
+    fn grant(&mut self, lease: Lease) -> Result<FromWorker, WorkerError> {
+        let Lease { id, fence, work } = lease;
+        let state = self.state.digest()?;
+        let outcome = match work {
+            Work::Prepare => Outcome::Prepared(prepare(&self.spec, &self.folder)?),
+            Work::Train { pass, stage, iteration, prompts } => {
+                if self.open != Some(iteration) {
+                    // What was added for another iteration belongs to one that was dropped.
+                    self.state.clear_sum();
+                    self.open = Some(iteration);
+                }
+                let data = Loaded::of(&mut self.loaded, &self.spec, &self.folder, pass)?;
+                let gradient = train(&self.spec, &data.data, &self.state, (stage, iteration), &prompts)?;
+                self.state.accumulate(&gradient)?;
+                Outcome::Trained(gradient.metrics)
+            }
+            Work::Validate { from, to } => {
+                let loaded = Loaded::of(&mut self.loaded, &self.spec, &self.folder, Pass::Select)?;
+                let validation = loaded.validation()?;
+                let policy = self.state.frozen()?;
+                let of = from as usize..to as usize;
+                Outcome::Validated(validate(&self.spec, (&loaded.data, validation), &policy, of)?)
+            }
+            Work::Report { summary } => {
+                self.loaded = None;
+                let select = summary.select_checkpoint.as_deref();
+                let select = select
+                    .map(|key| load_state(&self.spec, (&self.folder, &self.parts), key, &self.store))
+                    .transpose()?;
+                write_report(&self.spec, &self.folder, (&self.state, select.as_ref()), &summary)?;
+                Outcome::Reported
+            }
+        };
+        Ok(FromWorker::LeaseDone { fence, lease: id, state, outcome })
+    }
+
+    fn reduce(&mut self, fence: Fence, iteration: Iteration) -> Result<FromWorker, WorkerError> {
+        let roster =
+            self.roster.as_ref().filter(|roster| roster.fence == fence).ok_or_else(|| {
+                WorkerError::Protocol(format!("reduce under fence {fence}, which is not this roster's"))
+            })?;
+        if self.open != Some(iteration) {
+            // This worker got no lease of the iteration: it adds nothing.
+            self.state.clear_sum();
+            self.open = Some(iteration);
+        }
+        // The own sum is kept: after a broken roster the sum is formed again from it.
+        let mut values = Vec::<i64>::try_from(self.state.sum())?;
+        roster.collective.all_reduce_sum(&mut values)?;
+        let reduced = Tensor::from_slice(&values);
+        let gradient = tensor_digest(&reduced)?;
+        self.reduced = Some((iteration, reduced));
+        Ok(FromWorker::Reduced { fence, iteration, gradient })
+    }
+
+    fn change(&mut self, change: StateChange) -> Result<(), WorkerError> {
+        self.open = None;
+        self.reduced = None;
+        self.state.apply(change, &self.spec)?;
+        Ok(())
+    }
+}
+
+/// Tokens of the model: the special ones and the codes of all levels.
+pub fn vocabulary_size(spec: &RunSpec) -> usize {
+    Vocabulary { levels: spec.semantic_id.levels as usize, codes: spec.semantic_id.codes as usize }.size()
+}
+
+/// Reads the training state of a checkpoint, verified part by part.
+///
+/// # Errors
+/// A manifest or part that is missing or damaged, or belongs to another shape of model.
+pub fn load_state(
+    spec: &RunSpec,
+    (folder, parts): (&RunFolder, &CheckpointParts),
+    key: &str,
+    store: &tokio::runtime::Runtime,
+) -> Result<TrainingState, WorkerError> {
+    let place = format!("{key}/manifest.json");
+    let manifest: Manifest =
+        serde_json::from_slice(&folder.read(&place)?).map_err(|e| WorkerError::file(folder.path(&place), e))?;
+    let mut content = Vec::new();
+    for part in &manifest.parts {
+        content.push((part.name.clone(), store.block_on(parts.read(key, part))?));
+    }
+    let find = |name: &str| content.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes.as_ref());
+    let state = TrainingState::from_parts(spec, vocabulary_size(spec), &find)?;
+    let found: Digest = state.digest()?;
+    if found != manifest.state_digest {
+        let message = format!("the state read back has digest {found}, the manifest says {}", manifest.state_digest);
+        return Err(WorkerError::file(folder.path(key), message));
+    }
+    Ok(state)
+}

@@ -1,0 +1,35 @@
+//! The run's result in the forms of the ecosystem: the base decoder and its tokenizer in Hugging Face layout, the
+//! adapter in PEFT layout beside it, and the semantic ids that its tokens mean.
+
+use crate::error::WorkerError;
+use crate::pass_data::PassData;
+use crate::run_folder::RunFolder;
+use conrec_policy::adapter_files::{AdapterOf, write_adapter};
+use conrec_policy::model_files::write_model;
+use conrec_policy::tokenizer_file::write_tokenizer;
+use conrec_policy::training_state::TrainingState;
+
+/// Folder of the adapter, in the run's folder.
+pub const ADAPTER: &str = "adapter";
+/// Folder of the base decoder.
+pub const BASE: &str = "base_model";
+
+/// Writes `base_model/` and `adapter/`.
+///
+/// # Errors
+/// Files that cannot be written.
+pub fn export(folder: &RunFolder, data: &PassData, state: &TrainingState) -> Result<(), WorkerError> {
+    let (base, adapter) = (folder.path(BASE), folder.path(ADAPTER));
+    for place in [&base, &adapter] {
+        std::fs::create_dir_all(place).map_err(|e| WorkerError::file(place, e))?;
+    }
+    write_model(&base, state.model(), state.base())?;
+    write_tokenizer(&base, data.vocabulary, state.model().max_positions)?;
+    let of = AdapterOf { model: state.model(), lora: state.lora_config() };
+    write_adapter(&adapter, of, state.lora(), &base.display().to_string())?;
+    for name in ["index.json", "item.json"] {
+        let place = format!("{}/{name}", crate::prepare::pass_folder(data.prepared.windows.pass));
+        folder.write(&format!("{BASE}/{name}"), &folder.read(&place)?)?;
+    }
+    Ok(())
+}

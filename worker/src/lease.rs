@@ -1,0 +1,120 @@
+//! The `Train` lease: the gradient of some prompts of a stage. Its result depends on nothing but the arguments.
+
+use crate::error::WorkerError;
+use crate::pass_data::PassData;
+use crate::run_folder::RunFolder;
+use crate::stage_prompts::StagePrompts;
+use conrec_domain::ids::Iteration;
+use conrec_domain::spec::{RunSpec, StageSpec};
+use conrec_domain::work::Pass;
+use conrec_feedback::evaluation::Evaluation;
+use conrec_feedback::prepared::Role;
+use conrec_feedback::reward::Targets;
+use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
+use conrec_policy::grpo_loss::Clip;
+use conrec_policy::lease_gradient::LeaseGradient;
+use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
+use conrec_policy::training_state::TrainingState;
+
+/// Lower bound of the divisor of advantages: groups of almost equal rewards must not blow up.
+const ADVANTAGE_FLOOR: f64 = 1e-4;
+
+/// The pass that is in memory, with its validation window where it has one.
+pub struct Loaded {
+    /// The pass.
+    pub data: PassData,
+    validation: Option<Evaluation>,
+}
+
+impl Loaded {
+    /// The pass, loaded if another one (or none) is in memory.
+    ///
+    /// # Errors
+    /// Prepared data that is missing or damaged.
+    pub fn of<'a>(
+        slot: &'a mut Option<Self>,
+        spec: &RunSpec,
+        folder: &RunFolder,
+        pass: Pass,
+    ) -> Result<&'a Self, WorkerError> {
+        if slot.as_ref().is_none_or(|loaded| loaded.data.prepared.windows.pass != pass) {
+            // The old pass is given up first: only one is in memory at a time.
+            *slot = None;
+            let data = PassData::load(spec, folder, pass)?;
+            let limit = spec.evaluation.validation_instances as usize;
+            let validation = data.evaluation(spec, Role::Validation)?.map(|window| window.thinned(limit));
+            *slot = Some(Self { data, validation });
+        }
+        slot.as_ref().ok_or_else(|| WorkerError::Protocol("no pass is loaded".to_owned()))
+    }
+
+    /// The validation window.
+    ///
+    /// # Errors
+    /// When this pass is not the one that is validated.
+    pub fn validation(&self) -> Result<&Evaluation, WorkerError> {
+        self.validation.as_ref().ok_or_else(|| WorkerError::Protocol("this pass has no validation window".to_owned()))
+    }
+}
+
+/// The summed gradient of these prompts of a stage.
+///
+/// # Errors
+/// Prompts that the stage does not have, and what the policy refuses.
+pub fn train(
+    spec: &RunSpec,
+    data: &PassData,
+    state: &TrainingState,
+    (stage, iteration): (u32, Iteration),
+    prompts: &[u32],
+) -> Result<LeaseGradient, WorkerError> {
+    let unknown = || WorkerError::Protocol(format!("stage {stage} of a run that has {}", spec.stage.len()));
+    let settings = spec.stage.get(stage as usize).ok_or_else(unknown)?;
+    let policy = state.policy()?;
+    let supervised = SupervisedLease { policy: &policy, legal: data.legal() };
+    match data.stages.get(stage as usize).ok_or_else(unknown)? {
+        StagePrompts::Sequences(all) => {
+            let chosen: Vec<&[i64]> = pick(all, prompts)?.into_iter().map(Vec::as_slice).collect();
+            Ok(supervised.next_item(&chosen)?)
+        }
+        StagePrompts::NextNegatives(all) => {
+            let chosen = pick(all, prompts)?.into_iter();
+            let chosen: Vec<TargetPrompt<'_>> =
+                chosen.map(|(tokens, cell)| TargetPrompt { tokens, cell: *cell }).collect();
+            Ok(supervised.next_negative(&chosen)?)
+        }
+        StagePrompts::Groups(all) => {
+            let chosen = pick(all, prompts)?;
+            let reference = state.reference()?;
+            let settings = grpo_settings(spec, settings, iteration);
+            let lease = GrpoLease { policy: &policy, reference: &reference, legal: data.legal(), settings };
+            let groups: Vec<GroupPrompt<'_>> = prompts
+                .iter()
+                .zip(&chosen)
+                .map(|(id, (tokens, _))| GroupPrompt { id: u64::from(*id), tokens })
+                .collect();
+            let targets: Vec<&Targets> = chosen.iter().map(|(_, targets)| targets).collect();
+            Ok(lease.run(&groups, &|prompt, cell| data.reward.reward(cell, targets.get(prompt)?))?)
+        }
+    }
+}
+
+fn grpo_settings(spec: &RunSpec, stage: &StageSpec, iteration: Iteration) -> GrpoSettings {
+    GrpoSettings {
+        seed: spec.seed,
+        iteration: iteration.0,
+        completions: stage.completions as usize,
+        temperature: stage.temperature,
+        beta: stage.beta,
+        clip: Clip::default(),
+        advantage_floor: ADVANTAGE_FLOOR,
+    }
+}
+
+fn pick<'a, T>(all: &'a [T], indices: &[u32]) -> Result<Vec<&'a T>, WorkerError> {
+    let one = |index: &u32| {
+        all.get(*index as usize)
+            .ok_or_else(|| WorkerError::Protocol(format!("prompt {index} of a stage that has {}", all.len())))
+    };
+    indices.iter().map(one).collect()
+}

@@ -1,0 +1,29 @@
+//! The worker: a shell around the policy. The session speaks with the coordinator, the compute thread performs its
+//! commands; leases are prepared data, gradients, validation counts, and the final report.
+
+pub mod command;
+pub mod error;
+pub mod run_folder;
+pub mod session;
+
+// The compute thread.
+pub mod checkpoint_parts;
+pub mod collective;
+pub mod execute;
+
+// Leases.
+pub mod item_vectors;
+pub mod lease;
+pub mod pass_data;
+pub mod prepare;
+pub mod rank;
+pub mod stage_prompts;
+pub mod validate;
+
+pub mod evaluate;
+pub mod export;
+pub mod held_out_reward;
+pub mod report;
+pub mod report_page;
+
+pub mod bench;

@@ -1,0 +1,25 @@
+//! `conrec-worker`: everything that needs tensors. People call it through `conrec`.
+
+use clap::Parser;
+use conrec_worker::command::{Cli, run};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("CONREC_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let code = match run(Cli::parse()) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.exit_code()
+        }
+    };
+    // The compute thread may still be inside a long operation; nothing of it is wanted any more.
+    std::process::exit(i32::from(code))
+}

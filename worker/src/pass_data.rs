@@ -1,0 +1,99 @@
+//! One pass of the prepared data in memory: what leases of that pass read.
+
+use crate::error::WorkerError;
+use crate::prepare::pass_folder;
+use crate::run_folder::RunFolder;
+use crate::stage_prompts::{PromptSource, StagePrompts};
+use conrec_domain::spec::{Context, RunSpec};
+use conrec_domain::work::Pass;
+use conrec_feedback::cell_ranking::CellShares;
+use conrec_feedback::evaluation::Evaluation;
+use conrec_feedback::history::History;
+use conrec_feedback::instance::Instance;
+use conrec_feedback::prefix_trie::PrefixTrie;
+use conrec_feedback::prepared::{PreparedPass, Role};
+use conrec_feedback::prompt::{PromptBuilder, Vocabulary};
+use conrec_feedback::reward::{RewardModel, Targets};
+use conrec_feedback::split::PassWindows;
+use conrec_policy::legal::Legal;
+
+/// A loaded pass.
+pub struct PassData {
+    /// What was prepared.
+    pub prepared: PreparedPass,
+    /// Events by user.
+    pub history: History,
+    /// Legal codes.
+    pub trie: PrefixTrie,
+    /// Numbering of tokens.
+    pub vocabulary: Vocabulary,
+    /// Rewards of completions.
+    pub reward: RewardModel,
+    /// Items' shares of their cells.
+    pub shares: CellShares,
+    /// Training prompts of each stage of the config.
+    pub stages: Vec<StagePrompts>,
+}
+
+impl PassData {
+    /// Loads a pass that `prepare` wrote and makes the prompts of its stages.
+    ///
+    /// # Errors
+    /// Files that are missing or damaged.
+    pub fn load(spec: &RunSpec, folder: &RunFolder, pass: Pass) -> Result<Self, WorkerError> {
+        let prepared = PreparedPass::load(&folder.path(pass_folder(pass)))?;
+        let history = History::new(&prepared.dataset.events, prepared.dataset.users.len());
+        let trie = PrefixTrie::new(&prepared.ids);
+        let vocabulary = Vocabulary::of(&prepared.ids);
+        let reward = RewardModel::new(&spec.reward, &prepared.cell_vectors, &prepared.ids)?;
+        let train_end = prepared.windows.train_end;
+        let shares = CellShares::new(&prepared.ids, &prepared.dataset.events, train_end, spec.evaluation.share_days);
+        let mut data = Self { prepared, history, trie, vocabulary, reward, shares, stages: Vec::new() };
+        let source = data.prompt_source(spec);
+        let stages = spec.stage.iter().map(|stage| source.stage(stage)).collect();
+        data.stages = stages;
+        Ok(data)
+    }
+
+    /// The legal codes as the policy needs them.
+    pub fn legal(&self) -> Legal<'_> {
+        Legal { trie: &self.trie, vocabulary: self.vocabulary }
+    }
+
+    /// The window of this role with its metrics; none if this pass does not evaluate it.
+    ///
+    /// # Errors
+    /// An empty window.
+    pub fn evaluation(&self, spec: &RunSpec, role: Role) -> Result<Option<Evaluation>, WorkerError> {
+        let Some(set) = self.prepared.evaluation(role) else {
+            return Ok(None);
+        };
+        let windows = PassWindows { evaluate: set.window, ..self.prepared.windows };
+        let of = Evaluation::new(&self.prepared.dataset, &self.history, &windows, &spec.data, &spec.evaluation)?;
+        Ok(Some(of))
+    }
+
+    /// The prompt that will be served: the context of the last stage.
+    pub fn serving_prompt(&self, spec: &RunSpec, instance: &Instance) -> Vec<i64> {
+        let context = spec.stage.last().map_or(Context::All, |stage| stage.context);
+        let past = self.history.before(instance.user, instance.t0);
+        PromptBuilder::new(&self.prepared.ids, spec.model.max_prompt_tokens as usize).prompt(past, instance.t0, context)
+    }
+
+    /// The reward's targets of an instance.
+    pub fn targets(&self, spec: &RunSpec, instance: &Instance) -> Targets {
+        self.prompt_source(spec).targets(instance)
+    }
+
+    fn prompt_source(&self, spec: &RunSpec) -> PromptSource<'_> {
+        PromptSource {
+            dataset: &self.prepared.dataset,
+            history: &self.history,
+            instances: &self.prepared.training,
+            ids: &self.prepared.ids,
+            swing: &self.prepared.swing,
+            train_end: self.prepared.windows.train_end,
+            max_prompt_tokens: spec.model.max_prompt_tokens,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The `Prepare` lease: data to instances to semantic ids, once for each pass, written below `prepared/`.
+
+use crate::error::WorkerError;
+use crate::item_vectors::item_vectors;
+use crate::run_folder::RunFolder;
+use crate::stage_prompts::PromptSource;
+use conrec_domain::ids::Digest;
+use conrec_domain::manifest::Part;
+use conrec_domain::spec::{RunSpec, Source, Statistics};
+use conrec_domain::work::{Pass, Prepared, PreparedPass as PassSummary};
+use conrec_feedback::candidates::draw_candidates;
+use conrec_feedback::dataset::Dataset;
+use conrec_feedback::history::History;
+use conrec_feedback::instance::{evenly, instances_in, training_instances};
+use conrec_feedback::movietweetings;
+use conrec_feedback::prepared::{EvaluationSet, PreparedPass, Role};
+use conrec_feedback::semantic_id::SemanticIds;
+use conrec_feedback::split::{PassWindows, Window, passes, test_window};
+use conrec_feedback::swing::Swing;
+use conrec_feedback::synthetic;
+use conrec_feedback::training_time::TrainingTime;
+use conrec_policy::rq_vae::{RqVaeInput, cell_vectors, train_rq_vae};
+use serde::Serialize;
+use std::path::Path;
+
+/// The file that makes the prepared data whole; written last.
+const MANIFEST: &str = "prepared/manifest.json";
+
+/// Folder of a pass's prepared data, in the run's folder.
+pub fn pass_folder(pass: Pass) -> &'static str {
+    match pass {
+        Pass::Select => "prepared/select",
+        Pass::Refit => "prepared/refit",
+    }
+}
+
+/// Reads the data, makes and writes everything that training needs.
+///
+/// # Errors
+/// Bad data, windows that do not fit it, a config that does not fit the catalogue, a store that cannot be written.
+pub fn prepare(spec: &RunSpec, folder: &RunFolder) -> Result<Prepared, WorkerError> {
+    let dataset = read(spec)?;
+    tracing::info!(
+        events = dataset.events.len(),
+        users = dataset.users.len(),
+        items = dataset.items.len(),
+        dropped = %dataset.dropped,
+        "read"
+    );
+    let history = History::new(&dataset.events, dataset.users.len());
+    let (first, last) = (dataset.first_time().unwrap_or_default(), dataset.last_time().unwrap_or_default());
+    let mut summaries = Vec::new();
+    let mut digests = Vec::new();
+    let mut counts = (0, 0);
+    for windows in passes(&spec.data, spec.evaluation.statistics, first, last)? {
+        let pass = prepare_pass(spec, &dataset, &history, windows)?;
+        let instances = |role| pass.evaluation(role).map_or(0, |set| set.instances.len());
+        counts = (counts.0.max(instances(Role::Validation)), counts.1.max(instances(Role::Test)));
+        summaries.push(PassSummary { pass: windows.pass, prompts: prompt_counts(spec, &pass, &history)? });
+        digests.push(pass.save(&folder.path(pass_folder(windows.pass)))?);
+    }
+    let prepared = Prepared {
+        data_digest: Digest::of(digests.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").as_bytes()),
+        passes: summaries,
+        validation_instances: evenly(counts.0, spec.evaluation.validation_instances as usize).len() as u32,
+        test_instances: counts.1 as u32,
+    };
+    write_manifest(&prepared, folder)?;
+    Ok(prepared)
+}
+
+/// The manifest: what the coordinator needs to know, and size and digest of each pass's own manifest, which in turn
+/// names all its files.
+fn write_manifest(prepared: &Prepared, folder: &RunFolder) -> Result<(), WorkerError> {
+    #[derive(Serialize)]
+    struct Manifest<'a> {
+        #[serde(flatten)]
+        prepared: &'a Prepared,
+        parts: Vec<Part>,
+    }
+    let part = |summary: &PassSummary| {
+        let place = format!("{}/pass.json", pass_folder(summary.pass));
+        let bytes = folder.read(&place)?;
+        let name = place.trim_start_matches("prepared/").to_owned();
+        Ok(Part { name, bytes: bytes.len() as u64, sha256: Digest::of(&bytes) })
+    };
+    let parts = prepared.passes.iter().map(part).collect::<Result<_, WorkerError>>()?;
+    let text = serde_json::to_vec_pretty(&Manifest { prepared, parts })
+        .map_err(|e| WorkerError::file(folder.path(MANIFEST), e))?;
+    folder.write(MANIFEST, &text)?;
+    Ok(())
+}
+
+fn read(spec: &RunSpec) -> Result<Dataset, WorkerError> {
+    match spec.data.source {
+        Source::MovieTweetings => Ok(movietweetings::read(Path::new(&spec.data.path), &spec.data)?),
+        Source::Synthetic => Ok(synthetic::generate(&spec.data.synthetic, spec.seed)?),
+    }
+}
+
+fn prepare_pass(
+    spec: &RunSpec,
+    dataset: &Dataset,
+    history: &History,
+    windows: PassWindows,
+) -> Result<PreparedPass, WorkerError> {
+    let training = TrainingTime::new(dataset, windows.train_end);
+    let instances = training_instances(windows.train_end, &dataset.events, history, spec.data.horizon_days)?;
+    let evaluations = evaluation_sets(spec, dataset, history, windows)?;
+    let candidates = training.catalogue();
+    let vectors = item_vectors(dataset, &training, &spec.semantic_id, spec.seed);
+    let input = RqVaeInput { spec: &spec.semantic_id, seed: spec.seed, vectors: &vectors, candidates: &candidates };
+    let output = train_rq_vae(&input, &mut |epoch| {
+        tracing::debug!(epoch = epoch.number, reconstruction = epoch.reconstruction, "rq-vae");
+    })?;
+    let is_candidate = membership(&candidates, dataset.items.len());
+    let (levels, codes) = (spec.semantic_id.levels as usize, spec.semantic_id.codes as usize);
+    let ids = SemanticIds::new(levels, codes, output.codes, &is_candidate)?;
+    if (spec.evaluation.beams as usize) > ids.cells() {
+        return Err(WorkerError::Config {
+            key: "evaluation.beams",
+            found: spec.evaluation.beams.to_string(),
+            allowed: format!("at most {}, the number of semantic ids of this catalogue", ids.cells()),
+        });
+    }
+    let swing = Swing::fit(&training, &spec.reward.swing);
+    tracing::info!(
+        pass = ?windows.pass, instances = instances.len(), candidates = candidates.len(), cells = ids.cells(),
+        input_error = ?output.input_error, "prepared"
+    );
+    Ok(PreparedPass {
+        windows,
+        dataset: Dataset { truth: None, ..dataset.clone() },
+        training: instances,
+        evaluations,
+        swing: (0..dataset.items.len() as u32).map(|item| swing.neighbours(item).to_vec()).collect(),
+        cell_vectors: cell_vectors(&ids, &output.codebooks)?,
+        ids,
+    })
+}
+
+/// The windows that are evaluated with a pass's statistics: its own, and under `frozen` the test window too.
+fn evaluation_sets(
+    spec: &RunSpec,
+    dataset: &Dataset,
+    history: &History,
+    windows: PassWindows,
+) -> Result<Vec<EvaluationSet>, WorkerError> {
+    let set = |role: Role, name: &str, window: Window| -> Result<EvaluationSet, WorkerError> {
+        let instances = instances_in(window, name, &dataset.events, history, spec.data.horizon_days)?;
+        let others = spec.evaluation.candidates as usize;
+        let candidates = draw_candidates(&instances, &dataset.events, history, others, spec.evaluation.seed);
+        Ok(EvaluationSet { role, window, instances, candidates })
+    };
+    let test = test_window(&spec.data, dataset.last_time().unwrap_or_default());
+    match (windows.pass, spec.evaluation.statistics) {
+        (Pass::Refit, _) => Ok(vec![set(Role::Test, "test", windows.evaluate)?]),
+        (Pass::Select, Statistics::Refit) => Ok(vec![set(Role::Validation, "validation", windows.evaluate)?]),
+        (Pass::Select, Statistics::Frozen) => {
+            Ok(vec![set(Role::Validation, "validation", windows.evaluate)?, set(Role::Test, "test", test)?])
+        }
+    }
+}
+
+fn prompt_counts(spec: &RunSpec, pass: &PreparedPass, history: &History) -> Result<Vec<u32>, WorkerError> {
+    let source = PromptSource {
+        dataset: &pass.dataset,
+        history,
+        instances: &pass.training,
+        ids: &pass.ids,
+        swing: &pass.swing,
+        train_end: pass.windows.train_end,
+        max_prompt_tokens: spec.model.max_prompt_tokens,
+    };
+    let count = |stage| {
+        let prompts = source.stage(stage);
+        if prompts.is_empty() {
+            return Err(WorkerError::Config {
+                key: "stage",
+                found: format!("`{}` with nothing to learn from", stage.name),
+                allowed: "a stage with at least one training prompt; raise its recent_days".to_owned(),
+            });
+        }
+        Ok(prompts.len() as u32)
+    };
+    spec.stage.iter().map(count).collect()
+}
+
+fn membership(items: &[u32], of: usize) -> Vec<bool> {
+    let mut member = vec![false; of];
+    for item in items {
+        if let Some(slot) = member.get_mut(*item as usize) {
+            *slot = true;
+        }
+    }
+    member
+}

@@ -1,0 +1,221 @@
+//! The `Report` lease: all models on validation and test, the exported adapter, the page, and last `report.json`,
+//! whose presence says that the run is complete.
+
+use crate::error::WorkerError;
+use crate::evaluate::{NamedPolicy, WindowResult, evaluate};
+use crate::export::export;
+use crate::pass_data::PassData;
+use crate::report_page::{Interval, LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow, page};
+use crate::run_folder::RunFolder;
+use conrec_domain::metrics_line::MetricsLine;
+use conrec_domain::spec::{RunSpec, Source, Statistics};
+use conrec_domain::work::{Pass, Prepared, RunSummary};
+use conrec_feedback::event::Sign;
+use conrec_feedback::prepared::{EvaluationSet, Role};
+use conrec_policy::training_state::TrainingState;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Evaluates, exports and writes the report. `states` are the final state and, under `refit`, the one at the end of
+/// the select pass, which is what validation measures.
+///
+/// # Errors
+/// Files that cannot be read or written, and what the policy refuses.
+pub fn write_report(
+    spec: &RunSpec,
+    folder: &RunFolder,
+    states: (&TrainingState, Option<&TrainingState>),
+    summary: &RunSummary,
+) -> Result<(), WorkerError> {
+    let (last, select) = states;
+    let mut report = begin(spec, folder, summary)?;
+    for &pass in passes_of(spec) {
+        let state = if pass == Pass::Select { select.unwrap_or(last) } else { last };
+        let data = PassData::load(spec, folder, pass)?;
+        report.semantic_ids.push(usage(&data));
+        if report.split.counts.is_empty() {
+            report.split.counts = counts(&data);
+        }
+        for role in [Role::Validation, Role::Test] {
+            if let Some(set) = data.prepared.evaluation(role) {
+                report.split.windows.push(window(&data, set));
+                let result = evaluate_role(spec, &data, state, role)?;
+                place(&mut report, role, result);
+            }
+        }
+        if Some(&pass) == passes_of(spec).last() {
+            export(folder, &data, last)?;
+        }
+    }
+    let lines = metrics_lines(folder)?;
+    let config = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
+    let html = page(&report, &lines, &config).map_err(|e| WorkerError::file(folder.path("report.html"), e))?;
+    folder.write("report.html", html.as_bytes())?;
+    let json = serde_json::to_vec_pretty(&report).map_err(|e| WorkerError::file(folder.path("report.json"), e))?;
+    folder.write("report.json", &json)?;
+    Ok(())
+}
+
+/// The table of the test window for a state, as `report.json` has it.
+///
+/// # Errors
+/// Files that cannot be read, and what the policy refuses.
+pub fn evaluate_run(
+    spec: &RunSpec,
+    folder: &RunFolder,
+    state: &TrainingState,
+) -> Result<BTreeMap<String, BTreeMap<String, Interval>>, WorkerError> {
+    let pass = passes_of(spec).last().copied().unwrap_or(Pass::Select);
+    let data = PassData::load(spec, folder, pass)?;
+    Ok(evaluate_role(spec, &data, state, Role::Test)?.models)
+}
+
+/// The passes of a run, in order.
+fn passes_of(spec: &RunSpec) -> &'static [Pass] {
+    match spec.evaluation.statistics {
+        Statistics::Refit => &[Pass::Select, Pass::Refit],
+        Statistics::Frozen => &[Pass::Select],
+    }
+}
+
+fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<ReportData, WorkerError> {
+    let place = "prepared/manifest.json";
+    let prepared: Prepared =
+        serde_json::from_slice(&folder.read(place)?).map_err(|e| WorkerError::file(folder.path(place), e))?;
+    Ok(ReportData {
+        run_id: folder.run().clone(),
+        config_digest: spec.digest()?,
+        data_digest: prepared.data_digest,
+        code_version: env!("CARGO_PKG_VERSION").to_owned(),
+        state_digest: summary.state_digest,
+        iterations: summary.iterations,
+        wall_seconds: summary.wall_seconds,
+        statistics: spec.evaluation.statistics,
+        split: Split { source: source(spec), counts: BTreeMap::new(), windows: Vec::new() },
+        models: BTreeMap::new(),
+        validation: BTreeMap::new(),
+        differences: Vec::new(),
+        decisions: summary.decisions.clone(),
+        semantic_ids: Vec::new(),
+        notes: notes(spec),
+    })
+}
+
+fn evaluate_role(
+    spec: &RunSpec,
+    data: &PassData,
+    state: &TrainingState,
+    role: Role,
+) -> Result<WindowResult, WorkerError> {
+    let Some(evaluation) = data.evaluation(spec, role)? else {
+        return Ok(WindowResult::default());
+    };
+    let (grpo, sft) = (state.frozen()?, state.supervised()?);
+    let policies = [NamedPolicy { name: "grpo", policy: &grpo }, NamedPolicy { name: "sft", policy: &sft }];
+    evaluate(spec, data, &evaluation, &policies)
+}
+
+fn place(report: &mut ReportData, role: Role, result: WindowResult) {
+    match role {
+        Role::Validation => report.validation = result.models,
+        Role::Test => {
+            report.models = result.models;
+            report.differences = result.differences;
+        }
+    }
+}
+
+fn source(spec: &RunSpec) -> String {
+    match spec.data.source {
+        Source::MovieTweetings => format!("MovieTweetings, {}", spec.data.path),
+        Source::Synthetic => "synthetic generator".to_owned(),
+    }
+}
+
+fn notes(spec: &RunSpec) -> Vec<String> {
+    let mut notes = Vec::new();
+    match spec.data.source {
+        Source::MovieTweetings => notes.push(format!(
+            "Proxy negatives: a rating of {} or less; nobody was asked what they dislike.",
+            spec.data.negative_at_most
+        )),
+        Source::Synthetic => notes.push(
+            "Made-up users with known disliked regions; the numbers say that the trainer works, not more.".to_owned(),
+        ),
+    }
+    notes.push(format!(
+        "A cell becomes items by its probability times the item's share of the cell's negatives in the last {} days of training time.",
+        spec.evaluation.share_days
+    ));
+    notes.push(
+        "Metrics that begin with sid_ count cells and mostly measure their size; compare them with cell_pop only."
+            .to_owned(),
+    );
+    notes
+}
+
+fn counts(data: &PassData) -> BTreeMap<String, u64> {
+    let dataset = &data.prepared.dataset;
+    let of = |sign| dataset.events.iter().filter(|e| e.sign == sign).count() as u64;
+    BTreeMap::from([
+        ("events".to_owned(), dataset.events.len() as u64),
+        ("users".to_owned(), dataset.users.len() as u64),
+        ("items".to_owned(), dataset.items.len() as u64),
+        ("negatives".to_owned(), of(Sign::Negative)),
+        ("neutrals".to_owned(), of(Sign::Neutral)),
+        ("positives".to_owned(), of(Sign::Positive)),
+    ])
+}
+
+fn window(data: &PassData, set: &EvaluationSet) -> SplitWindow {
+    let users: BTreeSet<u32> = set.instances.iter().map(|i| i.user).collect();
+    let name = match set.role {
+        Role::Validation => "validation",
+        Role::Test => "test",
+    };
+    SplitWindow {
+        name: name.to_owned(),
+        train_end: data.prepared.windows.train_end,
+        from: set.window.from,
+        to: set.window.to,
+        instances: set.instances.len() as u64,
+        users: users.len() as u64,
+    }
+}
+
+fn usage(data: &PassData) -> SemanticIdUsage {
+    let ids = &data.prepared.ids;
+    let usage = ids.usage();
+    let mut counts = vec![vec![0u32; ids.codes]; ids.levels];
+    for cell in 0..ids.cells() as u32 {
+        for (level, code) in ids.cell_codes(cell).iter().enumerate() {
+            counts[level][usize::from(*code)] += ids.cell_items(cell).len() as u32;
+        }
+    }
+    let levels = usage.levels.iter().zip(counts).map(|(level, counts)| LevelUsage {
+        codes: ids.codes as u32,
+        used: level.used as u32,
+        dead: level.dead as u32,
+        perplexity: level.perplexity,
+        gini: level.gini,
+        counts,
+    });
+    SemanticIdUsage {
+        pass: data.prepared.windows.pass,
+        items: usage.items as u64,
+        cells: usage.cells as u64,
+        collision_rate: usage.collision_rate,
+        largest_cell: usage.largest_cell as u64,
+        levels: levels.collect(),
+    }
+}
+
+fn metrics_lines(folder: &RunFolder) -> Result<Vec<MetricsLine>, WorkerError> {
+    let place = "metrics.jsonl";
+    let bytes = folder.read(place)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let line = |(number, line): (usize, &str)| {
+        serde_json::from_str(line)
+            .map_err(|e| WorkerError::file(folder.path(place), format!("line {}: {e}", number + 1)))
+    };
+    text.lines().enumerate().map(line).collect()
+}

@@ -1,0 +1,170 @@
+//! What the report says: the content of `report.json`.
+
+use conrec_domain::ids::{Digest, RunId};
+use conrec_domain::spec::Statistics;
+use conrec_domain::work::{Decision, Pass};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A finished run: `report.json`. The page shows this, the lines of `metrics.jsonl` and the resolved config.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReportData {
+    /// The run's name.
+    pub run_id: RunId,
+    /// Digest of the resolved config.
+    pub config_digest: Digest,
+    /// Digest of the prepared data.
+    pub data_digest: Digest,
+    /// Version of the code.
+    pub code_version: String,
+    /// Digest of trained weights and optimiser state: equal for any number of workers.
+    pub state_digest: Digest,
+    /// Committed iterations of all passes.
+    pub iterations: u64,
+    /// Seconds from the start of the coordinator that finished the run.
+    pub wall_seconds: f64,
+    /// When statistics and training end.
+    pub statistics: Statistics,
+    /// The data and its windows.
+    pub split: Split,
+    /// Model name (`grpo`, `sft`, `neg_pop_28d`, …) to metric name (`fhr@20`, `cand_acc`, `sid_fhr@20`, …) to value.
+    pub models: BTreeMap<String, BTreeMap<String, Interval>>,
+    /// The same on the validation window, with the policy as it was at the end of the pass that chose everything.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub validation: BTreeMap<String, BTreeMap<String, Interval>>,
+    /// Paired differences between models on the test window, where they were computed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+    /// Decisions of the gate, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<Decision>,
+    /// Use of the semantic ids' codes, one entry a pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub semantic_ids: Vec<SemanticIdUsage>,
+    /// What a reader must know, as sentences: "proxy negatives: rating <= 5".
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// A metric's value and its 95 % percentile bootstrap interval over users.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The mean over instances.
+    pub value: f64,
+    /// Lower end; none where no interval was computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// Upper end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// Instances that entered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n: Option<u64>,
+}
+
+/// `left` minus `right` on the same bootstrap resamples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// A model's name.
+    pub left: String,
+    /// Another's.
+    pub right: String,
+    /// The metric's name.
+    pub metric: String,
+    /// The difference of the values and its interval.
+    #[serde(flatten)]
+    pub interval: Interval,
+}
+
+/// The data as it was read, and the windows that are evaluated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Split {
+    /// Where the events come from.
+    pub source: String,
+    /// Counts by name (`events`, `users`, `items`, `negatives`, …).
+    pub counts: BTreeMap<String, u64>,
+    /// The windows, in order of time.
+    pub windows: Vec<SplitWindow>,
+}
+
+/// One evaluated window and the end of the training time that goes with it; seconds since 1970.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SplitWindow {
+    /// `validation` or `test`.
+    pub name: String,
+    /// Statistics and training end before this moment.
+    pub train_end: i64,
+    /// The window's first moment.
+    pub from: i64,
+    /// The first moment after the window.
+    pub to: i64,
+    /// Instances in the window.
+    pub instances: u64,
+    /// Users with an instance in the window.
+    pub users: u64,
+}
+
+/// How well the codes are used in one pass.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SemanticIdUsage {
+    /// The pass they were made in.
+    pub pass: Pass,
+    /// Candidate items.
+    pub items: u64,
+    /// Distinct semantic ids among them.
+    pub cells: u64,
+    /// Share of items that share their semantic id with another.
+    pub collision_rate: f64,
+    /// Items in the fullest cell.
+    pub largest_cell: u64,
+    /// Level 1 first.
+    pub levels: Vec<LevelUsage>,
+}
+
+/// One level's codes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LevelUsage {
+    /// Codewords of the level.
+    pub codes: u32,
+    /// Codewords that at least one item uses.
+    pub used: u32,
+    /// Codewords that no item uses.
+    pub dead: u32,
+    /// exp of the entropy of the codes' shares: the number of codes an even use would need.
+    pub perplexity: f64,
+    /// Gini coefficient of the codes' counts; 0 is even use.
+    pub gini: f64,
+    /// Items by code, for the bars; may be empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<u32>,
+}
+
+impl ReportData {
+    /// The report as if the validation window were the one that it is about; none without a validation table.
+    pub(super) fn on_validation(&self) -> Option<Self> {
+        (!self.validation.is_empty()).then(|| Self { models: self.validation.clone(), ..self.clone() })
+    }
+
+    /// A model's metric whose name is `name` or `name@<length of the list>`.
+    pub(super) fn metric(&self, model: &str, name: &str) -> Option<(&str, Interval)> {
+        self.models.get(model)?.iter().find(|(key, _)| base(key) == name).map(|(key, value)| (key.as_str(), *value))
+    }
+
+    /// Names of the models in the order people look for: GRPO, SFT, then the others by FHR, best first.
+    pub(super) fn model_order(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.models.keys().map(String::as_str).collect();
+        let place = |name: &str| match name {
+            "grpo" => 0,
+            "sft" => 1,
+            _ => 2,
+        };
+        let fhr = |name: &str| self.metric(name, "fhr").map_or(f64::NEG_INFINITY, |(_, interval)| interval.value);
+        names.sort_by(|a, b| place(a).cmp(&place(b)).then(fhr(b).total_cmp(&fhr(a))).then(a.cmp(b)));
+        names
+    }
+}
+
+/// `fhr` of `fhr@20`.
+pub(super) fn base(metric: &str) -> &str {
+    metric.split('@').next().unwrap_or(metric)
+}

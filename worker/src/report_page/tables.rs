@@ -1,0 +1,279 @@
+//! The page's tables: metrics, paired differences, decisions of the gate, the split.
+
+use super::data::{Interval, ReportData, base};
+use super::escape::text;
+use conrec_domain::spec::Statistics;
+use conrec_domain::work::Pass;
+
+/// Item-level metrics in the order of the method: base name, heading, what it says, whether more is better.
+const COLUMNS: [(&str, &str, &str, bool); 8] = [
+    ("fhr", "FHR", "share of instances whose list meets a negative of the horizon", true),
+    ("hr", "HR", "the next negative is in the list", true),
+    ("frecall", "FRecall", "share of the horizon's negatives found", true),
+    ("luf", "LUF", "FHR over users with few training negatives", true),
+    ("lif", "LIF", "FHR restricted to items with few training negatives", true),
+    ("cand_acc", "CandAcc", "the true negative scores highest among the candidates", true),
+    ("reward", "reward", "mean reward of sampled completions: what GRPO raises", true),
+    ("pos_hit", "PosHit", "the list meets a future positive: harm, less is better", false),
+];
+
+/// The metrics table: one row a model, the best of each column in bold.
+pub(super) fn metrics(report: &ReportData, window: &str) -> String {
+    if report.models.is_empty() {
+        return String::new();
+    }
+    let names = report.model_order();
+    let columns: Vec<_> =
+        COLUMNS.iter().filter(|(name, ..)| names.iter().any(|m| report.metric(m, name).is_some())).collect();
+    let head: String = columns
+        .iter()
+        .map(|(name, heading, says, more)| {
+            let metric = names.iter().find_map(|m| report.metric(m, name)).map_or(*name, |(key, _)| key);
+            let list = metric.split_once('@').map(|(_, n)| format!("@{n}")).unwrap_or_default();
+            let less = if *more { "" } else { " ↓" };
+            format!("<th scope=\"col\" title=\"{}\">{heading}{}{less}</th>", text(says), text(&list))
+        })
+        .collect();
+    let best: Vec<Option<f64>> = columns.iter().map(|(name, _, _, more)| best(report, name, *more)).collect();
+    let rows: String = names
+        .iter()
+        .map(|model| {
+            let cells: String = columns
+                .iter()
+                .zip(&best)
+                .map(|((name, ..), best)| cell(report.metric(model, name).map(|(_, interval)| interval), *best))
+                .collect();
+            let own = if matches!(*model, "grpo" | "sft") { " class=\"own\"" } else { "" };
+            format!("<tr{own}><th scope=\"row\">{}</th>{cells}</tr>", text(model))
+        })
+        .collect();
+    let legend: String =
+        columns.iter().map(|(_, heading, says, _)| format!("<b>{heading}</b> {}. ", text(says))).collect();
+    format!(
+        "<section>\n<h2>Metrics on the {window} window</h2>\n<p class=\"hint\">Item level. Statistics <b>{}</b>. In brackets: \
+         95 % bootstrap intervals over users. Bold: the best of a column.</p>\n\
+         <div class=\"scroll\"><table class=\"metrics\"><thead><tr><th scope=\"col\">model</th>{head}</tr></thead>\
+         <tbody>{rows}</tbody></table></div>\n<p class=\"hint\">{legend}</p>\n{}</section>",
+        statistics_name(report.statistics),
+        other_metrics(report, &names),
+    )
+}
+
+fn cell(interval: Option<Interval>, best: Option<f64>) -> String {
+    let Some(interval) = interval else { return "<td class=\"none\">–</td>".into() };
+    let value = format!("{:.4}", interval.value);
+    let value = if best.is_some_and(|b| b == interval.value) { format!("<b>{value}</b>") } else { value };
+    let range = match (interval.low, interval.high) {
+        (Some(low), Some(high)) => format!("<small>[{low:.3}, {high:.3}]</small>"),
+        _ => String::new(),
+    };
+    format!("<td>{value}{range}</td>")
+}
+
+fn best(report: &ReportData, metric: &str, more: bool) -> Option<f64> {
+    let values = report.models.keys().filter_map(|m| report.metric(m, metric)).map(|(_, interval)| interval.value);
+    if more { values.max_by(f64::total_cmp) } else { values.min_by(f64::total_cmp) }
+}
+
+/// Metrics that have no column (those of the SID level among them), folded away.
+fn other_metrics(report: &ReportData, names: &[&str]) -> String {
+    let known = |metric: &str| COLUMNS.iter().any(|(name, ..)| *name == base(metric));
+    let rows: String = names
+        .iter()
+        .flat_map(|model| report.models[*model].iter().map(move |(metric, value)| (*model, metric, *value)))
+        .filter(|(_, metric, _)| !known(metric))
+        .map(|(model, metric, value)| {
+            let n = value.n.map(thousands).unwrap_or_default();
+            format!(
+                "<tr><th scope=\"row\">{}</th><td>{}</td>{}<td>{n}</td></tr>",
+                text(model),
+                text(metric),
+                cell(Some(value), None)
+            )
+        })
+        .collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    format!(
+        "<details><summary>Other metrics (SID level)</summary><div class=\"scroll\"><table><thead><tr><th>model</th>\
+         <th>metric</th><th>value</th><th>instances</th></tr></thead><tbody>{rows}</tbody></table></div></details>\n"
+    )
+}
+
+/// Paired differences: the same resamples for both models, so smaller effects are seen.
+pub(super) fn differences(report: &ReportData) -> String {
+    let rows: String = report
+        .differences
+        .iter()
+        .map(|d| {
+            let class = match (d.interval.low, d.interval.high) {
+                (Some(low), _) if low > 0.0 => "up",
+                (_, Some(high)) if high < 0.0 => "down",
+                _ => "level",
+            };
+            let range = match (d.interval.low, d.interval.high) {
+                (Some(low), Some(high)) => format!("[{low:+.4}, {high:+.4}]"),
+                _ => "–".into(),
+            };
+            format!(
+                "<tr><th scope=\"row\">{} − {}</th><td>{}</td><td class=\"{class}\">{:+.4}</td><td>{range}</td></tr>",
+                text(&d.left),
+                text(&d.right),
+                text(&d.metric),
+                d.interval.value
+            )
+        })
+        .collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    format!(
+        "<section>\n<h2>Paired differences</h2>\n<p class=\"hint\">Both models on the same resampled users. An interval \
+         without 0 is a difference that chance hardly explains.</p>\n<div class=\"scroll\"><table><thead><tr><th>models</th>\
+         <th>metric</th><th>difference</th><th>95 %</th></tr></thead><tbody>{rows}</tbody></table></div>\n</section>"
+    )
+}
+
+/// What the gate decided and why.
+pub(super) fn decisions(report: &ReportData) -> String {
+    let score = |x: Option<f64>| x.map_or_else(|| "–".into(), |x| format!("{x:.4}"));
+    let rows: String = report
+        .decisions
+        .iter()
+        .map(|d| {
+            format!(
+                "<tr><td>{}</td><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td>\
+                 <td class=\"reason\">{}</td></tr>",
+                pass_name(d.pass),
+                text(&d.stage),
+                d.iteration,
+                score(d.score.map(|s| s.fhr)),
+                score(d.score.map(|s| s.candidate_accuracy)),
+                text(&d.reason)
+            )
+        })
+        .collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    format!(
+        "<section>\n<h2>Decisions of the gate</h2>\n<p class=\"hint\">Validation FHR and CandAcc decide, never the \
+         reward. Nothing is chosen on the test window.</p>\n<div class=\"scroll\"><table class=\"decisions\"><thead><tr>\
+         <th>pass</th><th>stage</th><th>iteration</th><th>FHR</th><th>CandAcc</th><th>decision</th></tr></thead>\
+         <tbody>{rows}</tbody></table></div>\n</section>"
+    )
+}
+
+/// Counts of the data and the windows of the split.
+pub(super) fn split(report: &ReportData) -> String {
+    let counts: String = report
+        .split
+        .counts
+        .iter()
+        .map(|(name, count)| format!("<div><dt>{}</dt><dd>{}</dd></div>", text(name), thousands(*count)))
+        .collect();
+    let rows: String = report
+        .split
+        .windows
+        .iter()
+        .map(|w| {
+            format!(
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                text(&w.name),
+                date(w.train_end),
+                date(w.from),
+                date(w.to),
+                thousands(w.instances),
+                thousands(w.users)
+            )
+        })
+        .collect();
+    format!(
+        "<section>\n<h2>Data and split</h2>\n<dl class=\"counts\">{counts}</dl>\n<div class=\"scroll\"><table><thead><tr>\
+         <th>window</th><th>training ends</th><th>from</th><th>to</th><th>instances</th><th>users</th></tr></thead>\
+         <tbody>{rows}</tbody></table></div>\n</section>"
+    )
+}
+
+/// As it is written in the config.
+pub(super) fn statistics_name(statistics: Statistics) -> &'static str {
+    match statistics {
+        Statistics::Refit => "refit",
+        Statistics::Frozen => "frozen",
+    }
+}
+
+/// As it is written in `metrics.jsonl`.
+pub(super) fn pass_name(pass: Pass) -> &'static str {
+    match pass {
+        Pass::Select => "select",
+        Pass::Refit => "refit",
+    }
+}
+
+/// `12,345`.
+pub(super) fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// The UTC day and minute of a moment in seconds since 1970, by the civil calendar (days counted in eras of 400 years).
+fn date(seconds: i64) -> String {
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", second / 3600, second % 3600 / 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn the_best_of_a_column_is_bold_and_least_harm_is_best() {
+        let (report, _) = sample::run();
+        let html = metrics(&report, "test");
+        // neg_pop_7d has the highest FHR of the sample, rocchio the lowest PosHit.
+        assert!(html.contains("<b>0.2398</b>"));
+        assert!(html.contains("<b>0.0236</b>"));
+        assert_eq!(html.matches("<b>0.2159</b>").count(), 0);
+    }
+
+    #[test]
+    fn grpo_and_sft_stand_first_and_the_rest_by_fhr() {
+        let (report, _) = sample::run();
+        assert_eq!(report.model_order()[..4], ["grpo", "sft", "neg_pop_7d", "neg_pop_28d"]);
+    }
+
+    #[test]
+    fn moments_are_shown_as_utc() {
+        assert_eq!(date(0), "1970-01-01 00:00");
+        assert_eq!(date(951_782_400), "2000-02-29 00:00");
+        assert_eq!(date(1_365_000_061), "2013-04-03 14:41");
+        assert_eq!(date(-1), "1969-12-31 23:59");
+    }
+
+    #[test]
+    fn large_counts_are_grouped() {
+        assert_eq!(
+            [thousands(7), thousands(999), thousands(1_000), thousands(12_345_678)].join(" "),
+            "7 999 1,000 12,345,678"
+        );
+    }
+}

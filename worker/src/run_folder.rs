@@ -1,0 +1,84 @@
+//! Where the files of a run lie, below `<store>/<run id>/`.
+
+use crate::error::WorkerError;
+use conrec_domain::ids::RunId;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The folder of one run on a local store.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    store: PathBuf,
+    run: RunId,
+}
+
+impl RunFolder {
+    /// The folder of `run` below `store_url`, a path or `file://` URL.
+    ///
+    /// # Errors
+    /// [`WorkerError::Config`] for another scheme.
+    pub fn new(store_url: &str, run: RunId) -> Result<Self, WorkerError> {
+        let path = store_url.strip_prefix("file://").unwrap_or(store_url);
+        if path.contains("://") {
+            return Err(WorkerError::Config {
+                key: "--store",
+                found: store_url.to_owned(),
+                allowed: "a folder or a file:// URL".to_owned(),
+            });
+        }
+        Ok(Self { store: PathBuf::from(path), run })
+    }
+
+    /// The run's id.
+    pub fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// The store's folder.
+    pub fn store(&self) -> &Path {
+        &self.store
+    }
+
+    /// A file or folder of the run.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.store.join(self.run.as_str()).join(name)
+    }
+
+    /// Writes a file as a whole: first under a temporary name, then renamed.
+    ///
+    /// # Errors
+    /// [`WorkerError::File`] when it cannot be written.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, WorkerError> {
+        let path = self.path(name);
+        let temporary = path.with_extension("tmp");
+        let parent = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(parent)
+            .and_then(|()| fs::write(&temporary, bytes))
+            .and_then(|()| fs::rename(&temporary, &path))
+            .map_err(|e| WorkerError::file(&path, e))?;
+        Ok(path)
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`WorkerError::File`] when it cannot be read.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>, WorkerError> {
+        let path = self.path(name);
+        fs::read(&path).map_err(|e| WorkerError::file(path, e))
+    }
+
+    /// Key of the newest checkpoint that has a manifest.
+    ///
+    /// # Errors
+    /// [`WorkerError::File`] when there is none.
+    pub fn newest_checkpoint(&self) -> Result<String, WorkerError> {
+        let place = self.path("checkpoints");
+        let entries = fs::read_dir(&place).map_err(|e| WorkerError::file(&place, e))?;
+        let whole = entries.flatten().filter(|e| e.path().join("manifest.json").is_file());
+        let newest = whole.map(|e| e.file_name().to_string_lossy().into_owned()).max();
+        newest
+            .map(|name| format!("checkpoints/{name}"))
+            .ok_or_else(|| WorkerError::file(place, "no whole checkpoint; was the run stopped before its first?"))
+    }
+}

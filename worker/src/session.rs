@@ -1,0 +1,197 @@
+//! A worker's session with the coordinator: the network side. Commands go to the compute thread in the order in which
+//! they came; its answers and a heartbeat go back. Nothing is computed here, so that the heartbeat never waits.
+
+use crate::collective::Rendezvous;
+use crate::error::WorkerError;
+use crate::execute::Executor;
+use crate::run_folder::RunFolder;
+use conrec_domain::effect::Command;
+use conrec_domain::event::Hello;
+use conrec_domain::spec::{RunConfig, RunSpec};
+use conrec_proto::MAX_MESSAGE_BYTES;
+use conrec_proto::message::{FromWorker, ToWorker, Welcome};
+use conrec_proto::wire::session_client::SessionClient;
+use conrec_proto::wire::{CoordinatorMessage, WorkerMessage};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint};
+
+/// How long a worker tries to reach a coordinator that does not answer yet.
+const CONNECT_FOR: Duration = Duration::from_secs(20);
+/// Answers that may wait for the network.
+const QUEUE: usize = 64;
+/// After a failure: how long the coordinator has to say Stop.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Where the coordinator is and how others reach this worker.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// `host:port` of the coordinator.
+    pub coordinator: String,
+    /// Host name or address at which other workers reach this one.
+    pub advertise: String,
+    /// Where this worker sees the store; none: where the coordinator sees it.
+    pub store: Option<String>,
+    /// Name for people.
+    pub name: String,
+    /// Version of the code.
+    pub code_version: String,
+}
+
+/// Joins the run, works until told to stop.
+///
+/// # Errors
+/// Any [`WorkerError`]; the coordinator has been told where it could be.
+pub async fn run(options: &SessionOptions) -> Result<(), WorkerError> {
+    let rendezvous = Rendezvous::start()?;
+    let (answers, outgoing) = mpsc::channel::<FromWorker>(QUEUE);
+    let hello = Hello {
+        name: options.name.clone(),
+        code_version: options.code_version.clone(),
+        rendezvous: format!("{}:{}", options.advertise, rendezvous.port()),
+    };
+    send(&answers, FromWorker::Hello(hello)).await;
+    let mut incoming = open(&options.coordinator, outgoing).await?;
+    let welcome = match receive(&mut incoming, &options.coordinator).await? {
+        Some(ToWorker::Welcome(welcome)) => welcome,
+        Some(ToWorker::Command(Command::Stop { reason })) => return Err(lost(&options.coordinator, reason)),
+        Some(ToWorker::Command(_)) | None => {
+            return Err(lost(&options.coordinator, "did not answer Hello with Welcome"));
+        }
+    };
+    tracing::info!(worker = %welcome.worker, run = %welcome.run_id, "joined");
+    let beat = tokio::spawn(heartbeat(answers.clone(), welcome.heartbeat_seconds));
+    let result = work(&welcome, &mut incoming, &answers, options).await;
+    beat.abort();
+    result
+}
+
+async fn work(
+    welcome: &Welcome,
+    incoming: &mut Streaming<CoordinatorMessage>,
+    answers: &mpsc::Sender<FromWorker>,
+    options: &SessionOptions,
+) -> Result<(), WorkerError> {
+    let coordinator = options.coordinator.as_str();
+    let spec = RunSpec::check(RunConfig::parse(&welcome.run_spec_toml, "the run's config")?)?;
+    let folder = RunFolder::new(options.store.as_deref().unwrap_or(&welcome.store_url), welcome.run_id.clone())?;
+    let (commands, failure) = start_compute(Executor::new(spec, folder)?, answers.clone());
+    let mut failure = failure;
+    loop {
+        tokio::select! {
+            message = receive(incoming, coordinator) => match message? {
+                Some(ToWorker::Command(Command::Stop { reason })) => {
+                    tracing::info!(reason, "stopped");
+                    return Ok(());
+                }
+                Some(ToWorker::Command(command)) => {
+                    // A compute thread that is gone has left its error in `failure`.
+                    let _ = commands.send(command);
+                }
+                Some(ToWorker::Welcome(_)) => return Err(WorkerError::Protocol("a second Welcome".to_owned())),
+                None => return Err(lost(coordinator, "closed the session")),
+            },
+            Some(error) = failure.recv() => {
+                tracing::error!(%error, "failed");
+                let told = FromWorker::Failed { message: error.to_string(), exit_code: error.exit_code() };
+                send(answers, told).await;
+                // The coordinator ends the run and says Stop; waiting for it makes sure that it has read the reason.
+                let _ = timeout(FAREWELL, await_stop(incoming, coordinator)).await;
+                return Err(error);
+            }
+        }
+    }
+}
+
+async fn await_stop(incoming: &mut Streaming<CoordinatorMessage>, coordinator: &str) {
+    while let Ok(Some(message)) = receive(incoming, coordinator).await {
+        if matches!(message, ToWorker::Command(Command::Stop { .. })) {
+            return;
+        }
+    }
+}
+
+/// The compute thread: libtorch lives there alone, and the number of its threads is set there.
+fn start_compute(
+    mut executor: Executor,
+    answers: mpsc::Sender<FromWorker>,
+) -> (std::sync::mpsc::Sender<Command>, mpsc::Receiver<WorkerError>) {
+    let (commands, queue) = std::sync::mpsc::channel::<Command>();
+    let (failed, failure) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        executor.enter_thread();
+        for command in queue {
+            match executor.perform(command) {
+                Ok(Some(answer)) => {
+                    if answers.blocking_send(answer).is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let _ = failed.blocking_send(error);
+                    return;
+                }
+            }
+        }
+    });
+    (commands, failure)
+}
+
+async fn open(
+    address: &str,
+    outgoing: mpsc::Receiver<FromWorker>,
+) -> Result<Streaming<CoordinatorMessage>, WorkerError> {
+    let channel = connect(address).await?;
+    let mut client = SessionClient::new(channel)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let messages = tokio_stream::StreamExt::map(ReceiverStream::new(outgoing), WorkerMessage::from);
+    let response = client.work(messages).await.map_err(|status| lost(address, status.message()))?;
+    Ok(response.into_inner())
+}
+
+async fn connect(address: &str) -> Result<Channel, WorkerError> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|e| lost(address, e))?.tcp_nodelay(true);
+    let started = tokio::time::Instant::now();
+    loop {
+        match endpoint.connect().await {
+            Ok(channel) => return Ok(channel),
+            Err(error) if started.elapsed() > CONNECT_FOR => {
+                return Err(lost(address, format!("no connection within {CONNECT_FOR:?}: {error}")));
+            }
+            Err(_) => sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+async fn receive(incoming: &mut Streaming<CoordinatorMessage>, address: &str) -> Result<Option<ToWorker>, WorkerError> {
+    match incoming.message().await {
+        Ok(None) => Ok(None),
+        Ok(Some(message)) => ToWorker::try_from(message).map(Some).map_err(|e| WorkerError::Protocol(e.to_string())),
+        Err(status) => Err(lost(address, status.message())),
+    }
+}
+
+async fn heartbeat(answers: mpsc::Sender<FromWorker>, deadline_seconds: u32) {
+    let mut ticks = interval(Duration::from_secs_f64(f64::from(deadline_seconds.max(1)) / 4.0));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if answers.send(FromWorker::Heartbeat).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn send(answers: &mpsc::Sender<FromWorker>, message: FromWorker) {
+    // A closed channel means that the session is over; the receiving side says why.
+    let _ = answers.send(message).await;
+}
+
+fn lost(address: &str, message: impl std::fmt::Display) -> WorkerError {
+    WorkerError::Coordinator { address: address.to_owned(), message: message.to_string() }
+}
