@@ -11,7 +11,7 @@ mod stage;
 mod violation;
 
 pub use data::{DataSpec, Source, SyntheticSpec};
-pub use evaluation::{CheckpointSpec, ClusterSpec, EvaluationSpec, Exclude, Statistics};
+pub use evaluation::{CandidateScore, CheckpointSpec, ClusterSpec, EvaluationSpec, Exclude, Statistics};
 pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
 pub use reward::{RewardSpec, RewardVariant, SwingSpec};
 pub use semantic_id::SemanticIdSpec;

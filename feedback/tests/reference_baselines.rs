@@ -1,7 +1,7 @@
 //! The deterministic baselines on the shipped MovieTweetings data must equal the numbers of an independent
 //! implementation (Python with numpy, pandas, scipy and scikit-learn) to 0.002; protocol `refit`, item level.
 
-#![allow(clippy::unwrap_used, reason = "the helpers of this test may fail it")]
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use conrec_domain::spec::{DataSpec, EvaluationSpec, Exclude, RewardSpec, Statistics};
 use conrec_feedback::baselines::fit_baselines;

@@ -48,7 +48,7 @@ pub(crate) fn branching(queries: &Tensor, prompt: &KeysValues, mask: Option<&Ten
     let rows = queries.view([prompts, width, kv, shared, dim]).permute([0, 2, 3, 1, 4]).reshape([prompts, kv, -1, dim]);
     let mut scores = rows.matmul(&prompt.keys.transpose(2, 3));
     if let Some(mask) = mask {
-        scores = scores + mask;
+        scores += mask;
     }
     if own.is_empty() {
         let out = scores.softmax(-1, None).matmul(&prompt.values);

@@ -36,9 +36,9 @@ impl ExactSum {
         if layout.is_empty() {
             return Ok(());
         }
-        // The maximum of values with a NaN among them is NaN, and fails the comparison as it should.
+        // The maximum of values with a NaN among them is NaN.
         let largest = gradient.abs().max().double_value(&[]);
-        if !(largest < self.limit) {
+        if largest.is_nan() || largest >= self.limit {
             return Err(self.refusal(layout, gradient));
         }
         let scaled = gradient * f64::from(self.bits).exp2();
@@ -80,7 +80,7 @@ impl ExactSum {
             Ok(values) => values,
             Err(error) => return error.into(),
         };
-        let index = values.iter().position(|v| !(f64::from(v.abs()) < self.limit)).unwrap_or(0);
+        let index = values.iter().position(|v| v.is_nan() || f64::from(v.abs()) >= self.limit).unwrap_or(0);
         let (name, offset) = layout.holding(index).map_or(("?", 0), |e| (e.name.as_str(), e.offset));
         PolicyError::Gradient {
             name: name.to_owned(),

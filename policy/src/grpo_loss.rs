@@ -39,7 +39,7 @@ pub fn grpo_loss(terms: &GrpoTerms<'_>, clip: Clip, beta: f64) -> Tensor {
     let clipped = ratio.clamp(1.0 - clip.low, 1.0 + clip.high) * terms.advantages;
     let mut gain = plain.minimum(&clipped);
     if let Some(kl) = terms.kl {
-        gain = gain - kl * beta;
+        gain -= kl * beta;
     }
     -(gain * terms.weights).sum(terms.weights.kind())
 }

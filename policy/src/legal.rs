@@ -59,7 +59,7 @@ impl Legal<'_> {
         let head = policy.head(self.vocabulary.code(place.level, 0), self.vocabulary.codes as i64);
         let mut logits = hidden.matmul(&head.tr());
         if place.temperature != 1.0 {
-            logits = logits / place.temperature;
+            logits /= place.temperature;
         }
         let mask = self.mask(nodes, hidden.kind()).to_device(hidden.device());
         Ok((logits + mask).log_softmax(-1, None))

@@ -37,7 +37,6 @@ pub mod state_parts;
 pub mod training_state;
 
 // Semantic ids.
-pub mod residual_kmeans;
 pub mod rq_vae;
 
 // Search and files.

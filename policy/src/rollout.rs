@@ -192,14 +192,14 @@ fn walk(
             log_probs = Some(l);
         }
         let mut taken = Vec::with_capacity(rows);
-        for branch in 0..rows {
-            let children = legal.trie.children(nodes[branch]);
+        for (branch, node) in nodes.iter_mut().enumerate() {
+            let children = legal.trie.children(*node);
             let row = values.get((branch / share) * codes..(branch / share + 1) * codes).unwrap_or(&[]);
             let child = match children {
                 [only] => *only,
                 _ => choose(Choice { branch, level }, children, row)?,
             };
-            nodes[branch] = child.node;
+            *node = child.node;
             taken.push(child.code);
         }
         pending.push(taken.iter().map(|c| legal.vocabulary.code(level, *c)).collect());

@@ -61,7 +61,7 @@ impl TrainingState {
         part: &dyn Fn(&str) -> Option<&'a [u8]>,
     ) -> Result<Self, PolicyError> {
         let open = |name: &'static str| {
-            let bytes = part(name).ok_or(PolicyError::Part { part: name, message: "is missing".into() })?;
+            let bytes = part(name).ok_or_else(|| PolicyError::Part { part: name, message: "is missing".into() })?;
             SafeTensors::deserialize(bytes).map_err(|e| PolicyError::Part { part: name, message: e.to_string() })
         };
         let mut state = Self::new(spec, vocab)?;
@@ -100,7 +100,7 @@ fn file(part: &'static str, pieces: &[Piece]) -> Result<Vec<u8>, PolicyError> {
 
 /// One tensor of a file; its kind is that of its name (counters are integers).
 fn read(file: &SafeTensors<'_>, name: &str, shape: Option<&[usize]>) -> Result<Tensor, PolicyError> {
-    let expected = shape.map_or("a list of numbers".to_owned(), |s| format!("shape {s:?}"));
+    let expected = shape.map_or_else(|| "a list of numbers".to_owned(), |s| format!("shape {s:?}"));
     let view = file.tensor(name).map_err(|_| wrong(name, "nothing".into(), expected.clone()))?;
     let (dtype, kind) = if name == "counters" { (Dtype::I64, Kind::Int64) } else { (Dtype::F32, Kind::Float) };
     if view.dtype() != dtype || shape.is_some_and(|s| s != view.shape()) {

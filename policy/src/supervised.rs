@@ -94,13 +94,13 @@ impl SupervisedLease<'_> {
         for (level, targets) in codes.iter().enumerate().filter(|(_, t)| !t.rows.is_empty()) {
             let rows = hidden.index_select(0, &Tensor::from_slice(&targets.rows).to_device(hidden.device()));
             let at = LevelAt { level, temperature: 1.0 };
-            loss = loss - chosen(&self.legal.log_softmax(self.policy, &rows, &targets.nodes, at)?, &targets.right);
+            loss -= chosen(&self.legal.log_softmax(self.policy, &rows, &targets.nodes, at)?, &targets.right);
             lease.metrics.codes += targets.nodes.iter().filter(|n| !self.legal.is_forced(**n)).count() as u64;
         }
         if !signs.rows.is_empty() {
             let rows = hidden.index_select(0, &Tensor::from_slice(&signs.rows).to_device(hidden.device()));
             let head = self.policy.head(NEGATIVE, POSITIVE - NEGATIVE + 1);
-            loss = loss - chosen(&rows.matmul(&head.tr()).log_softmax(-1, None), &signs.right) * SIGN_WEIGHT;
+            loss -= chosen(&rows.matmul(&head.tr()).log_softmax(-1, None), &signs.right) * SIGN_WEIGHT;
         }
         lease.metrics.groups += sequences.len() as u64;
         lease.metrics.completions += codes.first().map_or(0, |t| t.rows.len() as u64);

@@ -7,7 +7,7 @@ use crate::exact_sum::ExactSum;
 use crate::flat_parameters::FlatParameters;
 use crate::lease_gradient::LeaseGradient;
 use crate::llama::LlamaConfig;
-use crate::lora::LoraConfig;
+use crate::lora::{LoraConfig, merge};
 use crate::transformer::{Adapter, Policy, Trains};
 use conrec_domain::ids::Digest;
 use conrec_domain::spec::{OptimizerSpec, RunSpec};
@@ -83,6 +83,8 @@ pub struct TrainingState {
     pub(crate) updates: u64,
     /// The adapter at the start of the stage.
     pub(crate) reference: Slot,
+    /// The base with that adapter folded in, made when it is first asked for: no adapter to compute beside it.
+    pub(crate) reference_weights: OnceCell<Tensor>,
     /// What trains, as it was at the stage's best; as long as what trains, or empty.
     pub(crate) best: Slot,
     pub(crate) sum: ExactSum,
@@ -101,6 +103,7 @@ impl TrainingState {
             base: zeros(model.layout().len()),
             lora: zeros(lora_config.layout(&model).len()),
             reference: zeros(lora_config.layout(&model).len()),
+            reference_weights: OnceCell::new(),
             first: zeros(0),
             second: zeros(0),
             best: zeros(0),
@@ -151,7 +154,10 @@ impl TrainingState {
                 }
                 let best = self.best.copied();
                 match self.trains {
-                    Trains::Base => self.base = best,
+                    Trains::Base => {
+                        self.base = best;
+                        self.reference_weights = OnceCell::new();
+                    }
                     Trains::Lora | Trains::Nothing => self.lora = best,
                 }
                 Ok(())
@@ -169,12 +175,19 @@ impl TrainingState {
         Policy::new(&self.model, &self.base.tensor, adapter, self.trains)
     }
 
-    /// The policy at the start of a GRPO stage: base and the adapter as it was then.
+    /// The policy at the start of a GRPO stage: the base with the adapter as it was then folded in.
     ///
     /// # Errors
     /// Never for a state that this module made.
     pub fn reference(&self) -> Result<Policy, PolicyError> {
-        Policy::new(&self.model, &self.base.tensor, Some(self.adapter(&self.reference)), Trains::Nothing)
+        let weights = match self.reference_weights.get() {
+            Some(weights) => weights,
+            None => {
+                let merged = merge(&self.model, self.lora_config, &self.base.tensor, &self.reference.tensor)?;
+                self.reference_weights.get_or_init(|| merged)
+            }
+        };
+        Policy::new(&self.model, weights, None, Trains::Nothing)
     }
 
     /// The policy as it is now, without gradients: for validation and evaluation.
@@ -258,6 +271,9 @@ impl TrainingState {
         };
         let norm = adamw(spec, weights, &mut moments, &mean, learning_rate)?;
         self.updates = moments.updates;
+        if self.trains == Trains::Base {
+            self.reference_weights = OnceCell::new();
+        }
         self.sum.clear();
         Ok(norm)
     }
@@ -331,6 +347,7 @@ impl TrainingState {
         self.first = Slot::new(moments.first);
         self.second = Slot::new(moments.second);
         self.updates = 0;
+        self.reference_weights = OnceCell::new();
         self.best = Slot::new(Tensor::zeros([0], (Kind::Float, Device::Cpu)));
         let leases = match self.stage {
             None => 1,

@@ -1,6 +1,9 @@
 //! The decoder, its rollout and its losses against independent values: golden files made by numpy, and the plain
 //! repeated-prompt, two-pass form of the same computation.
 
+// Tests stop at the first surprise.
+#![allow(clippy::unwrap_used)]
+
 #[path = "model/fixture.rs"]
 mod fixture;
 #[path = "model/golden_grpo.rs"]

@@ -16,7 +16,6 @@ use conrec_proto::message::{FromWorker, ToWorker, Welcome};
 use conrec_proto::wire;
 use proptest::collection::vec;
 use proptest::option;
-use proptest::option;
 use proptest::prelude::*;
 use prost::Message;
 

@@ -1,4 +1,5 @@
 //! What users get wrong, against the real program: each mistake has its exit code and a message that names it.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use conrec_tests::{run, text};
 use std::fs;
@@ -29,6 +30,32 @@ fn refused(sets: &[&str], code: i32, words: &[&str]) {
 #[test]
 fn an_unknown_key_is_named() {
     refused(&["reward.gama=0.3"], 78, &["gama"]);
+}
+
+/// The verbs that `conrec-worker` does keep to the same exit codes.
+#[test]
+fn what_is_wrong_with_the_other_verbs_is_named() {
+    let store = tempdir().unwrap();
+    let store = store.path().to_str().unwrap();
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["bench", "--nonsense"], 64, "--nonsense"),
+        (&["worker", "--coordinator", "nonsense"], 64, "HOST:PORT"),
+        (&["evaluate", "absent", "--store", store], 64, "absent"),
+        (&["evaluate", "absent", "--store", "other://place"], 64, "other://place"),
+        (&["prepare", "absent.toml"], 78, "absent.toml"),
+        (&["prepare", "configs/smoke.toml", "--set", "stage.3.completions=1"], 78, "stage.3.completions"),
+        (&["prepare", "configs/smoke.toml", "--set", "data.path=\"no/folder\""], 65, "no/folder"),
+    ];
+    for (arguments, code, word) in cases {
+        let output = run(arguments).unwrap();
+        let message = text(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
+        assert!(message.contains(word), "{arguments:?}: {message}");
+    }
+    for verb in ["worker", "prepare", "evaluate", "bench"] {
+        let output = run(&[verb, "--help"]).unwrap();
+        assert!(output.status.success() && text(&output).contains("Usage: conrec "), "{verb}: {}", text(&output));
+    }
 }
 
 #[test]

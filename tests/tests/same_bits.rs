@@ -1,4 +1,5 @@
 //! The promise of the project on real processes: the same bits for 1, 2 and 3 workers, and through stops.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 use conrec_tests::{conrec, run, text};
 use nix::sys::signal::{Signal, kill};
@@ -32,27 +33,40 @@ fn comparable(mut report: Value) -> Value {
 
 /// The ledger without the fence, the one field that may differ.
 fn ledger(store: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(store.join("bits/ledger.jsonl")).unwrap();
-    text.lines()
-        .map(|line| {
-            let mut entry: Value = serde_json::from_str(line).unwrap();
-            entry.as_object_mut().unwrap().remove("fence");
-            entry
-        })
-        .collect()
+    lines_without(store, "ledger.jsonl", "fence")
 }
 
-fn whole_run(workers: &str) -> (Value, Vec<Value>) {
+/// The metrics without the time that an iteration took.
+fn metrics(store: &Path) -> Vec<Value> {
+    lines_without(store, "metrics.jsonl", "step_time")
+}
+
+fn lines_without(store: &Path, file: &str, field: &str) -> Vec<Value> {
+    let text = fs::read_to_string(store.join("bits").join(file)).unwrap();
+    let line = |line: &str| -> Value {
+        let mut value: Value = serde_json::from_str(line).unwrap();
+        value.as_object_mut().unwrap().remove(field);
+        value
+    };
+    text.lines().map(line).collect()
+}
+
+fn whole_run(workers: &str) -> [Value; 3] {
     let store = tempdir().unwrap();
     let output = run(&arguments(store.path().to_str().unwrap(), workers)).unwrap();
     assert!(output.status.success(), "{workers} workers: {}", text(&output));
-    (comparable(report(store.path())), ledger(store.path()))
+    outcome(store.path())
+}
+
+/// Report, ledger and metrics, without what may differ.
+fn outcome(store: &Path) -> [Value; 3] {
+    [comparable(report(store)), Value::from(ledger(store)), Value::from(metrics(store))]
 }
 
 /// Starts a run, sends SIGINT after a while, and again until it is done; gives the number of stops.
 fn stopped_run(store: &Path, every: Duration) -> u32 {
     for stops in 0..20 {
-        let workers = ["1", "2"][stops as usize % 2];
+        let workers = ["1", "2", "3"][stops as usize % 3];
         let mut child = conrec(&arguments(store.to_str().unwrap(), workers))
             .unwrap()
             .stdout(Stdio::null())
@@ -60,7 +74,7 @@ fn stopped_run(store: &Path, every: Duration) -> u32 {
             .spawn()
             .unwrap();
         // Later attempts run longer, so that every run ends.
-        let patience = every + every.mul_f64(f64::from(stops) * 0.37);
+        let patience = every.mul_f64(1.4_f64.powf(f64::from(stops)));
         let started = Instant::now();
         let status = loop {
             if let Some(status) = child.try_wait().unwrap() {
@@ -81,18 +95,25 @@ fn stopped_run(store: &Path, every: Duration) -> u32 {
     panic!("20 stops and no end");
 }
 
+fn same(found: &[Value; 3], expected: &[Value; 3], of: &str) {
+    assert!(expected[0]["state_digest"].is_string(), "{}", expected[0]);
+    assert_eq!(found[0]["state_digest"], expected[0]["state_digest"], "{of}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found, expected, "{of}");
+    }
+}
+
 #[test]
 fn any_number_of_workers_gives_the_same_bits() {
-    let (one, ledger_of_one) = whole_run("1");
+    let one = whole_run("1");
     for workers in ["2", "3"] {
-        let (report, ledger) = whole_run(workers);
-        assert_eq!(report["state_digest"], one["state_digest"], "{workers} workers");
-        assert_eq!(report, one, "{workers} workers");
-        assert_eq!(ledger, ledger_of_one, "{workers} workers");
+        same(&whole_run(workers), &one, &format!("{workers} workers"));
     }
-    let store = tempdir().unwrap();
-    let stops = stopped_run(store.path(), Duration::from_millis(2500));
-    assert!(stops > 0, "the run was over before it could be stopped");
-    assert_eq!(comparable(report(store.path())), one, "after {stops} stops");
-    assert_eq!(ledger(store.path()), ledger_of_one, "after {stops} stops");
+    // From a first stop before anything is prepared to stops in the last stages.
+    for first in [50, 400] {
+        let store = tempdir().unwrap();
+        let stops = stopped_run(store.path(), Duration::from_millis(first));
+        assert!(stops > 0, "the run was over before it could be stopped");
+        same(&outcome(store.path()), &one, &format!("after {stops} stops, the first at {first} ms"));
+    }
 }

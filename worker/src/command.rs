@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 /// Everything of conrec that needs tensors. Use it through `conrec`.
 #[derive(Debug, Parser)]
-#[command(name = "conrec", version, arg_required_else_help = true)]
+#[command(name = "conrec", bin_name = "conrec", version, arg_required_else_help = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -38,7 +38,7 @@ enum Verb {
 #[command(after_help = "Example:\n  conrec worker --coordinator 10.0.0.5:7000 --advertise 10.0.0.6")]
 struct WorkerArgs {
     /// Where the coordinator listens
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     coordinator: String,
     /// Where other workers reach this one
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
@@ -76,6 +76,15 @@ struct EvaluateArgs {
     store: String,
 }
 
+/// `HOST:PORT`, so that a slip is told at once and not after many tries to connect.
+fn address(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    match port {
+        Some(Ok(1..)) => Ok(text.to_owned()),
+        _ => Err("expected HOST:PORT, such as 10.0.0.5:7000".to_owned()),
+    }
+}
+
 /// Does what the command line says.
 ///
 /// # Errors
@@ -109,16 +118,18 @@ fn work(args: WorkerArgs) -> Result<(), WorkerError> {
 }
 
 fn prepare_only(args: &PrepareArgs) -> Result<(), WorkerError> {
-    let text = std::fs::read_to_string(&args.config).map_err(|e| WorkerError::file(&args.config, e))?;
+    let text = std::fs::read_to_string(&args.config)
+        .map_err(|e| WorkerError::ConfigFile { path: args.config.clone(), message: e.to_string() })?;
     let spec = RunSpec::check(RunConfig::parse_with(&text, &args.config.display().to_string(), &args.set)?)?;
     tch::set_num_threads(i32::try_from(spec.cluster.threads).unwrap_or(1));
     let name = args.into.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let run: RunId = name.parse().map_err(|_| WorkerError::Config {
-        key: "--into",
+    let run: RunId = name.parse().map_err(|_| WorkerError::Usage {
+        option: "--into",
         found: args.into.display().to_string(),
-        allowed: "a folder whose name is a run id: a-z 0-9 - _ .".to_owned(),
+        allowed: "a folder whose name is a run id: a-z 0-9 - _ .",
     })?;
-    let parent = args.into.parent().filter(|p| !p.as_os_str().is_empty()).map_or(PathBuf::from("."), PathBuf::from);
+    let parent =
+        args.into.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
     let folder = RunFolder::new(&parent.display().to_string(), run)?;
     let prepared = prepare(&spec, &folder)?;
     print_json(&prepared)
@@ -126,6 +137,9 @@ fn prepare_only(args: &PrepareArgs) -> Result<(), WorkerError> {
 
 fn evaluate(args: &EvaluateArgs) -> Result<(), WorkerError> {
     let folder = RunFolder::new(&args.store, args.run.clone())?;
+    if !folder.path("run.toml").is_file() {
+        return Err(WorkerError::NoRun { run: args.run.clone(), store: folder.store().to_owned() });
+    }
     let text = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
     let spec = RunSpec::check(RunConfig::parse(&text, "run.toml")?)?;
     // The executor sets up the same store and threads as a worker's compute thread has.

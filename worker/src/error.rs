@@ -2,6 +2,7 @@
 
 use crate::checkpoint_parts::PartError;
 use crate::collective::CollectiveError;
+use conrec_domain::ids::RunId;
 use conrec_domain::spec::SpecError;
 use conrec_feedback::instance::InstanceError;
 use conrec_feedback::movietweetings::ReadError;
@@ -12,10 +13,13 @@ use conrec_feedback::split::SplitError;
 use conrec_feedback::synthetic::SyntheticError;
 use conrec_policy::beam_search::BeamSearchError;
 use conrec_policy::error::PolicyError;
+use conrec_policy::export_probe::ProbeError;
 use conrec_policy::file_error::FileError;
 use conrec_policy::rq_vae::RqVaeError;
 use std::path::PathBuf;
 
+/// Bad command line.
+const WRONG_USAGE: u8 = 64;
 /// Bad data: a file that is missing, cannot be read, or holds nothing to learn from.
 const BAD_DATA: u8 = 65;
 /// A server or a store cannot be reached.
@@ -29,7 +33,7 @@ const FAILED: u8 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// The config that the coordinator sent is refused.
-    #[error("config: {0}")]
+    #[error("{0}")]
     Spec(#[from] SpecError),
     /// The dataset cannot be read.
     #[error("{0}")]
@@ -64,6 +68,9 @@ pub enum WorkerError {
     /// A model or adapter file.
     #[error("{0}")]
     ModelFile(#[from] FileError),
+    /// The exported policy could not be probed.
+    #[error("{0}")]
+    Probe(#[from] ProbeError),
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
@@ -99,6 +106,32 @@ pub enum WorkerError {
         /// What is allowed.
         allowed: String,
     },
+    /// An option of the command line has a value that cannot be used.
+    #[error("{option} = {found}: allowed is {allowed}")]
+    Usage {
+        /// The option.
+        option: &'static str,
+        /// Value found.
+        found: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// The config file cannot be read.
+    #[error("cannot read config {}: {message}", path.display())]
+    ConfigFile {
+        /// Which.
+        path: PathBuf,
+        /// The system's words.
+        message: String,
+    },
+    /// The store has no such run.
+    #[error("no run `{run}` in store {}; `conrec report` names those it holds", store.display())]
+    NoRun {
+        /// The run asked for.
+        run: RunId,
+        /// The folder that was looked into.
+        store: PathBuf,
+    },
     /// The coordinator asked for something out of order.
     #[error("{0}")]
     Protocol(String),
@@ -113,12 +146,14 @@ impl WorkerError {
     /// The exit code that fits the cause.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Spec(_) | Self::Synthetic(_) | Self::Config { .. } => BAD_CONFIG,
+            Self::Usage { .. } | Self::NoRun { .. } => WRONG_USAGE,
+            Self::Spec(_) | Self::Synthetic(_) | Self::Config { .. } | Self::ConfigFile { .. } => BAD_CONFIG,
             Self::Read(_) | Self::Split(_) | Self::Instances(_) | Self::Prepared(_) | Self::SemanticIds(_) => BAD_DATA,
             Self::Part(_) | Self::File { .. } | Self::ModelFile(_) | Self::Coordinator { .. } => UNAVAILABLE,
             Self::RqVae(_)
             | Self::Reward(_)
             | Self::BeamSearch(_)
+            | Self::Probe(_)
             | Self::Torch(_)
             | Self::Policy(_)
             | Self::Collective(_)

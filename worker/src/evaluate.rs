@@ -30,11 +30,13 @@ pub struct WindowResult {
 }
 
 /// A trained model by its name in the report.
-pub struct NamedPolicy<'a> {
+pub struct NamedPolicy {
     /// `grpo` or `sft`.
     pub name: &'static str,
     /// The policy.
-    pub policy: &'a Policy,
+    pub policy: Policy,
+    /// An earlier one of the list that is known to be the same: it is not computed again.
+    pub same_as: Option<&'static str>,
 }
 
 /// Evaluates policies and baselines.
@@ -45,14 +47,10 @@ pub fn evaluate(
     spec: &RunSpec,
     data: &PassData,
     evaluation: &Evaluation,
-    policies: &[NamedPolicy<'_>],
+    policies: Vec<NamedPolicy>,
 ) -> Result<WindowResult, WorkerError> {
-    let mut measured = BTreeMap::new();
     let mut result = WindowResult::default();
-    for NamedPolicy { name, policy } in policies {
-        let metrics = measure_policy(spec, data, evaluation, policy)?;
-        measured.insert((*name).to_owned(), metrics);
-    }
+    let mut measured = measure_policies(spec, data, evaluation, policies)?;
     baselines(spec, data, evaluation, &mut measured);
     for (left, right) in [("grpo", "sft"), ("grpo", "neg_pop_28d"), ("grpo", "neg_pop_7d")] {
         for metric in [format!("fhr@{}", spec.evaluation.top), "cand_acc".to_owned()] {
@@ -68,6 +66,40 @@ pub fn evaluate(
         .map(|(name, m)| (name, m.values.iter().map(|(k, v)| (k.clone(), shown(v))).collect()))
         .collect();
     Ok(result)
+}
+
+/// Measures each policy on a thread of its own. A policy's numbers do not depend on that: every thread computes with
+/// the config's number of threads.
+fn measure_policies(
+    spec: &RunSpec,
+    data: &PassData,
+    evaluation: &Evaluation,
+    policies: Vec<NamedPolicy>,
+) -> Result<BTreeMap<String, ModelMetrics>, WorkerError> {
+    let (same, different): (Vec<_>, Vec<_>) = policies.into_iter().partition(|p| p.same_as.is_some());
+    let mut measured = std::thread::scope(|scope| {
+        let running: Vec<_> = different
+            .into_iter()
+            .map(|NamedPolicy { name, policy, .. }| {
+                let measure = move || {
+                    tch::set_num_threads(i32::try_from(spec.cluster.threads).unwrap_or(1));
+                    measure_policy(spec, data, evaluation, &policy)
+                };
+                (name, scope.spawn(measure))
+            })
+            .collect();
+        let join = |(name, thread): (&str, std::thread::ScopedJoinHandle<'_, _>)| {
+            let panicked = |_| Err(WorkerError::Protocol(format!("the evaluation of {name} panicked")));
+            Ok((name.to_owned(), thread.join().unwrap_or_else(panicked)?))
+        };
+        running.into_iter().map(join).collect::<Result<BTreeMap<String, ModelMetrics>, WorkerError>>()
+    })?;
+    for NamedPolicy { name, same_as, .. } in same {
+        if let Some(metrics) = same_as.and_then(|other| measured.get(other)).cloned() {
+            measured.insert(name.to_owned(), metrics);
+        }
+    }
+    Ok(measured)
 }
 
 fn measure_policy(

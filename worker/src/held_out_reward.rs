@@ -4,14 +4,13 @@ use crate::error::WorkerError;
 use crate::pass_data::PassData;
 use conrec_domain::spec::RunSpec;
 use conrec_feedback::evaluation::Evaluation;
+use conrec_policy::micro_batch::micro_batches;
 use conrec_policy::rollout::{DrawKey, sample};
 use conrec_policy::shared_prefix::Prefix;
 use conrec_policy::transformer::Policy;
 
 /// Completions sampled a prompt.
 const COMPLETIONS: usize = 8;
-/// Prompts computed together.
-const PROMPTS: usize = 32;
 
 /// Mean reward of each instance's completions at T = 1; none where no target has a cell.
 ///
@@ -26,10 +25,9 @@ pub fn held_out_rewards(
     let _no_grad = tch::no_grad_guard();
     let instances = evaluation.instances();
     let prompts: Vec<Vec<i64>> = instances.iter().map(|i| data.serving_prompt(spec, i)).collect();
-    let mut order: Vec<usize> = (0..prompts.len()).collect();
-    order.sort_by_key(|i| (prompts[*i].len(), *i));
+    let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
     let mut rewards = vec![None; prompts.len()];
-    for micro_batch in order.chunks(PROMPTS) {
+    for micro_batch in micro_batches(&lengths) {
         let tokens: Vec<&[i64]> = micro_batch.iter().map(|i| prompts[*i].as_slice()).collect();
         let key = |i: &usize| DrawKey { seed: spec.evaluation.seed, iteration: u64::MAX, prompt: *i as u64 };
         let keys: Vec<DrawKey> = micro_batch.iter().map(key).collect();

@@ -16,9 +16,6 @@ use conrec_policy::lease_gradient::LeaseGradient;
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
 use conrec_policy::training_state::TrainingState;
 
-/// Lower bound of the divisor of advantages: groups of almost equal rewards must not blow up.
-const ADVANTAGE_FLOOR: f64 = 1e-4;
-
 /// The pass that is in memory, with its validation window where it has one.
 pub struct Loaded {
     /// The pass.
@@ -107,7 +104,7 @@ fn grpo_settings(spec: &RunSpec, stage: &StageSpec, iteration: Iteration) -> Grp
         temperature: stage.temperature,
         beta: stage.beta,
         clip: Clip::default(),
-        advantage_floor: ADVANTAGE_FLOOR,
+        advantage_floor: stage.advantage_floor,
     }
 }
 

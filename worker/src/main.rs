@@ -4,6 +4,9 @@ use clap::Parser;
 use conrec_worker::command::{Cli, run};
 use std::process::ExitCode;
 
+/// The command line is wrong; as for `conrec`.
+const WRONG_USAGE: u8 = 64;
+
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -13,7 +16,14 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
-    let code = match run(Cli::parse()) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(WRONG_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let code = match run(cli) {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("error: {error}");

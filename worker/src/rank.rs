@@ -3,14 +3,12 @@
 
 use crate::error::WorkerError;
 use crate::pass_data::PassData;
-use conrec_domain::spec::RunSpec;
+use conrec_domain::spec::{CandidateScore, RunSpec};
 use conrec_feedback::cell_ranking::OUTSIDE;
 use conrec_feedback::evaluation::{Evaluation, Predictions};
-use conrec_policy::beam_search::{Beam, BeamSearch, score_cells};
+use conrec_policy::beam_search::{Beam, BeamSearch, Ranking};
+use conrec_policy::micro_batch::micro_batches;
 use conrec_policy::transformer::Policy;
-
-/// Prompts computed together; part of what fixes the bits.
-const PROMPTS: usize = 32;
 
 /// Ranked cells, ranked items and candidate scores of some instances, in their order.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +32,7 @@ pub fn rank(
 ) -> Result<Ranked, WorkerError> {
     let instances = &evaluation.instances()[of.clone()];
     let prompts: Vec<Vec<i64>> = instances.iter().map(|i| data.serving_prompt(spec, i)).collect();
-    let mut order: Vec<usize> = (0..prompts.len()).collect();
-    order.sort_by_key(|i| (prompts[*i].len(), *i));
+    let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
     let search = BeamSearch::new(policy, data.legal(), spec.evaluation.beams as usize)?;
     let mut ranked = Ranked {
         cells: vec![Vec::new(); prompts.len()],
@@ -44,28 +41,36 @@ pub fn rank(
             candidate_scores: vec![Vec::new(); prompts.len()],
         },
     };
-    for micro_batch in order.chunks(PROMPTS) {
+    for micro_batch in micro_batches(&lengths) {
         let tokens: Vec<&[i64]> = micro_batch.iter().map(|i| prompts[*i].as_slice()).collect();
-        let beams = search.search(&tokens)?;
         let candidates = |i: &usize| evaluation.candidates(of.start + i);
         let cells: Vec<Vec<Option<u32>>> = micro_batch
             .iter()
             .map(|i| candidates(i).iter().map(|item| data.prepared.ids.cell_of(*item)).collect())
             .collect();
-        let scores = score_cells(policy, data.legal(), &tokens, &cells)?;
+        let found = search.search_and_score(&tokens, &cells)?;
         for (slot, i) in micro_batch.iter().enumerate() {
             let index = of.start + i;
-            ranked.predictions.ranked[*i] = items(spec, data, evaluation.excluded(index), &beams[slot]);
-            // An item outside the catalogue has no cell: it comes after all others.
-            ranked.predictions.candidate_scores[*i] = candidates(i)
-                .iter()
-                .zip(&scores[slot])
-                .map(|(item, log_probability)| (log_probability + data.shares.log_share(*item)).max(OUTSIDE))
-                .collect();
-            ranked.cells[*i] = beams[slot].iter().map(|beam| beam.cell).collect();
+            ranked.predictions.ranked[*i] = items(spec, data, evaluation.excluded(index), &found[slot].beams);
+            ranked.predictions.candidate_scores[*i] =
+                candidate_scores(spec, data, candidates(i), &found[slot]);
+            ranked.cells[*i] = found[slot].beams.iter().map(|beam| beam.cell).collect();
         }
     }
     Ok(ranked)
+}
+
+/// Scores by the config's rule. An item outside the catalogue has no cell: it comes after all others.
+fn candidate_scores(spec: &RunSpec, data: &PassData, candidates: &[u32], found: &Ranking) -> Vec<f64> {
+    let nearest = |item: &u32| {
+        let cell = data.prepared.ids.cell_of(*item)?;
+        found.beams.iter().map(|beam| data.reward.similarity(cell, beam.cell)).reduce(f64::max)
+    };
+    let score = |(item, log_probability): (&u32, &f64)| match spec.evaluation.candidate_score {
+        CandidateScore::LogProbability => (log_probability + data.shares.log_share(*item)).max(OUTSIDE),
+        CandidateScore::PredictSet => nearest(item).unwrap_or(OUTSIDE),
+    };
+    candidates.iter().zip(&found.scores).map(score).collect()
 }
 
 fn items(spec: &RunSpec, data: &PassData, excluded: &[u32], beams: &[Beam]) -> Vec<u32> {

@@ -43,7 +43,7 @@ pub fn write_report(
             }
         }
         if Some(&pass) == passes_of(spec).last() {
-            export(folder, &data, last)?;
+            export(spec, folder, &data, last)?;
         }
     }
     let lines = metrics_lines(folder)?;
@@ -110,8 +110,22 @@ fn evaluate_role(
         return Ok(WindowResult::default());
     };
     let (grpo, sft) = (state.frozen()?, state.supervised()?);
-    let policies = [NamedPolicy { name: "grpo", policy: &grpo }, NamedPolicy { name: "sft", policy: &sft }];
-    evaluate(spec, data, &evaluation, &policies)
+    // Stages that the gate refused leave the adapter without effect.
+    let same_as = is_idle(state).then_some("sft");
+    let policies = vec![
+        NamedPolicy { name: "sft", policy: sft, same_as: None },
+        NamedPolicy { name: "grpo", policy: grpo, same_as },
+    ];
+    evaluate(spec, data, &evaluation, policies)
+}
+
+/// Whether the adapter adds nothing: its second factors are all 0.
+fn is_idle(state: &TrainingState) -> bool {
+    let layout = state.lora_config().layout(state.model());
+    let mut entries = layout.entries().iter().enumerate();
+    entries.all(|(place, entry)| {
+        !entry.name.contains("lora_B") || layout.view(state.lora(), place).count_nonzero(None).int64_value(&[]) == 0
+    })
 }
 
 fn place(report: &mut ReportData, role: Role, result: WindowResult) {

@@ -16,14 +16,14 @@ impl RunFolder {
     /// The folder of `run` below `store_url`, a path or `file://` URL.
     ///
     /// # Errors
-    /// [`WorkerError::Config`] for another scheme.
+    /// [`WorkerError::Usage`] for another scheme.
     pub fn new(store_url: &str, run: RunId) -> Result<Self, WorkerError> {
         let path = store_url.strip_prefix("file://").unwrap_or(store_url);
         if path.contains("://") {
-            return Err(WorkerError::Config {
-                key: "--store",
+            return Err(WorkerError::Usage {
+                option: "--store",
                 found: store_url.to_owned(),
-                allowed: "a folder or a file:// URL".to_owned(),
+                allowed: "a folder or a file:// URL",
             });
         }
         Ok(Self { store: PathBuf::from(path), run })
@@ -51,7 +51,7 @@ impl RunFolder {
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, WorkerError> {
         let path = self.path(name);
         let temporary = path.with_extension("tmp");
-        let parent = path.parent().unwrap_or(Path::new("."));
+        let parent = path.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(parent)
             .and_then(|()| fs::write(&temporary, bytes))
             .and_then(|()| fs::rename(&temporary, &path))

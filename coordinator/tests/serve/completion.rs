@@ -1,7 +1,7 @@
 //! A whole run.
 
 use crate::fake_worker::Pace;
-use crate::one_run::{Serving, checkpoints, folder, iterations, open, reported_state};
+use crate::one_run::{Serving, checkpoints, folder, iterations, open, reported_state, select_checkpoint};
 use conrec_domain::effect::Ending;
 use conrec_proto::wire;
 use conrec_proto::wire::status_message::Activity;
@@ -29,7 +29,10 @@ async fn two_workers_train_a_run_to_its_report() {
     assert_eq!(metrics.lines().count(), done.len());
     assert!(metrics.contains("validation_fhr"));
     assert!(folder(store.path()).join("run.toml").exists());
-    assert!(checkpoints(store.path()).len() <= 3, "retention keeps three");
+    let kept = checkpoints(store.path());
+    let held = select_checkpoint(store.path()).unwrap();
+    assert!(kept.contains(&held), "the pass that chose the iterations ended with {held}, kept are {kept:?}");
+    assert_eq!(kept.len(), 4, "retention keeps the last three beside {held}: {kept:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use crate::fake_worker::{FakeWorker, Pace};
 use conrec_coordinator::{Coordinator, OpenError, Opened, bind};
 use conrec_domain::effect::Ending;
 use conrec_domain::ledger::LedgerEntry;
+use conrec_domain::manifest::Manifest;
 use conrec_domain::spec::{RunConfig, RunSpec};
 use conrec_proto::wire;
 use conrec_proto::wire::operator_client::OperatorClient;
@@ -104,6 +105,14 @@ pub fn reported_state(store: &Path) -> String {
     let text = std::fs::read_to_string(folder(store).join("report.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&text).unwrap();
     report["state_digest"].as_str().unwrap().to_owned()
+}
+
+/// The checkpoint that the select pass ended with, as the newest manifest names it.
+pub fn select_checkpoint(store: &Path) -> Option<String> {
+    let newest = checkpoints(store).pop()?;
+    let text = std::fs::read(folder(store).join(newest).join("manifest.json")).unwrap();
+    let manifest: Manifest = serde_json::from_slice(&text).unwrap();
+    manifest.cursor.select_checkpoint
 }
 
 /// Checkpoint keys in the store, oldest first.

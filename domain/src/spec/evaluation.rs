@@ -18,6 +18,8 @@ pub struct EvaluationSpec {
     pub share_days: u32,
     /// Negatives sampled beside the true one for CandAcc.
     pub candidates: u32,
+    /// How the policy scores CandAcc's candidates.
+    pub candidate_score: CandidateScore,
     /// Bootstrap resamples of users.
     pub bootstrap: u32,
     /// Seed of candidate draws and bootstrap.
@@ -43,6 +45,7 @@ impl Default for EvaluationSpec {
             top: 20,
             share_days: 28,
             candidates: 19,
+            candidate_score: CandidateScore::LogProbability,
             bootstrap: 1000,
             seed: 0,
             validation_instances: 0,
@@ -64,6 +67,16 @@ pub enum Statistics {
     Frozen,
 }
 
+/// How the policy scores a candidate item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CandidateScore {
+    /// log P(cell) + log of the item's share of its cell.
+    LogProbability,
+    /// The filter's score: the largest similarity of the item's cell to a cell of the predict set (method, section 6).
+    PredictSet,
+}
+
 /// Which items are removed from every ranked list, for every model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -80,7 +93,7 @@ pub enum Exclude {
 pub struct CheckpointSpec {
     /// A checkpoint every n iterations; one is also written at each stage's end and on SIGTERM.
     pub every: u32,
-    /// Keep the last n checkpoints.
+    /// Keep the last n checkpoints; the one that the select pass ended with is kept beside them.
     pub keep_last: u32,
 }
 

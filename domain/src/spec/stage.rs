@@ -39,6 +39,10 @@ pub struct StageSpec {
     /// beta: weight of the exact KL to the policy at the stage's start (GRPO only).
     #[serde(default = "default_beta")]
     pub beta: f64,
+    /// Advantages are divided by the group's standard deviation, but by no less than this (GRPO only). At 1 and above
+    /// there is no division (Dr. GRPO): groups whose completions are alike in reward then teach little.
+    #[serde(default = "default_advantage_floor")]
+    pub advantage_floor: f64,
     /// Validate every n iterations (0: only at the stage's end).
     #[serde(default)]
     pub validate_every: u32,
@@ -57,6 +61,10 @@ fn default_completions() -> u32 {
 
 fn default_beta() -> f64 {
     0.1
+}
+
+fn default_advantage_floor() -> f64 {
+    1e-4
 }
 
 /// What a stage learns.

@@ -58,11 +58,11 @@ impl Oracle<'_> {
             let repeat = |t: &Tensor| t.repeat_interleave_self_int(c.heads / c.kv_heads, 0, None);
             let scores = q.matmul(&repeat(&k).transpose(1, 2)) / (c.head_dim as f64).sqrt() + &future;
             let out = scores.softmax(-1, None).matmul(&repeat(&v)).transpose(0, 1).reshape([n, -1]);
-            x = x + out.matmul(&self.weight(layer, "self_attn.o_proj").tr());
+            x = &x + out.matmul(&self.weight(layer, "self_attn.o_proj").tr());
             let h = norm(&x, &self.weight(layer, "post_attention_layernorm"), c.rms_norm_eps);
             let gate = h.matmul(&self.weight(layer, "mlp.gate_proj").tr());
             let up = h.matmul(&self.weight(layer, "mlp.up_proj").tr());
-            x = x + (&gate * gate.sigmoid() * up).matmul(&self.weight(layer, "mlp.down_proj").tr());
+            x = &x + (&gate * gate.sigmoid() * up).matmul(&self.weight(layer, "mlp.down_proj").tr());
         }
         norm(&x, &by_name(&layout, self.base, "model.norm.weight"), c.rms_norm_eps)
     }

@@ -17,12 +17,12 @@ fn cross_entropy(oracle: &Oracle<'_>, prompt: &[i64], cell: usize) -> (Tensor, u
     let mut node = 0;
     let mut codes = 0;
     let mut loss = Tensor::zeros([], (oracle.base.kind(), Device::Cpu));
-    for level in 0..3 {
+    for (level, code) in CELLS[cell].iter().enumerate() {
         let (legal, next) = legal_tokens(&oracle.fixture.trie, level, node);
-        let right = VOCABULARY.code(level, CELLS[cell][level]);
+        let right = VOCABULARY.code(level, *code);
         let at = legal.iter().position(|t| *t == right).unwrap();
         if legal.len() > 1 {
-            loss = loss - oracle.log_probs(&oracle.hidden(&tokens).get(-1), &legal, 1.0).get(at as i64);
+            loss -= oracle.log_probs(&oracle.hidden(&tokens).get(-1), &legal, 1.0).get(at as i64);
             codes += 1;
         }
         tokens.push(right);
@@ -77,7 +77,7 @@ fn next_item_equals_the_plain_form() {
         let mut tokens = vec![1];
         for (sign, cell) in sequence {
             let signs = oracle.log_probs(&oracle.hidden(&tokens).get(-1), &[2, 3, 4], 1.0);
-            loss = loss - signs.get(sign - 2) * SIGN_WEIGHT;
+            loss -= signs.get(sign - 2) * SIGN_WEIGHT;
             tokens.push(*sign);
             let (term, n) = cross_entropy(&oracle, &tokens, *cell);
             loss += term;

@@ -12,6 +12,7 @@ pub(super) fn check(evaluation: &EvaluationSpec, ids: &SemanticIdSpec, findings:
         top,
         share_days,
         candidates,
+        candidate_score: _, // the enum is the rule
         bootstrap,
         seed,
         validation_instances: _, // every number is allowed: 0 takes all

@@ -29,6 +29,7 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         completions,
         temperature,
         beta,
+        advantage_floor,
         validate_every: _, // every number is allowed: 0 validates at the end only
         patience,
     } = stage;
@@ -59,6 +60,7 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         );
         findings.above_zero(&key("temperature"), *temperature);
         findings.not_negative(&key("beta"), *beta);
+        findings.above_zero(&key("advantage_floor"), *advantage_floor);
     }
     let validates = *kind == StageKind::Grpo || stage.validate_every > 0;
     findings.require(
