@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::process::{Child as Process, Command};
+use tokio::time::{Instant, timeout_at};
 
 /// Log lines shown when a process fails.
 const TAIL: usize = 12;
@@ -72,18 +73,6 @@ impl Child {
         }
     }
 
-    /// Waits so long, then asks it to end, then makes it.
-    pub async fn wind_down(&mut self, patience: Duration) {
-        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-            if tokio::time::timeout(patience, self.wait()).await.is_ok() {
-                return;
-            }
-            self.signal(signal);
-        }
-        // After SIGKILL the system ends it in any case.
-        let _ = self.wait().await;
-    }
-
     /// What follows its last `error: ` at the start of a line, to the log's end.
     pub fn error_message(&self) -> Option<String> {
         let text = self.recent();
@@ -113,6 +102,23 @@ impl Child {
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         };
         read().unwrap_or_default()
+    }
+}
+
+/// Ends all these processes, all at the same time: they have the first time to end by themselves, then they are asked
+/// to and have the second, then they are made to.
+pub async fn wind_down(children: &mut [Child], patience: [Duration; 2]) {
+    for (patience, signal) in patience.into_iter().zip([Signal::SIGTERM, Signal::SIGKILL]) {
+        let deadline = Instant::now() + patience;
+        for child in &mut *children {
+            if timeout_at(deadline, child.wait()).await.is_err() {
+                child.signal(signal);
+            }
+        }
+    }
+    for child in children {
+        // After SIGKILL the system ends it in any case.
+        let _ = child.wait().await;
     }
 }
 
@@ -173,13 +179,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_deaf_process_is_killed() {
+    async fn deaf_processes_are_killed_and_none_waits_for_another() {
         let logs = tempfile::tempdir().unwrap();
-        let mut command = Command::new("sh");
-        command.args(["-c", "trap '' TERM; while :; do sleep 0.05; done"]);
-        let mut child = Child::start("worker 1", command, logs.path()).unwrap();
-        assert!(child.ended().is_none());
-        child.wind_down(Duration::from_millis(150)).await;
-        assert!(!child.ended().unwrap().success());
+        let mut children: Vec<_> = (0..5)
+            .map(|number| {
+                let mut command = Command::new("sh");
+                command.args(["-c", "trap '' TERM; while :; do sleep 0.05; done"]);
+                Child::start(&format!("worker {number}"), command, logs.path()).unwrap()
+            })
+            .collect();
+        assert!(children.iter_mut().all(|child| child.ended().is_none()));
+        let started = Instant::now();
+        wind_down(&mut children, [Duration::from_millis(300); 2]).await;
+        assert!(children.iter_mut().all(|child| !child.ended().unwrap().success()));
+        assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
     }
 }

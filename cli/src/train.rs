@@ -52,7 +52,7 @@ async fn train(args: &TrainArgs) -> Result<u8, Failure> {
     let view = ProgressView::new(args.quiet);
     let mut crew = Crew::start(&plan, signals, view)?;
     let ended = crew.supervise(&plan).await;
-    crew.dismiss().await;
+    crew.dismiss(ended.is_ok()).await;
     let code = ended?;
     if code == ExitCode::Stopped.code() {
         outcome::stopped(&plan, crew.iteration())?;

@@ -16,10 +16,12 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens both files in the run's folder and drops every line after `committed` iterations.
-    pub(crate) fn open(folder: &Path, committed: Iteration) -> Result<Self, StoreError> {
+    /// Opens both files in the run's folder and drops every line after `committed` iterations. `held`: the checkpoint
+    /// holds the last one's metrics, which wait for the scores of its validation.
+    pub(crate) fn open(folder: &Path, committed: Iteration, held: bool) -> Result<Self, StoreError> {
+        let measured = Iteration(committed.0.saturating_sub(u64::from(held)));
         Ok(Self {
-            metrics: Lines::open(folder.join("metrics.jsonl"), committed)?,
+            metrics: Lines::open(folder.join("metrics.jsonl"), measured)?,
             ledger: Lines::open(folder.join("ledger.jsonl"), committed)?,
         })
     }

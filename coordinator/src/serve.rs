@@ -26,8 +26,10 @@ impl Coordinator {
     /// Serves until the run ends for this process. `start` is the time that the run's clock counts from; `stop` asks
     /// for a checkpoint and an orderly end.
     pub async fn serve(self, listener: TcpListener, start: Instant, stop: impl Future<Output = ()>) -> Ending {
-        let committed = self.setup.resume.as_ref().map_or(Iteration(0), |manifest| manifest.iteration);
-        let journal = match Journal::open(self.store.folder(), committed) {
+        let resume = self.setup.resume.as_ref();
+        let committed = resume.map_or(Iteration(0), |manifest| manifest.iteration);
+        let held = resume.is_some_and(|manifest| manifest.cursor.held_line.is_some());
+        let journal = match Journal::open(self.store.folder(), committed, held) {
             Ok(journal) => journal,
             Err(error) => {
                 let exit_code = ExitCode::from(&error).code();

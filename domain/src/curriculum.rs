@@ -11,6 +11,7 @@ mod gate;
 pub use advance::{CurriculumError, Performed};
 
 use crate::ids::Iteration;
+use crate::metrics_line::MetricsLine;
 use crate::spec::{RunSpec, Statistics};
 use crate::work::{Decision, Pass, Score, StateChange};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,12 @@ pub struct Cursor {
     pub gate: Gate,
     /// Iterations chosen for each finished stage of the select pass; the refit pass repeats them.
     pub chosen: Vec<u32>,
+    /// Scores at the start of the first GRPO stage: the bar of all of them, so that no chain of stages sinks step by step.
+    pub bar: Option<Score>,
+    /// The last iteration's line of metrics while it waits for its validation's scores, over a stop if need be.
+    pub held_line: Option<MetricsLine>,
+    /// Seconds that coordinators before this one have worked on the run, up to their last checkpoint.
+    pub seconds: f64,
     /// Key of the checkpoint at the end of the select pass, once the refit pass has begun; it is never pruned.
     pub select_checkpoint: Option<String>,
     /// All decisions so far.
@@ -70,7 +77,7 @@ pub enum StagePoint {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gate {
-    /// Scores at the stage's start.
+    /// The bar: scores at the start of the first GRPO stage; none in a supervised stage.
     pub start: Option<Score>,
     /// Best scores so far.
     pub best: Option<Score>,
@@ -108,6 +115,9 @@ impl Cursor {
             iteration: Iteration(0),
             gate: Gate::default(),
             chosen: Vec::new(),
+            bar: None,
+            held_line: None,
+            seconds: 0.0,
             select_checkpoint: None,
             decisions: Vec::new(),
         }

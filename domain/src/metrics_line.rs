@@ -15,7 +15,7 @@ pub struct MetricsLine {
     pub stage: String,
     /// Iterations of the stage done, this one included.
     pub stage_iteration: u32,
-    /// Mean loss a sampled code (supervised: a target code).
+    /// The loss that the update minimises: its mean over groups (supervised: over target codes).
     pub loss: f64,
     /// Mean reward; GRPO only, as all that follow.
     #[serde(skip_serializing_if = "Option::is_none", default)]

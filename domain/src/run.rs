@@ -43,7 +43,6 @@ use crate::effect::{Command, Effect, Ending};
 use crate::event::{Event, Hello};
 use crate::ids::{Digest, Fence, Iteration, RunId, WorkerId};
 use crate::manifest::Manifest;
-use crate::metrics_line::MetricsLine;
 use crate::spec::{RunSpec, StageSpec};
 use crate::status::Status;
 use crate::work::Prepared;
@@ -125,8 +124,7 @@ pub struct Run {
     newest: Option<Newest>,
     /// Keys of all whole checkpoints known, oldest first.
     checkpoints: Vec<String>,
-    /// The metrics of the last iteration, held back until its validation is done.
-    held_line: Option<MetricsLine>,
+    /// What the last iteration measured, for people.
     last_means: LastMeans,
     shown: Option<Status>,
 }
@@ -149,7 +147,6 @@ impl Run {
             stopping: false,
             checkpoints: newest.iter().map(|n| Manifest::key(n.iteration, n.fence)).collect(),
             newest,
-            held_line: None,
             last_means: LastMeans::default(),
             shown: None,
             setup,
@@ -163,6 +160,12 @@ impl Run {
         keys.dedup();
         self.checkpoints = keys;
         self
+    }
+
+    /// Seconds of work on the run: those of earlier coordinators up to the checkpoint resumed from, and this one's.
+    fn seconds(&self) -> f64 {
+        let before = self.setup.resume.as_ref().map_or(0.0, |manifest| manifest.cursor.seconds);
+        before + self.now.as_secs_f64()
     }
 
     /// Takes in one event. The effects are to be performed in their order. A rejection leaves the run as it was (but

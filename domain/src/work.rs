@@ -78,6 +78,9 @@ pub struct Prepared {
     pub validation_instances: u32,
     /// Test instances.
     pub test_instances: u32,
+    /// What was read and made, and what cleaning dropped, as sentences for people.
+    #[serde(default)]
+    pub summary: Vec<String>,
 }
 
 /// One pass of the prepared data.
@@ -197,7 +200,7 @@ pub struct RunSummary {
     pub state_digest: Digest,
     /// Committed iterations.
     pub iterations: u64,
-    /// Seconds since the coordinator started that asks for the report.
+    /// Seconds that coordinators worked on the run until it was evaluated; what one did after its last checkpoint is lost.
     pub wall_seconds: f64,
     /// Key of the checkpoint at the end of the select pass, where a refit pass followed: what validation measures.
     pub select_checkpoint: Option<String>,

@@ -153,7 +153,7 @@ fn a_sum_that_rises_is_refused_when_one_score_falls_below_the_bar() {
         cursor = cursor.advance(&spec, performed).unwrap();
     }
     assert_eq!(cursor.chosen, [3, 0]);
-    let refused = "no new best: FHR@20 0.1970 lies more than 0.002 below 0.2000 of the stage's start";
+    let refused = "no new best: FHR@20 0.1970 lies more than 0.002 below the bar of 0.2000";
     assert!(cursor.decisions.iter().any(|d| d.reason == refused), "{:?}", cursor.decisions);
 }
 

@@ -54,12 +54,13 @@ fn part() -> impl Strategy<Value = Part> {
 
 fn prepared() -> impl Strategy<Value = Prepared> {
     let one = (pass(), vec(any::<u32>(), 0..6)).prop_map(|(pass, prompts)| PreparedPass { pass, prompts });
-    (digest(), vec(one, 0..=2), any::<u32>(), any::<u32>()).prop_map(
-        |(data_digest, passes, validation_instances, test_instances)| Prepared {
+    (digest(), vec(one, 0..=2), any::<u32>(), any::<u32>(), vec(name(), 0..4)).prop_map(
+        |(data_digest, passes, validation_instances, test_instances, summary)| Prepared {
             data_digest,
             passes,
             validation_instances,
             test_instances,
+            summary,
         },
     )
 }

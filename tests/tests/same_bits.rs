@@ -110,7 +110,7 @@ fn any_number_of_workers_gives_the_same_bits() {
         same(&whole_run(workers), &one, &format!("{workers} workers"));
     }
     // From a first stop before anything is prepared to stops in the last stages.
-    for first in [50, 400] {
+    for first in [50, 350] {
         let store = tempdir().unwrap();
         let stops = stopped_run(store.path(), Duration::from_millis(first));
         assert!(stops > 0, "the run was over before it could be stopped");

@@ -150,6 +150,7 @@ fn evaluate(args: &EvaluateArgs) -> Result<(), WorkerError> {
         .build()
         .map_err(|e| WorkerError::Protocol(format!("cannot start the runtime: {e}")))?;
     let key = folder.newest_checkpoint()?;
+    folder.finished(&key)?;
     let state = load_state(&spec, (&folder, &parts), &key, &runtime)?;
     print_json(&evaluate_run(&spec, &folder, &state)?)
 }

@@ -63,7 +63,7 @@ pub fn evaluate(
     }
     result.models = measured
         .into_iter()
-        .map(|(name, m)| (name, m.values.iter().map(|(k, v)| (k.clone(), shown(v))).collect()))
+        .map(|(name, m)| (name, m.values.iter().filter(|(_, v)| v.n > 0).map(|(k, v)| (k.clone(), shown(v))).collect()))
         .collect();
     Ok(result)
 }

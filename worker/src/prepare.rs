@@ -52,8 +52,22 @@ pub fn prepare(spec: &RunSpec, folder: &RunFolder) -> Result<Prepared, WorkerErr
     let mut summaries = Vec::new();
     let mut digests = Vec::new();
     let mut counts = (0, 0);
+    let mut summary = vec![format!(
+        "Read {} events of {} users on {} items; {}.",
+        dataset.events.len(),
+        dataset.users.len(),
+        dataset.items.len(),
+        dataset.dropped
+    )];
     for windows in passes(&spec.data, spec.evaluation.statistics, first, last)? {
         let pass = prepare_pass(spec, &dataset, &history, windows)?;
+        summary.push(format!(
+            "Pass {}: {} training instances, {} candidate items in {} semantic ids.",
+            pass_folder(windows.pass).trim_start_matches("prepared/"),
+            pass.training.len(),
+            pass.ids.usage().items,
+            pass.ids.cells()
+        ));
         let instances = |role| pass.evaluation(role).map_or(0, |set| set.instances.len());
         counts = (counts.0.max(instances(Role::Validation)), counts.1.max(instances(Role::Test)));
         summaries.push(PassSummary { pass: windows.pass, prompts: prompt_counts(spec, &pass, &history)? });
@@ -64,6 +78,7 @@ pub fn prepare(spec: &RunSpec, folder: &RunFolder) -> Result<Prepared, WorkerErr
         passes: summaries,
         validation_instances: evenly(counts.0, spec.evaluation.validation_instances as usize).len() as u32,
         test_instances: counts.1 as u32,
+        summary,
     };
     write_manifest(&prepared, folder)?;
     Ok(prepared)
@@ -98,7 +113,12 @@ fn read(spec: &RunSpec) -> Result<Dataset, WorkerError> {
     }
 }
 
-fn prepare_pass(
+/// Makes what one pass needs; `history` holds the same events as `dataset`. Only evaluation sets may depend on events
+/// at or after `windows.train_end`.
+///
+/// # Errors
+/// Windows without instances, and a config that does not fit the catalogue.
+pub fn prepare_pass(
     spec: &RunSpec,
     dataset: &Dataset,
     history: &History,

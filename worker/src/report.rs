@@ -96,7 +96,7 @@ fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<Rep
         differences: Vec::new(),
         decisions: summary.decisions.clone(),
         semantic_ids: Vec::new(),
-        notes: notes(spec),
+        notes: prepared.summary.iter().cloned().chain(notes(spec)).collect(),
     })
 }
 

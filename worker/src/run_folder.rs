@@ -1,7 +1,9 @@
 //! Where the files of a run lie, below `<store>/<run id>/`.
 
 use crate::error::WorkerError;
+use conrec_domain::curriculum::StagePoint;
 use conrec_domain::ids::RunId;
+use conrec_domain::manifest::Manifest;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -80,5 +82,20 @@ impl RunFolder {
         newest
             .map(|name| format!("checkpoints/{name}"))
             .ok_or_else(|| WorkerError::file(place, "no whole checkpoint; was the run stopped before its first?"))
+    }
+
+    /// Refuses a checkpoint of a run that still trains: the test window is looked at once, by the finished policy.
+    ///
+    /// # Errors
+    /// [`WorkerError::File`] when the manifest cannot be read or stages are left to train.
+    pub fn finished(&self, key: &str) -> Result<(), WorkerError> {
+        let name = format!("{key}/manifest.json");
+        let bytes = self.read(&name)?;
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| WorkerError::file(self.path(&name), e))?;
+        if matches!(manifest.cursor.at, StagePoint::Report | StagePoint::Done) {
+            return Ok(());
+        }
+        let message = "the run still trains; `conrec train` with the same config goes on with it";
+        Err(WorkerError::file(self.path(key), message))
     }
 }

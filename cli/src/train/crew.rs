@@ -1,7 +1,7 @@
 //! The coordinator and the workers of a local run: started, watched, stopped.
 
 use super::{Plan, watch};
-use crate::children::Child;
+use crate::children::{Child, wind_down};
 use crate::failure::Failure;
 use crate::progress_view::ProgressView;
 use crate::sibling::{QUIET, worker_program};
@@ -24,8 +24,15 @@ const LISTEN: Duration = Duration::from_secs(60);
 /// had joined; one that failed before is noticed only here.
 const NOTICE: Duration = Duration::from_secs(5);
 
-/// Processes have so long to end by themselves once the run is over.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Processes have so long to end by themselves once a run has failed: what they still log may say why.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// And so long once a run is complete or stopped: all is written, and only a worker that never reached the coordinator
+/// does not know.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Processes have so long to end once they were asked to.
+const ASKED: Duration = Duration::from_secs(5);
 
 /// How often children are looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -210,15 +217,14 @@ impl Crew {
         format!("{} ended before the run was over ({how}); {}", worker.name, worker.tail())
     }
 
-    /// Ends whatever still runs.
-    pub async fn dismiss(&mut self) {
+    /// Ends whatever still runs. `well`: the run is complete or stopped.
+    pub async fn dismiss(&mut self, well: bool) {
         self.view.close();
         // No effect on a coordinator that has ended; one that still runs was left by an error.
         self.coordinator.signal(Signal::SIGTERM);
-        for child in &mut self.workers {
-            child.wind_down(FAREWELL).await;
-        }
-        self.coordinator.wind_down(FAREWELL).await;
+        let patience = if well { FAREWELL } else { LAST_WORDS };
+        wind_down(&mut self.workers, [patience, ASKED]).await;
+        wind_down(std::slice::from_mut(&mut self.coordinator), [LAST_WORDS, ASKED]).await;
     }
 }
 

@@ -139,6 +139,7 @@ impl FakeWorker {
             passes: vec![pass(Pass::Select), pass(Pass::Refit)],
             validation_instances: 100,
             test_instances: 10,
+            summary: Vec::new(),
         };
         let folder = self.folder.join("prepared");
         std::fs::create_dir_all(&folder).unwrap();

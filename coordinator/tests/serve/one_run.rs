@@ -5,6 +5,7 @@ use conrec_coordinator::{Coordinator, OpenError, Opened, bind};
 use conrec_domain::effect::Ending;
 use conrec_domain::ledger::LedgerEntry;
 use conrec_domain::manifest::Manifest;
+use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::spec::{RunConfig, RunSpec};
 use conrec_proto::wire;
 use conrec_proto::wire::operator_client::OperatorClient;
@@ -93,6 +94,11 @@ pub fn folder(store: &Path) -> PathBuf {
 
 pub fn ledger(store: &Path) -> Vec<LedgerEntry> {
     let text = std::fs::read_to_string(folder(store).join("ledger.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+pub fn metrics(store: &Path) -> Vec<MetricsLine> {
+    let text = std::fs::read_to_string(folder(store).join("metrics.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

@@ -2,9 +2,10 @@
 
 use crate::completion::complete;
 use crate::fake_worker::Pace;
-use crate::one_run::{Serving, checkpoints, folder, iterations, ledger, open, reported_state};
+use crate::one_run::{Serving, checkpoints, folder, iterations, ledger, metrics, open, reported_state};
 use conrec_domain::effect::Ending;
 use conrec_domain::ids::Iteration;
+use conrec_domain::metrics_line::MetricsLine;
 use conrec_proto::wire;
 use std::path::Path;
 
@@ -46,6 +47,22 @@ async fn a_stopped_run_goes_on_where_it_stood_and_repeats_nothing() {
     assert!(fences.is_sorted() && fences.first() < fences.last(), "fences grow over restarts: {fences:?}");
     let (_, uninterrupted) = complete(1).await;
     assert_eq!(reported_state(store.path()), uninterrupted);
+}
+
+#[tokio::test]
+async fn a_stop_between_an_iteration_and_its_validation_loses_no_score() {
+    let store = tempfile::tempdir().unwrap();
+    // The second iteration of the stage with validation: committed, and its leases of validation are out.
+    train_and_stop(store.path(), 1, 14).await;
+    assert_eq!(iterations(store.path()).len(), 14);
+    assert_eq!(metrics(store.path()).len(), 13, "the last line waits for its scores");
+    go_on(store.path(), 1).await;
+    let (uninterrupted, _) = complete(1).await;
+    let untimed = |store: &Path| -> Vec<MetricsLine> {
+        metrics(store).into_iter().map(|line| MetricsLine { step_time: 0.0, ..line }).collect()
+    };
+    assert_eq!(untimed(store.path()), untimed(uninterrupted.path()));
+    assert!(metrics(store.path())[13].validation_fhr.is_some());
 }
 
 #[tokio::test]

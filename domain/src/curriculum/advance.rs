@@ -91,7 +91,8 @@ impl Cursor {
 
     /// After a validation: the gate decides.
     fn judge(&mut self, spec: &RunSpec, stage: &StageSpec, score: Score) {
-        let (verdict, reason) = self.gate.judge(self.stage_iteration, score, spec.evaluation.tolerance);
+        let (verdict, reason) = self.gate.judge(self.stage_iteration, score, (self.bar, spec.evaluation.tolerance));
+        self.bar = self.bar.or(self.gate.start);
         self.decide(stage, Some(score), reason);
         match verdict {
             Verdict::Start | Verdict::NewBest => self.at = StagePoint::KeepBest,

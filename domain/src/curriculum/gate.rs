@@ -5,7 +5,7 @@ use crate::work::Score;
 
 /// What the gate says of a validation.
 pub(super) enum Verdict {
-    /// The stage's start was measured: the bar that later scores are held against.
+    /// A GRPO stage's start was measured; the first one's is the bar that all later scores are held against.
     Start,
     /// Better than all before, and not below the bar.
     NewBest,
@@ -14,13 +14,19 @@ pub(super) enum Verdict {
 }
 
 impl Gate {
-    /// Takes a validation in: `iteration` is the stage's, `start` whether it measures the untouched start.
-    pub(super) fn judge(&mut self, iteration: u32, score: Score, tolerance: f64) -> (Verdict, String) {
+    /// Takes a validation in. `iteration` is the stage's; `rule` is the bar of earlier GRPO stages, where there were
+    /// some, and how far below it a score may lie.
+    pub(super) fn judge(&mut self, iteration: u32, score: Score, rule: (Option<Score>, f64)) -> (Verdict, String) {
+        let (bar, tolerance) = rule;
         let Some(best) = self.best else {
             self.keep(iteration, score);
             if iteration == 0 {
-                self.start = Some(score);
-                return (Verdict::Start, format!("the stage starts at {}: the bar for all that follows", shown(score)));
+                self.start = Some(bar.unwrap_or(score));
+                let reason = match bar {
+                    None => format!("the stage starts at {}: the bar for all that follows", shown(score)),
+                    Some(bar) => format!("the stage starts at {}; the bar stays {}", shown(score), shown(bar)),
+                };
+                return (Verdict::Start, reason);
             }
             return (Verdict::NewBest, format!("new best: the first validation of the stage, {}", shown(score)));
         };
@@ -55,7 +61,7 @@ impl Gate {
         let bar = start.candidate_accuracy;
         let low_accuracy = (accuracy < bar - tolerance).then_some(("CandAcc", accuracy, bar));
         let (name, found, bar) = low_fhr.or(low_accuracy)?;
-        Some(format!("{name} {found:.4} lies more than {tolerance} below {bar:.4} of the stage's start"))
+        Some(format!("{name} {found:.4} lies more than {tolerance} below the bar of {bar:.4}"))
     }
 }
 

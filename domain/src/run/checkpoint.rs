@@ -40,7 +40,6 @@ impl Run {
 
     /// A stop was asked for: the run ends once the newest checkpoint holds all that it cannot repeat.
     pub(super) fn stop_with_checkpoint(&mut self, out: &mut Vec<Effect>) {
-        self.release_held_line(out);
         let enough = self.newest.as_ref().is_some_and(|n| {
             n.iteration == self.cursor.iteration && (n.cursor == self.cursor || n.fence == self.fence)
         });
@@ -59,6 +58,7 @@ impl Run {
         };
         let key = Manifest::key(self.cursor.iteration, self.fence);
         let mut cursor = cursor;
+        cursor.seconds = self.seconds();
         if self.cursor.pass == Pass::Select && cursor.pass == Pass::Refit {
             cursor.select_checkpoint = Some(key.clone());
         }

@@ -26,8 +26,7 @@ impl Run {
     /// Tells the roster to commit. The divisor is what the loss is a mean over: groups for GRPO, target codes for a
     /// supervised stage; where nothing entered the sum it is 1, as the sum is 0.
     pub(super) fn start_commit(&mut self, totals: Totals, gradient: Digest, out: &mut Vec<Effect>) {
-        let supervised = self.stage().is_some_and(|s| s.kind.is_supervised());
-        let divisor = if supervised { totals.metrics.codes } else { totals.metrics.groups }.max(1);
+        let divisor = self.divisor(&totals);
         let command = Command::Commit {
             fence: self.fence,
             iteration: self.coming(),
@@ -36,6 +35,11 @@ impl Run {
         };
         self.enter(Phase::Committing { totals, gradient, answers: Answers::default() }, out);
         self.send_all(&command, out);
+    }
+
+    fn divisor(&self, totals: &Totals) -> u64 {
+        let supervised = self.stage().is_some_and(|s| s.kind.is_supervised());
+        if supervised { totals.metrics.codes } else { totals.metrics.groups }.max(1)
     }
 
     /// A worker has applied the step; `from` is who and in which roster.
@@ -88,9 +92,9 @@ impl Run {
         if !self.advance(Performed::Trained, out) {
             return;
         }
-        // The line of an iteration that is validated waits for the scores.
+        // The line of an iteration that is validated waits for the scores, over a stop and resume if need be.
         if self.cursor.at == StagePoint::Validate {
-            self.held_line = Some(line);
+            self.cursor.held_line = Some(line);
         } else {
             out.push(Effect::AppendMetrics(line));
         }
@@ -108,7 +112,7 @@ impl Run {
             pass: self.cursor.pass,
             stage: self.stage_name(),
             stage_iteration: self.cursor.stage_iteration + 1,
-            loss: mean(m.loss, m.codes),
+            loss: m.loss / self.divisor(totals) as f64,
             reward: only_grpo(mean(m.reward, m.completions.saturating_sub(m.abstained))),
             reward_std: only_grpo(mean(m.reward_std, m.groups)),
             frac_reward_zero_std: only_grpo(mean(m.zero_variance_groups as f64, m.groups)),
@@ -120,13 +124,6 @@ impl Run {
             step_time: self.now.saturating_sub(totals.started).as_secs_f64(),
             validation_fhr: None,
             validation_candidate_accuracy: None,
-        }
-    }
-
-    /// Appends a line that was held back for scores which will not come.
-    pub(super) fn release_held_line(&mut self, out: &mut Vec<Effect>) {
-        if let Some(line) = self.held_line.take() {
-            out.push(Effect::AppendMetrics(line));
         }
     }
 }

@@ -17,7 +17,7 @@ impl Run {
         let summary = RunSummary {
             state_digest,
             iterations: self.cursor.iteration.0,
-            wall_seconds: self.now.as_secs_f64(),
+            wall_seconds: self.seconds(),
             select_checkpoint: self.cursor.select_checkpoint.clone(),
             decisions: self.cursor.decisions.clone(),
         };

@@ -34,7 +34,6 @@ impl Run {
 
     /// Ends the run for this process: every worker is told, then whoever watches, then the shell.
     pub(super) fn finish(&mut self, ending: Ending, why: &str, out: &mut Vec<Effect>) {
-        self.release_held_line(out);
         for worker in self.workers.keys().copied() {
             out.push(Effect::Send { worker, command: Command::Stop { reason: why.to_owned() } });
         }

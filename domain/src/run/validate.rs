@@ -57,11 +57,11 @@ impl Run {
 
     /// All counts are here: the gate decides.
     fn validated(&mut self, score: Score, out: &mut Vec<Effect>) {
-        if let Some(line) = &mut self.held_line {
+        if let Some(mut line) = self.cursor.held_line.take() {
             line.validation_fhr = Some(score.fhr);
             line.validation_candidate_accuracy = Some(score.candidate_accuracy);
+            out.push(Effect::AppendMetrics(line));
         }
-        self.release_held_line(out);
         let decided = self.cursor.decisions.len();
         if !self.advance(Performed::Validated(score), out) {
             return;

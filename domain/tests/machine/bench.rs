@@ -50,6 +50,7 @@ pub fn prepared() -> Prepared {
         ],
         validation_instances: 15,
         test_instances: 20,
+        summary: vec!["read 3 events".into()],
     }
 }
 

@@ -1,6 +1,7 @@
 //! The life of a run, verb by verb: each test compares the whole list of effects.
 
 use crate::bench::*;
+use conrec_domain::curriculum::Cursor;
 use conrec_domain::effect::{Command, Effect, Ending, StateSource};
 use conrec_domain::ids::{Fence, Iteration};
 use conrec_domain::ledger::LedgerEntry;
@@ -170,7 +171,7 @@ fn parts_are_published_in_order_of_names_and_the_next_stage_begins() {
         fence: Fence(1),
         iteration: Iteration(1),
         state_digest: d("s3"),
-        cursor: after.unwrap(),
+        cursor: Cursor { seconds: bench.now.as_secs_f64(), ..after.unwrap() },
         parts,
     };
     assert_eq!(bench.parts(1), [Effect::PublishManifest(manifest)]);
@@ -228,7 +229,7 @@ fn the_line_of_a_validated_iteration_waits_for_its_scores() {
     assert_eq!((line.validation_fhr, line.validation_candidate_accuracy), (Some(0.6), Some(0.0)));
     assert_eq!((line.reward, line.reward_std, line.frac_reward_zero_std), (Some(0.25), Some(0.25), Some(0.5)));
     assert_eq!((line.kl, line.entropy, line.distinct), (Some(0.5 / 64.0), Some(0.25), Some(5.0)));
-    assert_eq!((line.loss, line.learning_rate), (2.0, 1e-4));
+    assert_eq!((line.loss, line.learning_rate), (32.0, 1e-4), "128 over 4 groups");
 }
 
 /// Goes on to the report: the second stage's iterations score as its start did, so its start comes back.

@@ -62,6 +62,9 @@ impl TryFrom<wire::Prepared> for Prepared {
             })?,
             validation_instances: prepared.validation_instances,
             test_instances: prepared.test_instances,
+            summary: list("Prepared.summary", prepared.summary, MAX_PASSES * 8, |one| {
+                text("Prepared.summary", one, MAX_SENTENCE_BYTES)
+            })?,
         })
     }
 }

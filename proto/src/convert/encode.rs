@@ -96,6 +96,7 @@ impl From<Prepared> for wire::Prepared {
             passes: prepared.passes.into_iter().map(Into::into).collect(),
             validation_instances: prepared.validation_instances,
             test_instances: prepared.test_instances,
+            summary: prepared.summary.into_iter().map(sentence).collect(),
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct ReportData {
     pub state_digest: Digest,
     /// Committed iterations of all passes.
     pub iterations: u64,
-    /// Seconds from the start of the coordinator that finished the run.
+    /// Seconds of work until the final evaluation, over all coordinators that worked on the run.
     pub wall_seconds: f64,
     /// When statistics and training end.
     pub statistics: Statistics,
