@@ -79,12 +79,29 @@ fn an_empty_window_is_named() {
 }
 
 #[test]
-fn more_beams_than_semantic_ids_are_refused() {
+fn more_beams_than_codes_allow_are_refused() {
     refused(
-        &["semantic_id.levels=1", "semantic_id.codes=16", "evaluation.beams=16", "evaluation.top=20"],
+        &["semantic_id.levels=1", "semantic_id.codes=24", "evaluation.beams=30"],
         78,
-        &["beams"],
+        &["evaluation.beams", "30", "at most 24", "semantic ids"],
     );
+}
+
+#[test]
+fn more_beams_than_the_catalogue_has_semantic_ids_are_refused() {
+    let store = tempdir().unwrap();
+    let output = run(&[
+        "train",
+        "tests/configs/tiny.toml",
+        "--store",
+        store.path().to_str().unwrap(),
+        "--set",
+        "evaluation.beams=200",
+    ])
+    .unwrap();
+    let message = text(&output);
+    assert_eq!(output.status.code(), Some(78), "{message}");
+    assert!(message.contains("evaluation.beams = 200") && message.contains("number of semantic ids"), "{message}");
 }
 
 #[test]
