@@ -37,7 +37,7 @@ pub struct Cursor {
     /// Scores at the start of the first GRPO stage: the bar of all of them, so that no chain of stages sinks step by step.
     pub bar: Option<Score>,
     /// The last iteration's line of metrics while it waits for its validation's scores, over a stop if need be.
-    pub held_line: Option<MetricsLine>,
+    pub held_line: Option<Box<MetricsLine>>,
     /// Seconds that coordinators before this one have worked on the run, up to their last checkpoint.
     pub seconds: f64,
     /// Key of the checkpoint at the end of the select pass, once the refit pass has begun; it is never pruned.

@@ -10,6 +10,7 @@ use conrec_coordinator::exit_code::ExitCode;
 use conrec_domain::status::Status;
 use nix::sys::signal::Signal;
 use std::ffi::OsStr;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -48,8 +49,8 @@ pub struct Crew {
     view: ProgressView,
     /// Times that the user asked to stop.
     stops: u32,
-    /// Committed iterations, as last seen.
-    iteration: u64,
+    /// Committed iterations, as last seen; none before the coordinator has said so.
+    iteration: Option<u64>,
     /// When a worker was first seen to have failed, and which.
     lost: Option<(usize, Instant)>,
 }
@@ -80,13 +81,13 @@ impl Crew {
             signals,
             view,
             stops: 0,
-            iteration: 0,
+            iteration: None,
             lost: None,
         })
     }
 
-    /// Committed iterations, as last seen.
-    pub fn iteration(&self) -> u64 {
+    /// Committed iterations, as last seen; none before the coordinator has said so.
+    pub fn iteration(&self) -> Option<u64> {
         self.iteration
     }
 
@@ -138,7 +139,7 @@ impl Crew {
     }
 
     fn show(&mut self, status: &Status) {
-        self.iteration = status.iteration.0;
+        self.iteration = Some(status.iteration.0);
         self.view.show(status);
     }
 
@@ -193,6 +194,8 @@ impl Crew {
                 let message = "killed; the same command goes on from the last checkpoint";
                 Err(Failure::new(ExitCode::Failed, message))
             }
+            // The stop came before the coordinator listened to signals: it had not begun to work.
+            None if self.stops == 1 && ended.signal() == Some(Signal::SIGTERM as i32) => Ok(ExitCode::Stopped.code()),
             None => Err(Failure::new(ExitCode::Failed, self.why(&ended))),
         }
     }

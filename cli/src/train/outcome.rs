@@ -25,12 +25,13 @@ pub fn completed(plan: &Plan<'_>, report: &Report, before: bool) -> Result<(), F
     Ok(())
 }
 
-/// The run was stopped and can be resumed.
-pub fn stopped(plan: &Plan<'_>, iteration: u64) -> Result<(), Failure> {
+/// The run was stopped and can be resumed. `iteration`: where, if it had got so far that this is known.
+pub fn stopped(plan: &Plan<'_>, iteration: Option<u64>) -> Result<(), Failure> {
     match plan.args.output {
         Output::Text => {
             let words: Vec<String> = std::env::args().map(|word| quoted(&word)).collect();
-            println!("run {} stopped at iteration {iteration}; the same command goes on from there:", plan.run_id);
+            let place = iteration.map(|iteration| format!(" at iteration {iteration}")).unwrap_or_default();
+            println!("run {} stopped{place}; the same command goes on from there:", plan.run_id);
             println!("  {}", words.join(" "));
         }
         Output::Json => print_json(plan, &json!({"state": "stopped", "iteration": iteration})),

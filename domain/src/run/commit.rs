@@ -94,7 +94,7 @@ impl Run {
         }
         // The line of an iteration that is validated waits for the scores, over a stop and resume if need be.
         if self.cursor.at == StagePoint::Validate {
-            self.cursor.held_line = Some(line);
+            self.cursor.held_line = Some(Box::new(line));
         } else {
             out.push(Effect::AppendMetrics(line));
         }

@@ -60,7 +60,7 @@ impl Run {
         if let Some(mut line) = self.cursor.held_line.take() {
             line.validation_fhr = Some(score.fhr);
             line.validation_candidate_accuracy = Some(score.candidate_accuracy);
-            out.push(Effect::AppendMetrics(line));
+            out.push(Effect::AppendMetrics(*line));
         }
         let decided = self.cursor.decisions.len();
         if !self.advance(Performed::Validated(score), out) {
