@@ -137,5 +137,5 @@ fn baselines(spec: &RunSpec, data: &PassData, evaluation: &Evaluation, measured:
 }
 
 fn shown(value: &MetricValue) -> Interval {
-    Interval { value: value.value, low: Some(value.low), high: Some(value.high), n: Some(value.n as u64) }
+    Interval { value: value.value, low: Some(value.low), high: Some(value.high), n: Some(value.n) }
 }

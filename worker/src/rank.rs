@@ -52,8 +52,7 @@ pub fn rank(
         for (slot, i) in micro_batch.iter().enumerate() {
             let index = of.start + i;
             ranked.predictions.ranked[*i] = items(spec, data, evaluation.excluded(index), &found[slot].beams);
-            ranked.predictions.candidate_scores[*i] =
-                candidate_scores(spec, data, candidates(i), &found[slot]);
+            ranked.predictions.candidate_scores[*i] = candidate_scores(spec, data, candidates(i), &found[slot]);
             ranked.cells[*i] = found[slot].beams.iter().map(|beam| beam.cell).collect();
         }
     }

@@ -150,11 +150,14 @@ fn nothing_leaks(pass: Pass, content: Content) {
     let (end, items) = (windows.train_end, dataset.items.len() as u32);
     let future = |edit: &dyn Fn(Vec<Event>) -> Vec<Event>| with_future(&dataset, end, edit);
     let one = one_at_the_end(&spec, &dataset, end);
+    let many: Vec<Event> = (0..items).step_by(2).map(|item| Event { item, ..one }).collect();
     let variants = [
         ("changed", future(&|events| changed(events, items))),
         ("added", future(&|events| added(events, &dataset, end))),
         ("removed", future(&|events| events.into_iter().step_by(3).collect())),
         ("one event exactly at train_end", future(&|events| [events, vec![one]].concat())),
+        // Items that have a cell: the late item above has none, so it cannot show in the shares.
+        ("many events exactly at train_end", future(&|events| [events, many.clone()].concat())),
     ];
     let expected = prepared(&spec, &dataset, windows);
     for (name, variant) in variants {
