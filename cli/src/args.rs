@@ -102,6 +102,10 @@ pub struct TrainArgs {
     /// Worker processes to start; the result is the same for any number
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub workers: u32,
+    /// Leases that each worker computes at once; default: cores / (workers x cluster.threads). The result is the same
+    /// for any number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub lanes: Option<u32>,
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,

@@ -145,4 +145,6 @@ pub struct Hello {
     pub code_version: String,
     /// `host:port` at which this worker would serve the rendezvous of a collective.
     pub rendezvous: String,
+    /// Leases that it computes at once, each on a thread (or threads) of its own; 1 or more.
+    pub lanes: u32,
 }

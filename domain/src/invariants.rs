@@ -50,7 +50,7 @@ pub enum Broken {
         places: usize,
     },
     /// A worker holds too many leases.
-    #[error("a worker holds {held} leases, 2 at most are allowed")]
+    #[error("a worker holds {held} leases, more than one beside those that it computes")]
     HeldTooMany {
         /// How many.
         held: usize,
@@ -98,8 +98,7 @@ pub fn check_leases(run: &Run) -> Result<(), Broken> {
             return Err(Broken::LeasePlaces { lease, places });
         }
     }
-    let held = leases.most_held();
-    if held > 2 { Err(Broken::HeldTooMany { held }) } else { Ok(()) }
+    leases.too_many_held().map_or(Ok(()), |held| Err(Broken::HeldTooMany { held }))
 }
 
 /// Watches the effects of all processes of one run, in order.

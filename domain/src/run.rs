@@ -282,6 +282,12 @@ impl Run {
         self.roster.as_ref().map(|r| r.members.clone()).unwrap_or_default()
     }
 
+    /// The roster's workers with their lanes, in order of rank.
+    fn lanes(&self) -> Vec<(WorkerId, u32)> {
+        let lanes = |id: &WorkerId| self.workers.get(id).map_or(1, |worker| worker.hello.lanes);
+        self.members().iter().map(|id| (*id, lanes(id))).collect()
+    }
+
     /// Sends the same command to the whole roster, in order of rank.
     fn send_all(&self, command: &Command, out: &mut Vec<Effect>) {
         for worker in self.members() {

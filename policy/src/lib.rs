@@ -18,6 +18,7 @@ pub mod decoder;
 pub mod projection;
 pub mod rope;
 pub mod shared_prefix;
+pub mod shared_sum;
 pub mod transformer;
 
 // What is learned.

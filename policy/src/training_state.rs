@@ -5,9 +5,9 @@ use crate::adamw::{Moments, adamw};
 use crate::error::PolicyError;
 use crate::exact_sum::ExactSum;
 use crate::flat_parameters::FlatParameters;
-use crate::lease_gradient::LeaseGradient;
 use crate::llama::LlamaConfig;
 use crate::lora::{LoraConfig, merge};
+use crate::shared_sum::SharedSum;
 use crate::transformer::{Adapter, Policy, Trains};
 use conrec_domain::ids::Digest;
 use conrec_domain::spec::{OptimizerSpec, RunSpec};
@@ -87,7 +87,7 @@ pub struct TrainingState {
     pub(crate) reference_weights: OnceCell<Tensor>,
     /// What trains, as it was at the stage's best; as long as what trains, or empty.
     pub(crate) best: Slot,
-    pub(crate) sum: ExactSum,
+    pub(crate) sum: SharedSum,
 }
 
 impl TrainingState {
@@ -111,7 +111,7 @@ impl TrainingState {
             pass: None,
             stage: None,
             trains: Trains::Nothing,
-            sum: ExactSum::new(0, spec.optimizer.exact_sum_bits, 1),
+            sum: SharedSum::new(ExactSum::new(0, spec.optimizer.exact_sum_bits, 1), FlatParameters::default()),
             model,
             lora_config,
         })
@@ -226,23 +226,17 @@ impl TrainingState {
         &self.lora.tensor
     }
 
-    /// Adds a lease's gradient to this worker's exact sum.
+    /// This worker's exact sum: leases add to it from any thread, in any order.
     ///
     /// # Errors
-    /// When an element does not fit the sum; the weight is named.
-    pub fn accumulate(&mut self, lease: &LeaseGradient) -> Result<(), PolicyError> {
+    /// When no stage has begun.
+    pub fn sum(&self) -> Result<&SharedSum, PolicyError> {
         self.trained()?;
-        let layout = self.trained_layout();
-        lease.gradient.as_ref().map_or(Ok(()), |gradient| self.sum.add(&layout, gradient))
-    }
-
-    /// This worker's sum as integers: the input of the all-reduce, which must leave it as it is.
-    pub fn sum(&self) -> &Tensor {
-        self.sum.integers()
+        Ok(&self.sum)
     }
 
     /// Forgets this worker's sum: a new roster begins the iteration anew.
-    pub fn clear_sum(&mut self) {
+    pub fn clear_sum(&self) {
         self.sum.clear();
     }
 
@@ -356,7 +350,8 @@ impl TrainingState {
                 u64::from(stage.prompts.div_ceil(stage.prompts_per_lease.max(1)))
             }
         };
-        self.sum = ExactSum::new(length, spec.optimizer.exact_sum_bits, leases);
+        let empty = ExactSum::new(length, spec.optimizer.exact_sum_bits, leases);
+        self.sum = SharedSum::new(empty, self.trained_layout());
         Ok(())
     }
 }

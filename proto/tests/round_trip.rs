@@ -97,8 +97,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 
 fn from_worker() -> impl Strategy<Value = FromWorker> {
     prop_oneof![
-        (name(), name(), name()).prop_map(|(name, code_version, rendezvous)| {
-            FromWorker::Hello(Hello { name, code_version, rendezvous })
+        (name(), name(), name(), 1..=1024_u32).prop_map(|(name, code_version, rendezvous, lanes)| {
+            FromWorker::Hello(Hello { name, code_version, rendezvous, lanes })
         }),
         Just(FromWorker::Heartbeat),
         (fence(), digest()).prop_map(|(fence, state)| FromWorker::Formed { fence, state }),

@@ -15,8 +15,9 @@ use tempfile::tempdir;
 /// A run small enough to be done several times: two supervised stages and two GRPO stages of a few iterations.
 const CONFIG: &str = "tests/configs/tiny.toml";
 
+/// Each worker has two lanes, whatever the machine has: that several leases are computed at once must change nothing.
 fn arguments<'a>(store: &'a str, workers: &'a str) -> Vec<&'a str> {
-    vec!["train", CONFIG, "--store", store, "--run-id", "bits", "--workers", workers]
+    vec!["train", CONFIG, "--store", store, "--run-id", "bits", "--workers", workers, "--lanes", "2"]
 }
 
 fn report(store: &Path) -> Value {
@@ -51,9 +52,11 @@ fn lines_without(store: &Path, file: &str, field: &str) -> Vec<Value> {
     text.lines().map(line).collect()
 }
 
-fn whole_run(workers: &str) -> [Value; 3] {
+fn whole_run(workers: &str, lanes: &str) -> [Value; 3] {
     let store = tempdir().unwrap();
-    let output = run(&arguments(store.path().to_str().unwrap(), workers)).unwrap();
+    let mut arguments = arguments(store.path().to_str().unwrap(), workers);
+    *arguments.last_mut().unwrap() = lanes;
+    let output = run(&arguments).unwrap();
     assert!(output.status.success(), "{workers} workers: {}", text(&output));
     outcome(store.path())
 }
@@ -104,10 +107,10 @@ fn same(found: &[Value; 3], expected: &[Value; 3], of: &str) {
 }
 
 #[test]
-fn any_number_of_workers_gives_the_same_bits() {
-    let one = whole_run("1");
-    for workers in ["2", "3"] {
-        same(&whole_run(workers), &one, &format!("{workers} workers"));
+fn any_number_of_workers_and_lanes_gives_the_same_bits() {
+    let one = whole_run("1", "1");
+    for (workers, lanes) in [("1", "4"), ("2", "1"), ("3", "2")] {
+        same(&whole_run(workers, lanes), &one, &format!("{workers} workers with {lanes} lanes"));
     }
     // From a first stop before anything is prepared to stops in the last stages.
     for first in [50, 350] {

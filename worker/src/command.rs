@@ -3,7 +3,7 @@
 use crate::bench;
 use crate::checkpoint_parts::CheckpointParts;
 use crate::error::WorkerError;
-use crate::execute::{Executor, load_state};
+use crate::execute::load_state;
 use crate::prepare::prepare;
 use crate::report::evaluate_run;
 use crate::run_folder::RunFolder;
@@ -46,6 +46,9 @@ struct WorkerArgs {
     /// The folder (or file:// URL) that holds all runs; default: the coordinator's own
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+    /// Leases to compute at once; default: as many as this machine has cores. The result is the same for any number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    lanes: Option<u32>,
     /// Name for people; default: the process id
     #[arg(long)]
     name: Option<String>,
@@ -110,11 +113,16 @@ fn work(args: WorkerArgs) -> Result<(), WorkerError> {
         store: args.store,
         name: args.name.unwrap_or_else(|| format!("pid-{}", std::process::id())),
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
+        lanes: args.lanes.unwrap_or_else(cores),
     };
     let result = runtime.block_on(session::run(&options));
     // The compute thread may be inside a long operation; it is not waited for.
     runtime.shutdown_background();
     result
+}
+
+fn cores() -> u32 {
+    std::thread::available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok()).unwrap_or(1).min(1024)
 }
 
 fn prepare_only(args: &PrepareArgs) -> Result<(), WorkerError> {
@@ -142,8 +150,7 @@ fn evaluate(args: &EvaluateArgs) -> Result<(), WorkerError> {
     }
     let text = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
     let spec = RunSpec::check(RunConfig::parse(&text, "run.toml")?)?;
-    // The executor sets up the same store and threads as a worker's compute thread has.
-    Executor::new(spec.clone(), folder.clone())?.enter_thread();
+    tch::set_num_threads(i32::try_from(spec.cluster.threads).unwrap_or(1));
     let parts = CheckpointParts::local(folder.store(), folder.run().clone())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

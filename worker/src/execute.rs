@@ -1,9 +1,11 @@
-//! The compute thread's side of a session: performs one command after the other and says what came out.
+//! The compute thread's side of a session: performs one command after the other and says what came out. Leases go to
+//! the lanes; everything that changes the state waits until these are idle.
 
 use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
 use crate::collective::{Collective, Gloo, Membership, Single};
 use crate::error::WorkerError;
-use crate::lease::{Loaded, train};
+use crate::lanes::{Deliver, Lanes};
+use crate::lease::{Loaded, TrainingPolicies, train};
 use crate::prepare::prepare;
 use crate::report::write_report;
 use crate::run_folder::RunFolder;
@@ -17,8 +19,12 @@ use conrec_domain::work::{Lease, Outcome, Pass, StateChange, Work};
 use conrec_feedback::prompt::Vocabulary;
 use conrec_policy::training_state::{TrainingState, tensor_digest};
 use conrec_proto::message::FromWorker;
+use std::sync::Arc;
 use std::time::Duration;
 use tch::Tensor;
+
+/// What a lane computes.
+type Computation = Box<dyn FnOnce() -> Result<Outcome, WorkerError> + Send>;
 
 /// The roster that this worker belongs to.
 struct Roster {
@@ -28,12 +34,13 @@ struct Roster {
 
 /// Performs commands. Everything that it knows of the network is the collective of its roster.
 pub struct Executor {
-    spec: RunSpec,
+    spec: Arc<RunSpec>,
     folder: RunFolder,
     parts: CheckpointParts,
     store: tokio::runtime::Runtime,
     roster: Option<Roster>,
-    loaded: Option<Loaded>,
+    loaded: Option<Arc<Loaded>>,
+    lanes: Lanes,
     state: TrainingState,
     /// The iteration that this worker's sum belongs to.
     open: Option<Iteration>,
@@ -42,38 +49,40 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// A worker of this run that holds nothing yet.
+    /// A worker of this run that holds nothing yet; `deliver` takes the answers to leases. To be called on the thread
+    /// that computes, as it sets the number of libtorch's threads, which fixes the bits.
     ///
     /// # Errors
     /// A store or a model shape that cannot be used.
-    pub fn new(spec: RunSpec, folder: RunFolder) -> Result<Self, WorkerError> {
+    pub fn new(spec: RunSpec, folder: RunFolder, lanes: u32, deliver: &Deliver) -> Result<Self, WorkerError> {
+        let threads = i32::try_from(spec.cluster.threads).unwrap_or(1);
+        tch::set_num_threads(threads);
         let parts = CheckpointParts::local(folder.store(), folder.run().clone())?;
         let store = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| WorkerError::file(folder.store(), e))?;
         let state = TrainingState::new(&spec, vocabulary_size(&spec))?;
-        Ok(Self { spec, folder, parts, store, roster: None, loaded: None, state, open: None, reduced: None })
+        let lanes = Lanes::start(lanes, threads, deliver);
+        let spec = Arc::new(spec);
+        Ok(Self { spec, folder, parts, store, roster: None, loaded: None, lanes, state, open: None, reduced: None })
     }
 
-    /// Sets what belongs to the thread that computes: the number of libtorch's threads, which fixes the bits.
-    pub fn enter_thread(&self) {
-        let threads = i32::try_from(self.spec.cluster.threads).unwrap_or(1);
-        tch::set_num_threads(threads);
-    }
-
-    /// Performs a command; gives the answer where it has one.
+    /// Performs a command; gives the answer where it has one. The answer to a lease comes from its lane.
     ///
     /// # Errors
     /// Whatever keeps this worker from going on.
     pub fn perform(&mut self, command: Command) -> Result<Option<FromWorker>, WorkerError> {
+        if !matches!(command, Command::Grant(_)) {
+            self.lanes.wait();
+        }
         match command {
             Command::Form { fence, rank, world, rendezvous, state } => {
                 self.form(Membership { rendezvous, fence, rank, world, deadline: self.reduce_deadline() })?;
                 self.take_state(&state)?;
                 Ok(Some(FromWorker::Formed { fence, state: self.state.digest()? }))
             }
-            Command::Grant(lease) => self.grant(lease).map(Some),
+            Command::Grant(lease) => self.grant(lease),
             Command::Reduce { fence, iteration } => self.reduce(fence, iteration).map(Some),
             Command::Commit { fence, iteration, divisor, learning_rate } => {
                 let reduced = self.reduced.take().filter(|(of, _)| *of == iteration).ok_or_else(|| {
@@ -121,40 +130,67 @@ impl Executor {
         Ok(())
     }
 
-    fn grant(&mut self, lease: Lease) -> Result<FromWorker, WorkerError> {
+    /// Prepares and reports itself; other leases go to a lane.
+    fn grant(&mut self, lease: Lease) -> Result<Option<FromWorker>, WorkerError> {
         let Lease { id, fence, work } = lease;
         let state = self.state.digest()?;
-        let outcome = match work {
-            Work::Prepare => Outcome::Prepared(prepare(&self.spec, &self.folder)?),
+        let done = move |outcome| FromWorker::LeaseDone { fence, lease: id, state, outcome };
+        match work {
+            Work::Prepare => Ok(Some(done(Outcome::Prepared(prepare(&self.spec, &self.folder)?)))),
             Work::Train { pass, stage, iteration, prompts } => {
-                if self.open != Some(iteration) {
-                    // What was added for another iteration belongs to one that was dropped.
-                    self.state.clear_sum();
-                    self.open = Some(iteration);
-                }
-                let data = Loaded::of(&mut self.loaded, &self.spec, &self.folder, pass)?;
-                let gradient = train(&self.spec, &data.data, &self.state, (stage, iteration), &prompts)?;
-                self.state.accumulate(&gradient)?;
-                Outcome::Trained(gradient.metrics)
+                let compute = self.train_job(pass, (stage, iteration), prompts)?;
+                self.lanes.submit(Box::new(move || compute().map(done)))?;
+                Ok(None)
             }
             Work::Validate { from, to } => {
-                let loaded = Loaded::of(&mut self.loaded, &self.spec, &self.folder, Pass::Select)?;
-                let validation = loaded.validation()?;
-                let policy = self.state.frozen()?;
-                let of = from as usize..to as usize;
-                Outcome::Validated(validate(&self.spec, (&loaded.data, validation), &policy, of)?)
+                let compute = self.validate_job(from as usize..to as usize)?;
+                self.lanes.submit(Box::new(move || compute().map(done)))?;
+                Ok(None)
             }
             Work::Report { summary } => {
+                self.lanes.wait();
                 self.loaded = None;
                 let select = summary.select_checkpoint.as_deref();
                 let select = select
                     .map(|key| load_state(&self.spec, (&self.folder, &self.parts), key, &self.store))
                     .transpose()?;
                 write_report(&self.spec, &self.folder, (&self.state, select.as_ref()), &summary)?;
-                Outcome::Reported
+                Ok(Some(done(Outcome::Reported)))
             }
-        };
-        Ok(FromWorker::LeaseDone { fence, lease: id, state, outcome })
+        }
+    }
+
+    fn train_job(
+        &mut self,
+        pass: Pass,
+        (stage, iteration): (u32, Iteration),
+        prompts: Vec<u32>,
+    ) -> Result<Computation, WorkerError> {
+        if self.open != Some(iteration) {
+            // What was added for another iteration belongs to one that was dropped.
+            self.lanes.wait();
+            self.state.clear_sum();
+            self.open = Some(iteration);
+        }
+        let loaded = Loaded::of(&mut self.loaded, &self.spec, &self.folder, pass)?;
+        let kind = self.spec.stage.get(stage as usize).map(|stage| stage.kind);
+        let kind = kind.ok_or_else(|| WorkerError::Protocol(format!("the config has no stage {stage}")))?;
+        let policies = TrainingPolicies::of(&self.state, kind)?;
+        let (spec, sum) = (Arc::clone(&self.spec), self.state.sum()?.clone());
+        Ok(Box::new(move || {
+            let gradient = train(&spec, &loaded.data, &policies, (stage, iteration), &prompts)?;
+            sum.accumulate(&gradient)?;
+            Ok(Outcome::Trained(gradient.metrics))
+        }))
+    }
+
+    fn validate_job(&mut self, of: std::ops::Range<usize>) -> Result<Computation, WorkerError> {
+        let loaded = Loaded::of(&mut self.loaded, &self.spec, &self.folder, Pass::Select)?;
+        let (spec, policy) = (Arc::clone(&self.spec), self.state.frozen()?);
+        Ok(Box::new(move || {
+            let counts = validate(&spec, (&loaded.data, loaded.validation()?), &policy, of)?;
+            Ok(Outcome::Validated(counts))
+        }))
     }
 
     fn reduce(&mut self, fence: Fence, iteration: Iteration) -> Result<FromWorker, WorkerError> {
@@ -168,7 +204,7 @@ impl Executor {
             self.open = Some(iteration);
         }
         // The own sum is kept: after a broken roster the sum is formed again from it.
-        let mut values = Vec::<i64>::try_from(self.state.sum())?;
+        let mut values = self.state.sum()?.integers()?;
         roster.collective.all_reduce_sum(&mut values)?;
         let reduced = Tensor::from_slice(&values);
         let gradient = tensor_digest(&reduced)?;

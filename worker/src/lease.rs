@@ -5,7 +5,7 @@ use crate::pass_data::PassData;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::StagePrompts;
 use conrec_domain::ids::Iteration;
-use conrec_domain::spec::{RunSpec, StageSpec};
+use conrec_domain::spec::{RunSpec, StageKind, StageSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::evaluation::Evaluation;
 use conrec_feedback::prepared::Role;
@@ -15,6 +15,8 @@ use conrec_policy::grpo_loss::Clip;
 use conrec_policy::lease_gradient::LeaseGradient;
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
 use conrec_policy::training_state::TrainingState;
+use conrec_policy::transformer::Policy;
+use std::sync::Arc;
 
 /// The pass that is in memory, with its validation window where it has one.
 pub struct Loaded {
@@ -28,21 +30,23 @@ impl Loaded {
     ///
     /// # Errors
     /// Prepared data that is missing or damaged.
-    pub fn of<'a>(
-        slot: &'a mut Option<Self>,
+    pub fn of(
+        slot: &mut Option<Arc<Self>>,
         spec: &RunSpec,
         folder: &RunFolder,
         pass: Pass,
-    ) -> Result<&'a Self, WorkerError> {
-        if slot.as_ref().is_none_or(|loaded| loaded.data.prepared.windows.pass != pass) {
-            // The old pass is given up first: only one is in memory at a time.
-            *slot = None;
-            let data = PassData::load(spec, folder, pass)?;
-            let limit = spec.evaluation.validation_instances as usize;
-            let validation = data.evaluation(spec, Role::Validation)?.map(|window| window.thinned(limit));
-            *slot = Some(Self { data, validation });
+    ) -> Result<Arc<Self>, WorkerError> {
+        // A pass that is not this one is given up first: only one is in memory at a time.
+        if let Some(loaded) = slot.take().filter(|loaded| loaded.data.prepared.windows.pass == pass) {
+            *slot = Some(Arc::clone(&loaded));
+            return Ok(loaded);
         }
-        slot.as_ref().ok_or_else(|| WorkerError::Protocol("no pass is loaded".to_owned()))
+        let data = PassData::load(spec, folder, pass)?;
+        let limit = spec.evaluation.validation_instances as usize;
+        let validation = data.evaluation(spec, Role::Validation)?.map(|window| window.thinned(limit));
+        let loaded = Arc::new(Self { data, validation });
+        *slot = Some(Arc::clone(&loaded));
+        Ok(loaded)
     }
 
     /// The validation window.
@@ -54,6 +58,24 @@ impl Loaded {
     }
 }
 
+/// The policies of a training lease.
+pub struct TrainingPolicies {
+    policy: Policy,
+    /// Only GRPO has one.
+    reference: Option<Policy>,
+}
+
+impl TrainingPolicies {
+    /// What a stage of this kind trains with, in the state as it is now.
+    ///
+    /// # Errors
+    /// When no stage has begun.
+    pub fn of(state: &TrainingState, kind: StageKind) -> Result<Self, WorkerError> {
+        let reference = if kind.is_supervised() { None } else { Some(state.reference()?) };
+        Ok(Self { policy: state.policy()?, reference })
+    }
+}
+
 /// The summed gradient of these prompts of a stage.
 ///
 /// # Errors
@@ -61,14 +83,14 @@ impl Loaded {
 pub fn train(
     spec: &RunSpec,
     data: &PassData,
-    state: &TrainingState,
+    policies: &TrainingPolicies,
     (stage, iteration): (u32, Iteration),
     prompts: &[u32],
 ) -> Result<LeaseGradient, WorkerError> {
     let unknown = || WorkerError::Protocol(format!("stage {stage} of a run that has {}", spec.stage.len()));
     let settings = spec.stage.get(stage as usize).ok_or_else(unknown)?;
-    let policy = state.policy()?;
-    let supervised = SupervisedLease { policy: &policy, legal: data.legal() };
+    let policy = &policies.policy;
+    let supervised = SupervisedLease { policy, legal: data.legal() };
     match data.stages.get(stage as usize).ok_or_else(unknown)? {
         StagePrompts::Sequences(all) => {
             let chosen: Vec<&[i64]> = pick(all, prompts)?.into_iter().map(Vec::as_slice).collect();
@@ -82,9 +104,10 @@ pub fn train(
         }
         StagePrompts::Groups(all) => {
             let chosen = pick(all, prompts)?;
-            let reference = state.reference()?;
+            let missing = || WorkerError::Protocol(format!("stage {stage} has groups, but no reference policy"));
+            let reference = policies.reference.as_ref().ok_or_else(missing)?;
             let settings = grpo_settings(spec, settings, iteration);
-            let lease = GrpoLease { policy: &policy, reference: &reference, legal: data.legal(), settings };
+            let lease = GrpoLease { policy, reference, legal: data.legal(), settings };
             let groups: Vec<GroupPrompt<'_>> = prompts
                 .iter()
                 .zip(&chosen)

@@ -13,6 +13,7 @@ pub mod execute;
 
 // Leases.
 pub mod item_vectors;
+pub mod lanes;
 pub mod lease;
 pub mod pass_data;
 pub mod prepare;

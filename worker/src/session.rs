@@ -4,6 +4,7 @@
 use crate::collective::Rendezvous;
 use crate::error::WorkerError;
 use crate::execute::Executor;
+use crate::lanes::Deliver;
 use crate::run_folder::RunFolder;
 use conrec_domain::effect::Command;
 use conrec_domain::event::Hello;
@@ -12,6 +13,7 @@ use conrec_proto::MAX_MESSAGE_BYTES;
 use conrec_proto::message::{FromWorker, ToWorker, Welcome};
 use conrec_proto::wire::session_client::SessionClient;
 use conrec_proto::wire::{CoordinatorMessage, WorkerMessage};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -39,6 +41,8 @@ pub struct SessionOptions {
     pub name: String,
     /// Version of the code.
     pub code_version: String,
+    /// Leases to compute at once; 1 or more.
+    pub lanes: u32,
 }
 
 /// Joins the run, works until told to stop.
@@ -52,6 +56,7 @@ pub async fn run(options: &SessionOptions) -> Result<(), WorkerError> {
         name: options.name.clone(),
         code_version: options.code_version.clone(),
         rendezvous: format!("{}:{}", options.advertise, rendezvous.port()),
+        lanes: options.lanes,
     };
     send(&answers, FromWorker::Hello(hello)).await;
     let mut incoming = open(&options.coordinator, outgoing).await?;
@@ -75,10 +80,11 @@ async fn work(
     answers: &mpsc::Sender<FromWorker>,
     options: &SessionOptions,
 ) -> Result<(), WorkerError> {
-    let coordinator = options.coordinator.as_str();
+    let (coordinator, lanes) = (options.coordinator.as_str(), options.lanes);
     let spec = RunSpec::check(RunConfig::parse(&welcome.run_spec_toml, "the run's config")?)?;
     let folder = RunFolder::new(options.store.as_deref().unwrap_or(&welcome.store_url), welcome.run_id.clone())?;
-    let (commands, failure) = start_compute(Executor::new(spec, folder)?, answers.clone());
+    let start = move |deliver: &Deliver| Executor::new(spec, folder, lanes, deliver);
+    let (commands, failure) = start_compute(start, answers.clone());
     let mut failure = failure;
     loop {
         tokio::select! {
@@ -114,27 +120,28 @@ async fn await_stop(incoming: &mut Streaming<CoordinatorMessage>, coordinator: &
     }
 }
 
-/// The compute thread: libtorch lives there alone, and the number of its threads is set there.
+/// The compute thread: libtorch lives there and in the executor's lanes.
 fn start_compute(
-    mut executor: Executor,
+    start: impl FnOnce(&Deliver) -> Result<Executor, WorkerError> + Send + 'static,
     answers: mpsc::Sender<FromWorker>,
 ) -> (std::sync::mpsc::Sender<Command>, mpsc::Receiver<WorkerError>) {
     let (commands, queue) = std::sync::mpsc::channel::<Command>();
     let (failed, failure) = mpsc::channel(1);
+    // A closed channel means that the session is over.
+    let deliver: Deliver = Arc::new(move |result| match result {
+        Ok(answer) => drop(answers.blocking_send(answer)),
+        Err(error) => drop(failed.blocking_send(error)),
+    });
     std::thread::spawn(move || {
-        executor.enter_thread();
+        let mut executor = match start(&deliver) {
+            Ok(executor) => executor,
+            Err(error) => return deliver(Err(error)),
+        };
         for command in queue {
-            match executor.perform(command) {
-                Ok(Some(answer)) => {
-                    if answers.blocking_send(answer).is_err() {
-                        return;
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    let _ = failed.blocking_send(error);
-                    return;
-                }
+            match executor.perform(command).transpose() {
+                Some(Err(error)) => return deliver(Err(error)),
+                Some(answer) => deliver(answer),
+                None => {}
             }
         }
     });

@@ -129,9 +129,11 @@ impl Crew {
     }
 
     fn start_workers(&mut self, plan: &Plan<'_>, address: &str) -> Result<(), Failure> {
+        let lanes = plan.args.lanes.unwrap_or_else(|| lanes(plan.args.workers, plan.spec.cluster.threads));
         for number in 1..=plan.args.workers {
             let mut command = Command::new(&self.worker_program);
             command.args(["worker", "--coordinator", address, "--store", &plan.args.store.store]);
+            command.args(["--lanes", &lanes.to_string()]);
             command.env("OMP_NUM_THREADS", plan.spec.cluster.threads.to_string()).envs(QUIET);
             self.workers.push(Child::start(&format!("worker {number}"), command, &self.logs)?);
         }
@@ -229,6 +231,13 @@ impl Crew {
         wind_down(&mut self.workers, [patience, ASKED]).await;
         wind_down(std::slice::from_mut(&mut self.coordinator), [LAST_WORDS, ASKED]).await;
     }
+}
+
+/// Leases at once, so that all workers together keep every core busy.
+fn lanes(workers: u32, threads: u32) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let wanted = workers.saturating_mul(threads).max(1) as usize;
+    u32::try_from(cores / wanted).unwrap_or(1).clamp(1, 1024)
 }
 
 /// The next status; never, when there are none (any more).

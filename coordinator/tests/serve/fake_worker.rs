@@ -34,7 +34,7 @@ impl FakeWorker {
     /// Joins and works until it is told to stop or is refused.
     pub async fn run(address: String, name: String, code_version: String, pace: Pace) -> Result<(), Status> {
         let (out, messages) = mpsc::channel(64);
-        let hello = Hello { name, code_version, rendezvous: "127.0.0.1:1".into() };
+        let hello = Hello { name, code_version, rendezvous: "127.0.0.1:1".into(), lanes: 1 };
         out.send(FromWorker::Hello(hello).into()).await.unwrap();
         let mut client = SessionClient::connect(address).await.unwrap();
         let mut commands = client.work(ReceiverStream::new(messages)).await?.into_inner();

@@ -4,11 +4,12 @@ use super::{Rejection, Run};
 use crate::effect::{Command, Effect};
 use crate::ids::{Digest, Fence, LeaseId, WorkerId};
 use crate::work::{Lease, Outcome, Work};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-/// A worker computes one lease and has one more waiting, which hides the way there and back.
-const HELD_AT_MOST: usize = 2;
+/// Beside the leases that a worker computes it has one more waiting, which hides the way there and back.
+const WAITING_AT_WORKER: usize = 1;
 
 /// A reported lease.
 pub(super) struct Done {
@@ -27,20 +28,41 @@ struct Held {
     since: Duration,
 }
 
+/// What one worker holds.
+#[derive(Clone, Debug)]
+struct Holder {
+    /// Leases that it computes at once.
+    lanes: usize,
+    /// In the order in which they were granted; the first `lanes` are being computed.
+    leases: VecDeque<Held>,
+}
+
+impl Holder {
+    fn has_room(&self) -> bool {
+        self.leases.len() < self.lanes + WAITING_AT_WORKER
+    }
+
+    /// Whether `other` is busier: more leases a lane.
+    fn load(&self, other: &Self) -> Ordering {
+        (self.leases.len() * other.lanes).cmp(&(other.leases.len() * self.lanes))
+    }
+}
+
 /// All leases of one phase. Each is in exactly one place: waiting, held by one worker, or done.
 #[derive(Clone, Debug)]
 pub(crate) struct LeaseBook {
     works: Vec<Work>,
     waiting: BTreeSet<LeaseId>,
-    held: BTreeMap<WorkerId, VecDeque<Held>>,
+    held: BTreeMap<WorkerId, Holder>,
     done: BTreeMap<LeaseId, Outcome>,
 }
 
 impl LeaseBook {
-    /// All leases wait; `workers` may hold them.
-    pub(super) fn new(works: Vec<Work>, workers: &[WorkerId]) -> Self {
+    /// All leases wait; `workers` may hold them, with so many lanes each.
+    pub(super) fn new(works: Vec<Work>, workers: &[(WorkerId, u32)]) -> Self {
         let waiting = (0u32..).take(works.len()).map(LeaseId).collect();
-        let held = workers.iter().map(|w| (*w, VecDeque::new())).collect();
+        let holder = |lanes: u32| Holder { lanes: lanes.max(1) as usize, leases: VecDeque::new() };
+        let held = workers.iter().map(|(worker, lanes)| (*worker, holder(*lanes))).collect();
         Self { works, waiting, held, done: BTreeMap::new() }
     }
 
@@ -69,18 +91,18 @@ impl LeaseBook {
         self.done.values()
     }
 
-    /// Grants waiting leases, the lowest first, each to the worker that holds fewest (the lowest id among equals).
+    /// Grants waiting leases, the lowest first, each to the worker that holds fewest a lane (the lowest id among equals).
     fn grant(&mut self, now: Duration) -> Vec<(WorkerId, LeaseId, Work)> {
         let mut granted = Vec::new();
         while let Some(lease) = self.waiting.first().copied() {
-            let free = self.held.iter_mut().min_by_key(|(_, held)| held.len());
-            let Some((worker, held)) = free.filter(|(_, held)| held.len() < HELD_AT_MOST) else {
+            let with_room = self.held.iter_mut().filter(|(_, holder)| holder.has_room());
+            let Some((worker, holder)) = with_room.min_by(|(_, a), (_, b)| a.load(b)) else {
                 break;
             };
             let Some(work) = self.works.get(lease.0 as usize) else {
                 break;
             };
-            held.push_back(Held { lease, since: now });
+            holder.leases.push_back(Held { lease, since: now });
             granted.push((*worker, lease, work.clone()));
             self.waiting.remove(&lease);
         }
@@ -96,22 +118,23 @@ impl LeaseBook {
 
     /// Whether the worker holds the lease.
     pub(super) fn holds(&self, worker: WorkerId, lease: LeaseId) -> bool {
-        self.held.get(&worker).is_some_and(|held| held.iter().any(|h| h.lease == lease))
+        self.held.get(&worker).is_some_and(|holder| holder.leases.iter().any(|h| h.lease == lease))
     }
 
     /// Takes an outcome in; refused unless the worker holds the lease.
     pub(super) fn complete(&mut self, done: Done, now: Duration) -> Result<(), Rejection> {
         let Done { worker, lease, outcome, .. } = done;
         let missing = Rejection::NotHeld { worker, lease };
-        let Some(held) = self.held.get_mut(&worker) else {
+        let Some(holder) = self.held.get_mut(&worker) else {
             return Err(missing);
         };
-        let Some(place) = held.iter().position(|h| h.lease == lease) else {
+        let Some(place) = holder.leases.iter().position(|h| h.lease == lease) else {
             return Err(missing);
         };
-        held.remove(place);
-        if let Some(first) = held.front_mut() {
-            first.since = now;
+        holder.leases.remove(place);
+        // The lane that is free takes the first lease that waited.
+        if let Some(next) = holder.leases.get_mut(holder.lanes - 1) {
+            next.since = now;
         }
         self.done.insert(lease, outcome);
         Ok(())
@@ -119,16 +142,17 @@ impl LeaseBook {
 
     /// The first worker that has worked at a lease for longer than `limit`.
     pub(super) fn overdue(&self, now: Duration, limit: Duration) -> Option<(WorkerId, LeaseId)> {
-        self.held.iter().find_map(|(worker, held)| {
-            let first = held.front().filter(|first| now.saturating_sub(first.since) > limit)?;
-            Some((*worker, first.lease))
+        self.held.iter().find_map(|(worker, holder)| {
+            let mut computed = holder.leases.iter().take(holder.lanes);
+            let late = computed.find(|held| now.saturating_sub(held.since) > limit)?;
+            Some((*worker, late.lease))
         })
     }
 
     /// In how many places each lease is: the invariant wants one.
     pub(crate) fn places(&self) -> Vec<usize> {
         let mut places = vec![0; self.works.len()];
-        let held = self.held.values().flatten().map(|h| h.lease);
+        let held = self.held.values().flat_map(|holder| &holder.leases).map(|h| h.lease);
         for lease in self.waiting.iter().copied().chain(held).chain(self.done.keys().copied()) {
             if let Some(count) = places.get_mut(lease.0 as usize) {
                 *count += 1;
@@ -137,9 +161,10 @@ impl LeaseBook {
         places
     }
 
-    /// The most leases that one worker holds.
-    pub(crate) fn most_held(&self) -> usize {
-        self.held.values().map(VecDeque::len).max().unwrap_or(0)
+    /// How many leases the worker holds that exceeds its lanes and what may wait beside them; none as it should be.
+    pub(crate) fn too_many_held(&self) -> Option<usize> {
+        let too_many = |holder: &&Holder| holder.leases.len() > holder.lanes + WAITING_AT_WORKER;
+        self.held.values().find(too_many).map(|holder| holder.leases.len())
     }
 }
 
@@ -173,5 +198,51 @@ impl Run {
         );
         self.fail_of_worker(done.worker, &what, 1, out);
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::ValidationCounts;
+
+    /// Ten leases for worker 1 with one lane and worker 2 with three.
+    fn book() -> LeaseBook {
+        let works = (0..10).map(|i| Work::Validate { from: i, to: i + 1 }).collect();
+        LeaseBook::new(works, &[(WorkerId(1), 1), (WorkerId(2), 3)])
+    }
+
+    fn granted(book: &mut LeaseBook, seconds: u64) -> Vec<(u64, u32)> {
+        let grants = book.grant(Duration::from_secs(seconds));
+        grants.into_iter().map(|(worker, lease, _)| (worker.0, lease.0)).collect()
+    }
+
+    fn done(worker: u64, lease: u32) -> Done {
+        let (worker, fence, lease) = (WorkerId(worker), Fence(1), LeaseId(lease));
+        let outcome = Outcome::Validated(ValidationCounts::default());
+        Done { worker, fence, lease, state: Digest::of(b""), outcome }
+    }
+
+    #[test]
+    fn each_lane_gets_its_share_and_one_lease_waits_beside_them() {
+        let mut book = book();
+        assert_eq!(granted(&mut book, 0), [(1, 0), (2, 1), (2, 2), (2, 3), (1, 4), (2, 5)]);
+        assert_eq!(book.too_many_held(), None);
+        book.complete(done(2, 2), Duration::from_secs(1)).unwrap();
+        assert_eq!(granted(&mut book, 1), [(2, 6)], "there is room for one more where one was done");
+    }
+
+    #[test]
+    fn only_leases_that_are_being_computed_can_be_late() {
+        let mut book = book();
+        granted(&mut book, 0);
+        for (worker, lease) in [(1, 0), (2, 1), (2, 2)] {
+            book.complete(done(worker, lease), Duration::from_secs(50)).unwrap();
+        }
+        let (now, limit) = (Duration::from_secs(61), Duration::from_secs(60));
+        // Lease 3 is in a lane of worker 2 since 0; lease 4 waited until 50, lease 5 too.
+        assert_eq!(book.overdue(now, limit), Some((WorkerId(2), LeaseId(3))));
+        book.complete(done(2, 3), now).unwrap();
+        assert_eq!(book.overdue(now, limit), None);
     }
 }

@@ -23,7 +23,7 @@ impl Run {
             return self.fail(format!("there is no prompt to train on {at}"), 1, out);
         }
         let works = cut.into_iter().map(|prompts| Work::Train { pass, stage, iteration, prompts }).collect();
-        let mut leases = LeaseBook::new(works, &self.members());
+        let mut leases = LeaseBook::new(works, &self.lanes());
         let mut grants = Vec::new();
         leases.send_grants(self.fence, self.now, &mut grants);
         self.enter(Phase::Rollout { leases, started: self.now }, out);

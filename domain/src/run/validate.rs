@@ -18,7 +18,7 @@ impl Run {
             return self.fail("the validation window holds no instance".into(), 65, out);
         }
         let works = ranges.into_iter().map(|(from, to)| Work::Validate { from, to }).collect();
-        let mut leases = LeaseBook::new(works, &self.members());
+        let mut leases = LeaseBook::new(works, &self.lanes());
         let mut grants = Vec::new();
         leases.send_grants(self.fence, self.now, &mut grants);
         self.enter(Phase::Validating { leases }, out);

@@ -68,7 +68,7 @@ pub fn setup(workers: u32) -> RunSetup {
 
 pub fn hello(worker: u64) -> Hello {
     let rendezvous = format!("10.0.0.{worker}:9000");
-    Hello { name: format!("host-{worker}"), code_version: "1".into(), rendezvous }
+    Hello { name: format!("host-{worker}"), code_version: "1".into(), rendezvous, lanes: 1 }
 }
 
 pub fn w(worker: u64) -> WorkerId {

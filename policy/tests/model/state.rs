@@ -7,7 +7,7 @@ use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
 use conrec_policy::training_state::TrainingState;
 use std::collections::BTreeMap;
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 const SPEC: &str = r#"
 seed = 5
@@ -60,7 +60,7 @@ fn learn(state: &mut TrainingState, fixture: &Fixture, spec: &RunSpec) -> f64 {
     let policy = state.policy().unwrap();
     let targets: Vec<TargetPrompt<'_>> = prompts.iter().map(|p| TargetPrompt { tokens: p, cell: 4 }).collect();
     let lease = SupervisedLease { policy: &policy, legal: fixture.legal() }.next_negative(&targets).unwrap();
-    state.accumulate(&lease).unwrap();
+    state.sum().unwrap().accumulate(&lease).unwrap();
     commit(state, spec);
     lease.metrics.loss
 }
@@ -82,13 +82,13 @@ fn reinforce(state: &mut TrainingState, fixture: &Fixture, spec: &RunSpec, itera
     let groups: Vec<GroupPrompt<'_>> =
         prompts.iter().enumerate().map(|(i, p)| GroupPrompt { id: i as u64, tokens: p }).collect();
     let lease = lease.run(&groups, &|_, cell| Some(1.0 / (1.0 + f64::from(cell.abs_diff(4))))).unwrap();
-    state.accumulate(&lease).unwrap();
+    state.sum().unwrap().accumulate(&lease).unwrap();
     commit(state, spec);
     lease.metrics.reward / lease.metrics.completions as f64
 }
 
 fn commit(state: &mut TrainingState, spec: &RunSpec) {
-    let reduced = state.sum().copy();
+    let reduced = Tensor::from_slice(&state.sum().unwrap().integers().unwrap());
     state.commit(&reduced, 4, 0.02, &spec.optimizer).unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use super::ConvertError;
 use super::decode_work::{parts, pass};
-use super::limits::{MAX_NAME_BYTES, MAX_SENTENCE_BYTES, MAX_SPEC_BYTES};
+use super::limits::{MAX_LANES, MAX_NAME_BYTES, MAX_SENTENCE_BYTES, MAX_SPEC_BYTES};
 use super::present::{digest, present, text};
 use crate::message::{FromWorker, ToWorker, Welcome};
 use crate::wire;
@@ -57,8 +57,14 @@ impl TryFrom<wire::Hello> for Hello {
             name: text("Hello.name", hello.name, MAX_NAME_BYTES)?,
             code_version: text("Hello.code_version", hello.code_version, MAX_NAME_BYTES)?,
             rendezvous: text("Hello.rendezvous", hello.rendezvous, MAX_NAME_BYTES)?,
+            lanes: lanes(hello.lanes)?,
         })
     }
+}
+
+fn lanes(found: u32) -> Result<u32, ConvertError> {
+    let wrong = || ConvertError::new("Hello.lanes", found.to_string(), format!("1 to {MAX_LANES}"));
+    (1..=MAX_LANES).contains(&found).then_some(found).ok_or_else(wrong)
 }
 
 impl TryFrom<wire::WorkerFailed> for FromWorker {

@@ -68,7 +68,7 @@ impl From<FromWorker> for wire::WorkerMessage {
 
 impl From<Hello> for wire::Hello {
     fn from(hello: Hello) -> Self {
-        Self { name: hello.name, code_version: hello.code_version, rendezvous: hello.rendezvous }
+        Self { name: hello.name, code_version: hello.code_version, rendezvous: hello.rendezvous, lanes: hello.lanes }
     }
 }
 

@@ -8,6 +8,8 @@ pub const MAX_SENTENCE_BYTES: usize = 64 * 1024;
 pub const MAX_SPEC_BYTES: usize = 1024 * 1024;
 /// Prompts of one lease.
 pub const MAX_PROMPTS: usize = 1024 * 1024;
+/// Leases that one worker computes at once.
+pub const MAX_LANES: u32 = 1024;
 /// Stages of a config.
 pub const MAX_STAGES: usize = 1024;
 /// Passes of a run.
