@@ -4,6 +4,7 @@
 mod check;
 mod data;
 mod evaluation;
+mod fit;
 mod model;
 mod reward;
 mod semantic_id;

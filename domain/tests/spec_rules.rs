@@ -3,6 +3,7 @@
 
 use conrec_domain::derived::Derived;
 use conrec_domain::spec::{RunConfig, RunSpec, SpecError};
+use conrec_domain::work::Pass;
 
 const GOOD: &str = r#"
 seed = 3
@@ -128,6 +129,20 @@ fn stages_stand_in_an_order_that_can_be_trained() {
     let found = violations(&["stage.0.kind=grpo", "stage.1.kind=next_negative"]);
     assert!(found[0].starts_with("stage.0.kind = grpo: allowed is a supervised stage first"), "{found:?}");
     assert!(found[1].starts_with("stage.1.kind = next_negative: allowed is grpo"), "{found:?}");
+}
+
+#[test]
+fn stages_that_take_more_prompts_than_there_are_are_refused() {
+    let spec = RunSpec::check(RunConfig::parse(GOOD, "run.toml").unwrap()).unwrap();
+    assert!(spec.check_prompts(Pass::Select, &[64, 10]).is_ok(), "as many as there are can be taken");
+    let error = spec.check_prompts(Pass::Refit, &[63, 9]).unwrap_err().to_string();
+    let expected = [
+        "stage.0.prompts = 64: allowed is 1 to 63: stage `next_item` has 63 training prompts in the refit pass, \
+         and an iteration takes none of them twice",
+        "stage.1.prompts = 10: allowed is 1 to 9: stage `grpo` has 9 training prompts in the refit pass, \
+         and an iteration takes none of them twice",
+    ];
+    assert_eq!(error, expected.join("\n"));
 }
 
 #[test]

@@ -105,6 +105,15 @@ fn more_beams_than_the_catalogue_has_semantic_ids_are_refused() {
 }
 
 #[test]
+fn more_prompts_than_a_stage_has_are_refused() {
+    refused(
+        &["stage.2.prompts=100000"],
+        78,
+        &["stage.2.prompts = 100000: allowed is 1 to ", "stage `recent` has ", "training prompts in the select pass"],
+    );
+}
+
+#[test]
 fn malformed_lines_are_counted_and_the_first_is_named() {
     let data = tempdir().unwrap();
     let from = conrec_tests::root().join("data/movietweetings-100k");
