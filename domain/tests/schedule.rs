@@ -133,6 +133,9 @@ fn stage(iterations: u32, warmup: u32, final_rate: f64) -> StageSpec {
         temperature: 1.0,
         beta: 0.0,
         advantage_floor: 1e-4,
+        clip_low: 0.2,
+        clip_high: 0.2,
+        sign_weight: 0.2,
         validate_every: 0,
         patience: 0,
     }

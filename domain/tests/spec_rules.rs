@@ -57,6 +57,13 @@ fn a_group_of_one_is_refused_with_the_reason() {
     assert!(violations(&["stage.0.completions=1"]).is_empty(), "a supervised stage has no groups");
 }
 
+/// What a stage's kind does not read is not checked either.
+#[test]
+fn keys_of_another_kind_of_stage_are_not_checked() {
+    let unread = ["stage.1.sign_weight=-1.0", "stage.0.clip_low=2.0", "stage.0.clip_high=-1.0"];
+    assert_eq!(violations(&unread), Vec::<String>::new());
+}
+
 /// An override, and how the one violation that it makes begins.
 const CASES: &[(&str, &str)] = &[
     ("data.horizon_days=0", "data.horizon_days = 0"),
@@ -85,6 +92,11 @@ const CASES: &[(&str, &str)] = &[
     ("optimizer.exact_sum_bits=53", "optimizer.exact_sum_bits = 53"),
     ("reward.gamma=-1.0", "reward.gamma = -1"),
     ("reward.swing.theta=-1.0", "reward.swing.theta = -1"),
+    ("reward.swing.max_users=1", "reward.swing.max_users = 1"),
+    ("stage.0.sign_weight=-0.1", "stage.0.sign_weight = -0.1"),
+    ("stage.1.clip_low=1.5", "stage.1.clip_low = 1.5"),
+    ("stage.1.clip_high=-0.1", "stage.1.clip_high = -0.1"),
+    ("stage.1.clip_high=inf", "stage.1.clip_high = inf"),
     ("stage.0.iterations=0", "stage.0.iterations = 0"),
     ("stage.0.prompts_per_lease=65", "stage.0.prompts_per_lease = 65"),
     ("stage.0.prompts_per_lease=0", "stage.0.prompts_per_lease = 0"),
@@ -99,6 +111,9 @@ const CASES: &[(&str, &str)] = &[
     ("evaluation.beams=19", "evaluation.beams = 19"),
     ("evaluation.beams=262145", "evaluation.beams = 262145"),
     ("evaluation.tolerance=-0.1", "evaluation.tolerance = -0.1"),
+    ("evaluation.share_smoothing=0.0", "evaluation.share_smoothing = 0"),
+    ("evaluation.reward_completions=0", "evaluation.reward_completions = 0"),
+    ("evaluation.content_dimensions=0", "evaluation.content_dimensions = 0"),
     ("checkpoint.every=0", "checkpoint.every = 0"),
     ("checkpoint.keep_last=0", "checkpoint.keep_last = 0"),
     ("cluster.threads=0", "cluster.threads = 0"),
