@@ -138,6 +138,50 @@ fn a_real_dataset_needs_a_path() {
 }
 
 #[test]
+fn a_window_longer_than_the_stream_is_named_with_what_is_allowed() {
+    let longest = |found: u32, allowed: &str| {
+        format!(
+            "data.horizon_days = {found}: allowed is {allowed}: the stream has data.synthetic.days = 90, \
+             data.gap_days = 7, data.validation_days = 14 and data.test_days = 25 take 46 of these days, \
+             and some must be left to train on"
+        )
+    };
+    assert_eq!(violations(&["data.horizon_days=400"]), [longest(400, "1 to 43")]);
+    assert!(violations(&["data.horizon_days=43"]).is_empty(), "the largest value allowed");
+    // A window longer than the others together is to blame; otherwise the stream is.
+    let found = violations(&["data.horizon_days=44"]);
+    assert!(
+        found[0].starts_with("data.synthetic.days = 90: allowed is more than 90: data.horizon_days = 44, "),
+        "{found:?}"
+    );
+    let found = violations(&["data.test_days=80"]);
+    assert!(found[0].starts_with("data.test_days = 80: allowed is 1 to 61: "), "{found:?}");
+    // No value of the longest would do.
+    let found = violations(&["data.horizon_days=400", "data.synthetic.days=40"]);
+    assert!(
+        found[0].starts_with("data.synthetic.days = 40: allowed is more than 446: data.horizon_days = 400, "),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_stream_too_short_for_all_windows_is_told_what_each_takes() {
+    let parts = "data.horizon_days = 7, data.gap_days = 7, data.validation_days = 14 and data.test_days = 25 take 53 days, \
+                 and some must be left to train on";
+    let found = violations(&["data.synthetic.days=53"]);
+    assert_eq!(found, [format!("data.synthetic.days = 53: allowed is more than 53: {parts}")]);
+    assert!(violations(&["data.synthetic.days=54"]).is_empty());
+    let found = violations(&["data.synthetic.days=60", "evaluation.statistics=frozen"]);
+    assert!(
+        found[0].starts_with(
+            "data.synthetic.days = 60: allowed is more than 60: data.horizon_days = 7, data.gap_days = 7 (twice), "
+        ),
+        "{found:?}"
+    );
+    assert!(violations(&["data.synthetic.days=61", "evaluation.statistics=frozen"]).is_empty());
+}
+
+#[test]
 fn stages_stand_in_an_order_that_can_be_trained() {
     let found = violations(&["stage=[]"]);
     assert_eq!(found, ["stage = nothing: allowed is at least one [[stage]]: without one nothing is learned"]);
