@@ -6,7 +6,11 @@ use crate::work::Pass;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// The order of prompts of one stage in one pass: seeded permutations of all prompts, one after another.
+/// The order of prompts of one stage in one pass: epochs, each a seeded permutation of all prompts.
+///
+/// No iteration crosses an epoch's end: a prompt that came twice in one iteration would sample the same completions
+/// twice, as its draws depend on (seed, iteration, prompt). What is left of an epoch and does not fill an iteration is
+/// dropped; every epoch has another order, so it falls on other prompts each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     /// The run's seed.
@@ -58,24 +62,21 @@ impl Schedule {
         order
     }
 
-    /// The prompts of an iteration of the stage (the first is 0). Iterations take the epochs one after another
-    /// without a gap; one that reaches an epoch's end goes on with the next. Empty if there are no prompts.
+    /// Iterations that an epoch fills; 0 if there are fewer prompts than one takes, which
+    /// [`RunSpec::check_prompts`] refuses.
+    pub fn iterations_an_epoch(&self) -> u32 {
+        self.prompts.checked_div(self.an_iteration).unwrap_or(0)
+    }
+
+    /// The prompts of an iteration of the stage (the first is 0), each of them once. Empty if there are fewer prompts
+    /// than an iteration takes.
     pub fn iteration(&self, iteration: u32) -> Vec<u32> {
-        if self.prompts == 0 {
+        let an_epoch = self.iterations_an_epoch();
+        let (Some(epoch), Some(place)) = (iteration.checked_div(an_epoch), iteration.checked_rem(an_epoch)) else {
             return Vec::new();
-        }
-        let (length, wanted) = (u64::from(self.prompts), self.an_iteration as usize);
-        let from = u64::from(iteration) * u64::from(self.an_iteration);
-        let mut taken: Vec<u32> = Vec::with_capacity(wanted);
-        let mut epoch = from / length;
-        let mut skip = (from % length) as usize;
-        while taken.len() < wanted {
-            let missing = wanted - taken.len();
-            taken.extend(self.epoch(epoch).into_iter().skip(skip).take(missing));
-            epoch += 1;
-            skip = 0;
-        }
-        taken
+        };
+        let wanted = self.an_iteration as usize;
+        self.epoch(u64::from(epoch)).into_iter().skip(place as usize * wanted).take(wanted).collect()
     }
 
     /// The prompts of an iteration cut into leases, in order; the last may be shorter.

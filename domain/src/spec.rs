@@ -4,11 +4,13 @@
 mod check;
 mod data;
 mod evaluation;
+mod fit;
 mod model;
 mod reward;
 mod semantic_id;
 mod stage;
 mod violation;
+mod windows;
 
 pub use data::{DataSpec, Source, SyntheticSpec};
 pub use evaluation::{CandidateScore, CheckpointSpec, ClusterSpec, EvaluationSpec, Exclude, Statistics};
@@ -17,6 +19,7 @@ pub use reward::{RewardSpec, RewardVariant, SwingSpec};
 pub use semantic_id::SemanticIdSpec;
 pub use stage::{Context, StageKind, StageSpec};
 pub use violation::{SpecError, Violation};
+pub use windows::Overrun;
 
 use crate::ids::Digest;
 use serde::{Deserialize, Serialize};

@@ -5,6 +5,7 @@ use conrec_domain::schedule::{Schedule, evaluation_ranges, learning_rate};
 use conrec_domain::spec::{Context, StageKind, StageSpec};
 use conrec_domain::work::Pass;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 #[test]
 fn epochs_equal_the_golden_orders() {
@@ -45,19 +46,35 @@ proptest! {
     }
 
     #[test]
-    fn iterations_are_the_epochs_one_after_another(schedule in any_schedule(), iterations in 1u32..12) {
-        let taken: Vec<u32> = (0..iterations).flat_map(|i| schedule.iteration(i)).collect();
-        let endless = (0u64..).flat_map(|e| schedule.epoch(e));
-        prop_assert_eq!(&taken, &endless.take((iterations * schedule.an_iteration) as usize).collect::<Vec<_>>());
+    fn no_iteration_holds_a_prompt_twice(schedule in any_schedule(), iteration in any::<u32>()) {
+        let taken = schedule.iteration(iteration);
+        let distinct: BTreeSet<u32> = taken.iter().copied().collect();
+        prop_assert_eq!(distinct.len(), taken.len());
+        prop_assert!(taken.iter().all(|p| *p < schedule.prompts));
+        let fits = schedule.an_iteration <= schedule.prompts;
+        prop_assert_eq!(taken.len() as u32, if fits { schedule.an_iteration } else { 0 });
+    }
+
+    #[test]
+    fn the_iterations_of_an_epoch_share_no_prompt(schedule in any_schedule(), epoch in 0u32..1000) {
+        let an_epoch = schedule.iterations_an_epoch();
+        let taken: Vec<u32> =
+            (0..an_epoch).flat_map(|i| schedule.iteration(epoch * an_epoch + i)).collect();
+        // They are the epoch's order, less a rest that does not fill an iteration.
+        let order = schedule.epoch(u64::from(epoch));
+        prop_assert_eq!(&taken[..], &order[..taken.len()]);
+        prop_assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), taken.len());
+        prop_assert!(order.len() - taken.len() < schedule.an_iteration as usize);
     }
 
     #[test]
     fn leases_partition_the_iteration(schedule in any_schedule(), iteration in 0u32..50) {
         let leases = schedule.leases(iteration);
-        prop_assert_eq!(leases.concat(), schedule.iteration(iteration));
-        prop_assert_eq!(leases.len() as u32, schedule.an_iteration.div_ceil(schedule.a_lease));
-        let full = leases.iter().take(leases.len() - 1).all(|l| l.len() as u32 == schedule.a_lease);
+        let taken = schedule.iteration(iteration);
+        prop_assert_eq!(leases.len() as u32, (taken.len() as u32).div_ceil(schedule.a_lease));
+        let full = leases.iter().rev().skip(1).all(|l| l.len() as u32 == schedule.a_lease);
         prop_assert!(full && leases.iter().all(|l| !l.is_empty()));
+        prop_assert_eq!(leases.concat(), taken);
     }
 
     #[test]
@@ -78,14 +95,20 @@ fn orders_differ_by_seed_pass_stage_and_epoch() {
 }
 
 #[test]
-fn fewer_prompts_than_an_iteration_come_again() {
+fn what_an_epoch_leaves_over_falls_on_other_prompts_each_time() {
+    let schedule = Schedule { seed: 1, pass: Pass::Select, stage: 0, prompts: 7, an_iteration: 3, a_lease: 2 };
+    assert_eq!(schedule.iterations_an_epoch(), 2);
+    let dropped = |epoch: u32| {
+        let taken: Vec<u32> = (2 * epoch..2 * epoch + 2).flat_map(|i| schedule.iteration(i)).collect();
+        (0..7).find(|p| !taken.contains(p)).unwrap()
+    };
+    assert_eq!((0..40).map(dropped).collect::<BTreeSet<_>>().len(), 7, "each prompt is left out now and then");
+}
+
+#[test]
+fn fewer_prompts_than_an_iteration_takes_give_none() {
     let schedule = Schedule { seed: 1, pass: Pass::Select, stage: 0, prompts: 3, an_iteration: 7, a_lease: 4 };
-    let mut counts = [0; 3];
-    for prompt in schedule.iteration(0) {
-        counts[prompt as usize] += 1;
-    }
-    counts.sort_unstable();
-    assert_eq!(counts, [2, 2, 3]);
+    assert!(schedule.iteration(0).is_empty() && schedule.leases(5).is_empty());
 }
 
 #[test]
@@ -110,6 +133,9 @@ fn stage(iterations: u32, warmup: u32, final_rate: f64) -> StageSpec {
         temperature: 1.0,
         beta: 0.0,
         advantage_floor: 1e-4,
+        clip_low: 0.2,
+        clip_high: 0.2,
+        sign_weight: 0.2,
         validate_every: 0,
         patience: 0,
     }

@@ -3,6 +3,7 @@
 
 use conrec_domain::derived::Derived;
 use conrec_domain::spec::{RunConfig, RunSpec, SpecError};
+use conrec_domain::work::Pass;
 
 const GOOD: &str = r#"
 seed = 3
@@ -56,6 +57,13 @@ fn a_group_of_one_is_refused_with_the_reason() {
     assert!(violations(&["stage.0.completions=1"]).is_empty(), "a supervised stage has no groups");
 }
 
+/// What a stage's kind does not read is not checked either.
+#[test]
+fn keys_of_another_kind_of_stage_are_not_checked() {
+    let unread = ["stage.1.sign_weight=-1.0", "stage.0.clip_low=2.0", "stage.0.clip_high=-1.0"];
+    assert_eq!(violations(&unread), Vec::<String>::new());
+}
+
 /// An override, and how the one violation that it makes begins.
 const CASES: &[(&str, &str)] = &[
     ("data.horizon_days=0", "data.horizon_days = 0"),
@@ -84,6 +92,11 @@ const CASES: &[(&str, &str)] = &[
     ("optimizer.exact_sum_bits=53", "optimizer.exact_sum_bits = 53"),
     ("reward.gamma=-1.0", "reward.gamma = -1"),
     ("reward.swing.theta=-1.0", "reward.swing.theta = -1"),
+    ("reward.swing.max_users=1", "reward.swing.max_users = 1"),
+    ("stage.0.sign_weight=-0.1", "stage.0.sign_weight = -0.1"),
+    ("stage.1.clip_low=1.5", "stage.1.clip_low = 1.5"),
+    ("stage.1.clip_high=-0.1", "stage.1.clip_high = -0.1"),
+    ("stage.1.clip_high=inf", "stage.1.clip_high = inf"),
     ("stage.0.iterations=0", "stage.0.iterations = 0"),
     ("stage.0.prompts_per_lease=65", "stage.0.prompts_per_lease = 65"),
     ("stage.0.prompts_per_lease=0", "stage.0.prompts_per_lease = 0"),
@@ -98,6 +111,9 @@ const CASES: &[(&str, &str)] = &[
     ("evaluation.beams=19", "evaluation.beams = 19"),
     ("evaluation.beams=262145", "evaluation.beams = 262145"),
     ("evaluation.tolerance=-0.1", "evaluation.tolerance = -0.1"),
+    ("evaluation.share_smoothing=0.0", "evaluation.share_smoothing = 0"),
+    ("evaluation.reward_completions=0", "evaluation.reward_completions = 0"),
+    ("evaluation.content_dimensions=0", "evaluation.content_dimensions = 0"),
     ("checkpoint.every=0", "checkpoint.every = 0"),
     ("checkpoint.keep_last=0", "checkpoint.keep_last = 0"),
     ("cluster.threads=0", "cluster.threads = 0"),
@@ -122,12 +138,70 @@ fn a_real_dataset_needs_a_path() {
 }
 
 #[test]
+fn a_window_longer_than_the_stream_is_named_with_what_is_allowed() {
+    let longest = |found: u32, allowed: &str| {
+        format!(
+            "data.horizon_days = {found}: allowed is {allowed}: the stream has data.synthetic.days = 90, \
+             data.gap_days = 7, data.validation_days = 14 and data.test_days = 25 take 46 of these days, \
+             and some must be left to train on"
+        )
+    };
+    assert_eq!(violations(&["data.horizon_days=400"]), [longest(400, "1 to 43")]);
+    assert!(violations(&["data.horizon_days=43"]).is_empty(), "the largest value allowed");
+    // A window longer than the others together is to blame; otherwise the stream is.
+    let found = violations(&["data.horizon_days=44"]);
+    assert!(
+        found[0].starts_with("data.synthetic.days = 90: allowed is more than 90: data.horizon_days = 44, "),
+        "{found:?}"
+    );
+    let found = violations(&["data.test_days=80"]);
+    assert!(found[0].starts_with("data.test_days = 80: allowed is 1 to 61: "), "{found:?}");
+    // No value of the longest would do.
+    let found = violations(&["data.horizon_days=400", "data.synthetic.days=40"]);
+    assert!(
+        found[0].starts_with("data.synthetic.days = 40: allowed is more than 446: data.horizon_days = 400, "),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_stream_too_short_for_all_windows_is_told_what_each_takes() {
+    let parts = "data.horizon_days = 7, data.gap_days = 7, data.validation_days = 14 and data.test_days = 25 take 53 days, \
+                 and some must be left to train on";
+    let found = violations(&["data.synthetic.days=53"]);
+    assert_eq!(found, [format!("data.synthetic.days = 53: allowed is more than 53: {parts}")]);
+    assert!(violations(&["data.synthetic.days=54"]).is_empty());
+    let found = violations(&["data.synthetic.days=60", "evaluation.statistics=frozen"]);
+    assert!(
+        found[0].starts_with(
+            "data.synthetic.days = 60: allowed is more than 60: data.horizon_days = 7, data.gap_days = 7 (twice), "
+        ),
+        "{found:?}"
+    );
+    assert!(violations(&["data.synthetic.days=61", "evaluation.statistics=frozen"]).is_empty());
+}
+
+#[test]
 fn stages_stand_in_an_order_that_can_be_trained() {
     let found = violations(&["stage=[]"]);
     assert_eq!(found, ["stage = nothing: allowed is at least one [[stage]]: without one nothing is learned"]);
     let found = violations(&["stage.0.kind=grpo", "stage.1.kind=next_negative"]);
     assert!(found[0].starts_with("stage.0.kind = grpo: allowed is a supervised stage first"), "{found:?}");
     assert!(found[1].starts_with("stage.1.kind = next_negative: allowed is grpo"), "{found:?}");
+}
+
+#[test]
+fn stages_that_take_more_prompts_than_there_are_are_refused() {
+    let spec = RunSpec::check(RunConfig::parse(GOOD, "run.toml").unwrap()).unwrap();
+    assert!(spec.check_prompts(Pass::Select, &[64, 10]).is_ok(), "as many as there are can be taken");
+    let error = spec.check_prompts(Pass::Refit, &[63, 9]).unwrap_err().to_string();
+    let expected = [
+        "stage.0.prompts = 64: allowed is 1 to 63: stage `next_item` has 63 training prompts in the refit pass, \
+         and an iteration takes none of them twice",
+        "stage.1.prompts = 10: allowed is 1 to 9: stage `grpo` has 9 training prompts in the refit pass, \
+         and an iteration takes none of them twice",
+    ];
+    assert_eq!(error, expected.join("\n"));
 }
 
 #[test]

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct MetricValue {
     /// Mean over instances.
     pub value: f64,
-    /// 2.5th percentile of the resampled means.
+    /// 2.5th percentile of the resampled means, over the resamples that have one.
     pub low: f64,
-    /// 97.5th percentile.
+    /// 97.5th percentile of the same.
     pub high: f64,
     /// Instances that the metric is defined for.
     pub n: u64,
@@ -29,6 +29,10 @@ pub struct Resampling {
 
 /// The mean of `values` (one an instance; `None` where the metric is undefined) with its interval over `users`
 /// (the user of each instance). All 0 when nothing is defined.
+///
+/// Users are drawn from all, so that the size of a metric's subset varies as it would in another sample of users. A
+/// resample without anyone of the subset has no mean: it is left out, as counting it for 0 would pull `low` down. When
+/// no resample has a mean, `low` and `high` are the value.
 pub fn interval(users: &[u32], values: &[Option<f64>], resampling: Resampling) -> MetricValue {
     let groups = by_user(users, values);
     let n: u64 = groups.iter().map(|(_, n)| *n).sum();
@@ -37,8 +41,10 @@ pub fn interval(users: &[u32], values: &[Option<f64>], resampling: Resampling) -
     }
     let sum: f64 = groups.iter().map(|(sum, _)| *sum).sum();
     let value = sum / n as f64;
-    let mut means: Vec<f64> =
-        (0..u64::from(resampling.times)).into_par_iter().map(|k| resampled(&groups, resampling.seed, k)).collect();
+    let mut means: Vec<f64> = (0..u64::from(resampling.times))
+        .into_par_iter()
+        .filter_map(|k| resampled(&groups, resampling.seed, k))
+        .collect();
     if means.is_empty() {
         return MetricValue { value, low: value, high: value, n };
     }
@@ -73,8 +79,8 @@ fn by_user(users: &[u32], values: &[Option<f64>]) -> Vec<(f64, u64)> {
     groups
 }
 
-/// The mean of one resample: as many users as there are, drawn with replacement.
-fn resampled(groups: &[(f64, u64)], seed: u64, stream: u64) -> f64 {
+/// The mean of one resample: as many users as there are, drawn with replacement. None if it holds no value.
+fn resampled(groups: &[(f64, u64)], seed: u64, stream: u64) -> Option<f64> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(stream);
     let (mut sum, mut n) = (0.0, 0u64);
@@ -84,7 +90,7 @@ fn resampled(groups: &[(f64, u64)], seed: u64, stream: u64) -> f64 {
         sum += user_sum;
         n += user_n;
     }
-    sum / n.max(1) as f64
+    (n > 0).then(|| sum / n as f64)
 }
 
 /// Linear interpolation between the closest ranks of sorted values.
@@ -133,6 +139,20 @@ mod tests {
         let many: Vec<Option<f64>> = many_users.iter().map(|u| Some(f64::from(u % 2))).collect();
         let (a, b) = (interval(&users, &one, RESAMPLING), interval(&many_users, &many, RESAMPLING));
         assert!((a.low - b.low).abs() < 1e-12 && (a.high - b.high).abs() < 1e-12);
+    }
+
+    #[test]
+    fn resamples_without_a_value_do_not_pull_the_interval_down() {
+        // One of 20 users has a value: about a third of the resamples miss it.
+        let users: Vec<u32> = (0..20).collect();
+        let one = |value: f64| -> Vec<Option<f64>> { users.iter().map(|u| (*u == 3).then_some(value)).collect() };
+        let result = interval(&users, &one(0.75), RESAMPLING);
+        assert_eq!(result, MetricValue { value: 0.75, low: 0.75, high: 0.75, n: 1 });
+        // With a single resample it is sometimes that one: the interval is then the value.
+        for seed in 0..30 {
+            let result = interval(&users, &one(0.75), Resampling { times: 1, seed });
+            assert_eq!((result.low, result.high), (0.75, 0.75), "seed {seed}");
+        }
     }
 
     #[test]

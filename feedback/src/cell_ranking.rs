@@ -1,15 +1,13 @@
 //! From cells to items: P(item) = P(cell) x the item's share of its cell's recent negatives (method, section 10).
 //!
 //! The share is smoothed: (n + s) / (N + s * m), with n negatives of the item and N of all m items of its cell in the
-//! last days of training time, and s = 0.01. An item without recent negatives so keeps a tiny share, and in a
+//! last days of training time, and s of the config. An item without recent negatives so keeps a tiny share, and in a
 //! cell without any all items share alike.
 
 use crate::event::{Event, Sign};
 use crate::semantic_id::SemanticIds;
 use crate::split::days;
-
-/// s: what an item without recent negatives counts for, in negatives.
-const SMOOTHING: f64 = 0.01;
+use conrec_domain::spec::EvaluationSpec;
 
 /// Score of an item outside the trie: below every log-probability, and finite so that it can be written as JSON.
 pub const OUTSIDE: f64 = -1e9;
@@ -22,9 +20,9 @@ pub struct CellShares {
 }
 
 impl CellShares {
-    /// Counts the negatives of the last `share_days` days before `train_end`; later events are not looked at.
-    pub fn new(ids: &SemanticIds, events: &[Event], train_end: i64, share_days: u32) -> Self {
-        let from = train_end.saturating_sub(days(share_days));
+    /// Counts the negatives of the last `spec.share_days` days before `train_end`; later events are not looked at.
+    pub fn new(ids: &SemanticIds, events: &[Event], train_end: i64, spec: &EvaluationSpec) -> Self {
+        let from = train_end.saturating_sub(days(spec.share_days));
         let mut counts = vec![0u32; ids.items()];
         for event in events {
             let recent = event.time >= from && event.time < train_end && event.sign == Sign::Negative;
@@ -35,7 +33,7 @@ impl CellShares {
         let mut log_share = vec![OUTSIDE; ids.items()];
         for cell in 0..ids.cells() as u32 {
             let members = ids.cell_items(cell);
-            let smoothed = |item: &u32| f64::from(counts[*item as usize]) + SMOOTHING;
+            let smoothed = |item: &u32| f64::from(counts[*item as usize]) + spec.share_smoothing;
             let whole: f64 = members.iter().map(smoothed).sum();
             for item in members {
                 log_share[*item as usize] = (smoothed(item) / whole).ln();
@@ -90,6 +88,10 @@ mod tests {
         SemanticIds::new(1, 2, vec![0, 0, 0, 1, 1, 1], &[true, true, true, true, true, false]).unwrap()
     }
 
+    fn spec(share_smoothing: f64) -> EvaluationSpec {
+        EvaluationSpec { share_days: 28, share_smoothing, ..EvaluationSpec::default() }
+    }
+
     fn shares(ids: &SemanticIds) -> CellShares {
         let event = |item, day, sign| Event { user: 0, item, time: day * DAY, sign };
         let events = [
@@ -102,7 +104,7 @@ mod tests {
             event(3, 100, Sign::Negative),
             event(5, 99, Sign::Negative),
         ];
-        CellShares::new(ids, &events, 100 * DAY, 28)
+        CellShares::new(ids, &events, 100 * DAY, &spec(0.01))
     }
 
     #[test]
@@ -118,9 +120,19 @@ mod tests {
     }
 
     #[test]
+    fn more_smoothing_makes_shares_more_alike() {
+        let ids = ids();
+        let disliked = Event { user: 0, item: 4, time: 0, sign: Sign::Negative };
+        let shares = CellShares::new(&ids, &[disliked], DAY, &spec(0.5));
+        // Cell 1: (0 + .5) and (1 + .5) of 2.
+        assert!((shares.log_share(3).exp() - 0.25).abs() < 1e-12);
+        assert!((shares.log_share(4).exp() - 0.75).abs() < 1e-12);
+    }
+
+    #[test]
     fn a_cell_without_recent_negatives_is_shared_evenly() {
         let ids = ids();
-        let shares = CellShares::new(&ids, &[], 0, 28);
+        let shares = CellShares::new(&ids, &[], 0, &spec(0.01));
         assert!((shares.log_share(2).exp() - 1.0 / 3.0).abs() < 1e-12);
     }
 

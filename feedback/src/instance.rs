@@ -2,7 +2,7 @@
 
 use crate::event::{Event, Sign};
 use crate::history::History;
-use crate::split::{Window, days};
+use crate::split::{DAY, Window, days};
 use serde::{Deserialize, Serialize};
 
 /// One moment of one user, with what the horizon [t0, t0 + H) brings. The context is all events strictly before `t0`.
@@ -25,8 +25,9 @@ pub struct Instance {
 pub enum InstanceError {
     /// A window gives no instance.
     #[error(
-        "the {window} window [{from}, {to}) gives no instances: it holds {negatives} negatives; \
-         choose a longer window, more data, or a higher data.negative_at_most"
+        "the {window} window [{from}, {to}) of {} days gives no instances: it holds {negatives} negatives; \
+         choose a longer window, more data, or a higher data.negative_at_most",
+        (to - from) / DAY
     )]
     Empty {
         /// `training`, `validation` or `test`.

@@ -3,7 +3,7 @@
 //! With T the last timestamp, H the horizon: test = [T - H - test_days, T - H), a gap before it,
 //! validation before the gap. No horizon of a test instance leaves the data.
 
-use conrec_domain::spec::{DataSpec, Statistics};
+use conrec_domain::spec::{DataSpec, Statistics, Violation};
 use conrec_domain::work::Pass;
 use serde::{Deserialize, Serialize};
 
@@ -40,17 +40,9 @@ pub struct PassWindows {
 /// Why the data cannot be split as the config says.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SplitError {
-    /// The horizon does not fit into the data.
-    #[error(
-        "data.horizon_days = {horizon_days} is longer than the data, which spans {span_days} days; \
-         choose a horizon of fewer days or more data"
-    )]
-    HorizonTooLong {
-        /// The config's horizon.
-        horizon_days: u32,
-        /// Whole days from the first event to the last.
-        span_days: i64,
-    },
+    /// Horizon, windows and gaps leave no time to train.
+    #[error("{0}")]
+    TooShort(Violation),
     /// A window has no length.
     #[error("the {window} window is empty: {key} = 0; set it to at least 1")]
     EmptyWindow {
@@ -58,19 +50,6 @@ pub enum SplitError {
         window: &'static str,
         /// The config key.
         key: &'static str,
-    },
-    /// Nothing is left to train on.
-    #[error(
-        "no training time is left before the {window} window: horizon, windows and gaps need {needed_days} days, \
-         the data spans {span_days}; lower data.test_days, data.validation_days or data.gap_days"
-    )]
-    NoTrainingTime {
-        /// The window that starts too early.
-        window: &'static str,
-        /// Days from the end of training time to the last event.
-        needed_days: i64,
-        /// Whole days from the first event to the last.
-        span_days: i64,
     },
 }
 
@@ -97,33 +76,36 @@ pub fn passes(
     first_time: i64,
     last_time: i64,
 ) -> Result<Vec<PassWindows>, SplitError> {
-    let span_days = (last_time - first_time) / DAY;
-    if days(spec.horizon_days) >= last_time - first_time {
-        return Err(SplitError::HorizonTooLong { horizon_days: spec.horizon_days, span_days });
-    }
     if spec.test_days == 0 {
         return Err(SplitError::EmptyWindow { window: "test", key: "data.test_days" });
     }
     if spec.validation_days == 0 {
         return Err(SplitError::EmptyWindow { window: "validation", key: "data.validation_days" });
     }
+    check_span(spec, statistics, last_time - first_time)?;
     let test = test_window(spec, last_time);
     let validation = validation_window(spec, last_time);
     let select = PassWindows { pass: Pass::Select, train_end: validation.from, evaluate: validation };
-    let passes = match statistics {
+    Ok(match statistics {
         Statistics::Refit => {
             vec![select, PassWindows { pass: Pass::Refit, train_end: test.from, evaluate: test }]
         }
         Statistics::Frozen => vec![PassWindows { train_end: validation.from - days(spec.gap_days), ..select }],
-    };
-    match passes.iter().find(|p| p.train_end <= first_time) {
-        Some(short) => Err(SplitError::NoTrainingTime {
-            window: if short.pass == Pass::Select { "validation" } else { "test" },
-            needed_days: (last_time - short.train_end) / DAY,
-            span_days,
-        }),
-        None => Ok(passes),
-    }
+    })
+}
+
+/// Refuses data that ends before training time could begin; `span` is from the first event to the last, in seconds.
+fn check_span(spec: &DataSpec, statistics: Statistics, span: i64) -> Result<(), SplitError> {
+    // Training time ends after the first event.
+    let available = u64::try_from((span - 1) / DAY).unwrap_or(0);
+    let data = format!("the data spans {} days", span / DAY);
+    spec.check_windows(statistics, available, &data).map_err(|overrun| {
+        SplitError::TooShort(overrun.longest.unwrap_or_else(|| Violation {
+            key: "horizon, windows and gaps".into(),
+            found: format!("{} days", overrun.needed),
+            allowed: format!("at most {available}: {data}, some must be left to train on, and {}", overrun.parts),
+        }))
+    })
 }
 
 /// A number of days in seconds.
@@ -159,11 +141,28 @@ mod tests {
         assert_eq!(test_window(&DataSpec::default(), LAST), Window { from: 968 * DAY, to: 993 * DAY });
     }
 
+    fn refused(spec: &DataSpec, statistics: Statistics, span: i64) -> String {
+        passes(spec, statistics, 0, span).unwrap_err().to_string()
+    }
+
     #[test]
-    fn horizon_longer_than_the_data_is_refused() {
-        let error = passes(&DataSpec::default(), Statistics::Refit, 0, 5 * DAY).unwrap_err();
-        assert_eq!(error, SplitError::HorizonTooLong { horizon_days: 7, span_days: 5 });
-        assert!(error.to_string().contains("data.horizon_days = 7"));
+    fn a_horizon_longer_than_the_data_is_named_with_the_span_and_what_is_allowed() {
+        let spec = |horizon_days| DataSpec { horizon_days, ..DataSpec::default() };
+        // 185 days and a quarter.
+        let span = 185 * DAY + DAY / 4;
+        let expected = "data.horizon_days = 400: allowed is 1 to 139: the data spans 185 days, data.gap_days = 7, \
+                        data.validation_days = 14 and data.test_days = 25 take 46 of these days, \
+                        and some must be left to train on";
+        assert_eq!(refused(&spec(400), Statistics::Refit, span), expected);
+        // What is allowed is right to the day, and the whole span would leave nothing.
+        assert!(passes(&spec(139), Statistics::Refit, 0, span).is_ok());
+        assert!(
+            refused(&spec(140), Statistics::Refit, span).starts_with("data.horizon_days = 140: allowed is 1 to 139")
+        );
+        assert!(refused(&spec(139), Statistics::Refit, 185 * DAY).contains("allowed is 1 to 138"));
+        // `frozen` has one more gap.
+        let frozen = refused(&spec(139), Statistics::Frozen, span);
+        assert!(frozen.contains("allowed is 1 to 132") && frozen.contains("data.gap_days = 7 (twice)"), "{frozen}");
     }
 
     #[test]
@@ -177,8 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn data_too_short_for_training_time_is_refused() {
-        let error = passes(&DataSpec::default(), Statistics::Refit, 0, 50 * DAY).unwrap_err();
-        assert_eq!(error, SplitError::NoTrainingTime { window: "validation", needed_days: 53, span_days: 50 });
+    fn data_too_short_for_all_windows_is_told_what_each_takes() {
+        let expected = "horizon, windows and gaps = 53 days: allowed is at most 49: the data spans 50 days, some must be \
+                        left to train on, and data.horizon_days = 7, data.gap_days = 7, data.validation_days = 14 and \
+                        data.test_days = 25 take 53 days";
+        assert_eq!(refused(&DataSpec::default(), Statistics::Refit, 50 * DAY), expected);
+        assert!(refused(&DataSpec::default(), Statistics::Refit, 0).contains("the data spans 0 days"));
     }
 }

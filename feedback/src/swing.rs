@@ -3,16 +3,18 @@
 //!
 //! `swing(i, j) = sum over pairs u, v in U(i) and U(j) of w(u) w(v) / (|I(u) and I(v)| + alpha2) / sqrt(N_j)` with
 //! `w(u) = (|I(u)| + alpha1)^-theta`, and 0 unless MORE than `min_common` users disliked both (method, section 5).
+//!
+//! Pairs grow with the square of an item's users. Where more than `max_users` disliked an item, the sum runs over the
+//! pairs of an even sample of so many of them: its weights are then smaller than the full sum's, which leaves the order of
+//! one item's neighbours about as it is. That is a deviation from the formula; `max_users = 0` has none. How many users
+//! two items have in common is counted over all users either way.
 
 use crate::event::{Event, Sign};
-use crate::instance::Instance;
+use crate::instance::{Instance, evenly};
 use crate::item_scores::ItemScores;
 use crate::training_time::TrainingTime;
 use conrec_domain::spec::SwingSpec;
 use rayon::prelude::*;
-
-/// Pairs of users grow with the square of an item's dislikers; above this many, an even sample stands for them.
-const MOST_USERS: usize = 2000;
 
 /// The nearest neighbours of each item.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,8 +88,8 @@ impl Scratch {
 
 impl Dislikes {
     fn neighbours(&self, item: u32, spec: &SwingSpec, scratch: &mut Scratch) -> Vec<(u32, f64)> {
-        let users = thinned(&self.of_item[item as usize]);
-        for user in &users {
+        let all = &self.of_item[item as usize];
+        for user in all {
             for other in &self.of_user[*user as usize] {
                 if scratch.common_users[*other as usize] == 0 {
                     scratch.touched.push(*other);
@@ -95,6 +97,7 @@ impl Dislikes {
                 scratch.common_users[*other as usize] += 1;
             }
         }
+        let users = thinned(all, spec.max_users as usize);
         for (place, user) in users.iter().enumerate() {
             let mine = &self.of_user[*user as usize];
             mine.iter().for_each(|i| scratch.marked[*i as usize] = true);
@@ -129,12 +132,9 @@ impl Dislikes {
     }
 }
 
-/// All users, or `MOST_USERS` of them at even distances.
-fn thinned(users: &[u32]) -> Vec<u32> {
-    if users.len() <= MOST_USERS {
-        return users.to_vec();
-    }
-    (0..MOST_USERS).map(|k| users[k * users.len() / MOST_USERS]).collect()
+/// All users, or `limit` of them (0: all) at even distances.
+fn thinned(users: &[u32], limit: usize) -> Vec<u32> {
+    evenly(users.len(), limit).into_iter().map(|i| users[i]).collect()
 }
 
 /// As a baseline: an item's score is the sum of its weights as neighbour of the user's negatives; without any it is
@@ -226,7 +226,49 @@ mod tests {
     #[test]
     fn long_lists_are_thinned_evenly() {
         let users: Vec<u32> = (0..5000).collect();
-        let kept = thinned(&users);
+        let kept = thinned(&users, 2000);
         assert_eq!((kept.len(), kept[0], kept[1], kept[1999]), (2000, 0, 2, 4997));
+        assert_eq!(thinned(&users, 0), users);
+        assert_eq!(thinned(&users, 5000), users);
+    }
+
+    /// Users who all dislike items 0 and 1, and each an item of their own.
+    fn alike(users: u32) -> Dataset {
+        let dislike = |user, item| Event { user, item, time: 0, sign: Sign::Negative };
+        let events = (0..users).flat_map(|u| [dislike(u, 0), dislike(u, 1), dislike(u, 2 + u)]).collect();
+        Dataset {
+            events,
+            users: vec![String::new(); users as usize],
+            items: vec![Item::default(); users as usize + 2],
+            ..Dataset::default()
+        }
+    }
+
+    #[test]
+    fn the_sum_runs_over_the_pairs_of_the_sample() {
+        let data = alike(6);
+        let training = TrainingTime::new(&data, 1);
+        let heaviest = |max_users| {
+            let spec = SwingSpec { max_users, ..SwingSpec::default() };
+            Swing::fit(&training, &spec).neighbours(0)[0]
+        };
+        // Every pair shares items 0 and 1; item 1 has six negatives.
+        let pair = weight(3.0) * weight(3.0) / 3.0 / 6.0f64.sqrt();
+        for (max_users, pairs) in [(0, 15.0), (6, 15.0), (2000, 15.0), (4, 6.0), (2, 1.0)] {
+            let (item, found) = heaviest(max_users);
+            assert!(item == 1 && (found - pairs * pair).abs() < 1e-12, "{max_users}: {found}");
+        }
+    }
+
+    #[test]
+    fn users_in_common_are_counted_over_all_users_and_not_over_the_sample() {
+        let data = alike(6);
+        let training = TrainingTime::new(&data, 1);
+        let sizes = |min_common| {
+            let spec = SwingSpec { max_users: 2, min_common, ..SwingSpec::default() };
+            Swing::fit(&training, &spec).sizes()
+        };
+        assert_eq!(sizes(5), (2, 2), "six users in common are more than five, though the sample holds two");
+        assert_eq!(sizes(6), (0, 0));
     }
 }

@@ -1,5 +1,6 @@
 //! The loss of group relative policy optimisation with clipped ratios and an exact KL term (method, section 5).
 
+use conrec_domain::spec::StageSpec;
 use tch::Tensor;
 
 /// Bounds of the ratio rho: `1 - low ..= 1 + high`.
@@ -11,9 +12,10 @@ pub struct Clip {
     pub high: f64,
 }
 
-impl Default for Clip {
-    fn default() -> Self {
-        Self { low: 0.2, high: 0.2 }
+impl Clip {
+    /// The bounds of a stage.
+    pub fn of(stage: &StageSpec) -> Self {
+        Self { low: stage.clip_low, high: stage.clip_high }
     }
 }
 
@@ -42,4 +44,21 @@ pub fn grpo_loss(terms: &GrpoTerms<'_>, clip: Clip, beta: f64) -> Tensor {
         gain -= kl * beta;
     }
     -(gain * terms.weights).sum(terms.weights.kind())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+    use super::*;
+    use conrec_domain::spec::RunConfig;
+
+    #[test]
+    fn the_bounds_are_the_stages() {
+        let text = "[[stage]]\nname = \"g\"\nkind = \"grpo\"\niterations = 1\nprompts = 1\nprompts_per_lease = 1\n\
+                    learning_rate = 0.1\n";
+        let clip = |more: &str| Clip::of(&RunConfig::parse(&format!("{text}{more}"), "run.toml").unwrap().stage[0]);
+        assert_eq!(clip(""), Clip { low: 0.2, high: 0.2 });
+        assert_eq!(clip("clip_low = 0.1\nclip_high = 0.28\n"), Clip { low: 0.1, high: 0.28 });
+    }
 }

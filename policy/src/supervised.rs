@@ -11,10 +11,6 @@ use crate::transformer::Policy;
 use conrec_feedback::prompt::{NEGATIVE, POSITIVE};
 use tch::{Kind, Tensor};
 
-/// Weight of predicting an event's sign beside its codes. Small: signs are few and easy, and the model is asked for
-/// items; but without the term nothing teaches it which signs follow which past.
-pub const SIGN_WEIGHT: f64 = 0.2;
-
 /// What a supervised lease computes with.
 #[derive(Clone, Copy, Debug)]
 pub struct SupervisedLease<'a> {
@@ -43,17 +39,18 @@ struct Targets {
 
 impl SupervisedLease<'_> {
     /// The gradient of the sum, over all events of all sequences (BOS, then sign and codes of each event), of the
-    /// codes' cross-entropies given the true prefix, and of [`SIGN_WEIGHT`] times the sign's over the three signs.
-    /// Forced codes have no loss. `codes` of the metrics counts the others: what the sum is to be divided by.
+    /// codes' cross-entropies given the true prefix, and of `sign_weight` times the sign's over the three signs. The
+    /// weight is to be small: signs are few and easy, and the model is asked for items; but without the term nothing
+    /// teaches it which signs follow which past. Forced codes have no loss. `codes` of the metrics counts the others: what the sum is to be divided by.
     ///
     /// # Errors
     /// For sequences that the model cannot read.
-    pub fn next_item(&self, sequences: &[&[i64]]) -> Result<LeaseGradient, PolicyError> {
+    pub fn next_item(&self, sequences: &[&[i64]], sign_weight: f64) -> Result<LeaseGradient, PolicyError> {
         let mut lease = LeaseGradient::default();
         let lengths: Vec<usize> = sequences.iter().map(|s| s.len()).collect();
         for part in micro_batches(&lengths) {
             let chosen: Vec<&[i64]> = part.iter().map(|i| sequences[*i]).collect();
-            let loss = self.next_item_loss(&chosen, &mut lease)?;
+            let loss = self.next_item_loss(&chosen, sign_weight, &mut lease)?;
             lease.add(self.policy, &loss)?;
         }
         Ok(lease)
@@ -85,7 +82,12 @@ impl SupervisedLease<'_> {
         Ok(lease)
     }
 
-    fn next_item_loss(&self, sequences: &[&[i64]], lease: &mut LeaseGradient) -> Result<Tensor, PolicyError> {
+    fn next_item_loss(
+        &self,
+        sequences: &[&[i64]],
+        sign_weight: f64,
+        lease: &mut LeaseGradient,
+    ) -> Result<Tensor, PolicyError> {
         let hidden = hidden_everywhere(self.policy, sequences)?;
         let positions = hidden.size()[1];
         let hidden = hidden.view([-1, self.policy.config().hidden]);
@@ -100,7 +102,7 @@ impl SupervisedLease<'_> {
         if !signs.rows.is_empty() {
             let rows = hidden.index_select(0, &Tensor::from_slice(&signs.rows).to_device(hidden.device()));
             let head = self.policy.head(NEGATIVE, POSITIVE - NEGATIVE + 1);
-            loss -= chosen(&rows.matmul(&head.tr()).log_softmax(-1, None), &signs.right) * SIGN_WEIGHT;
+            loss -= chosen(&rows.matmul(&head.tr()).log_softmax(-1, None), &signs.right) * sign_weight;
         }
         lease.metrics.groups += sequences.len() as u64;
         lease.metrics.completions += codes.first().map_or(0, |t| t.rows.len() as u64);

@@ -7,10 +7,10 @@ use std::net::TcpListener;
 use std::path::Path;
 use tempfile::tempdir;
 
-/// Runs `conrec train configs/smoke.toml` with overrides into a store of its own; gives exit code and output.
-fn train(store: &Path, sets: &[&str]) -> (i32, String) {
+/// Runs `conrec train` on a config with overrides into a store of its own; gives exit code and output.
+fn train_of(config: &str, store: &Path, sets: &[&str]) -> (i32, String) {
     let store = store.to_str().unwrap();
-    let mut arguments = vec!["train", "configs/smoke.toml", "--store", store, "--run-id", "wrong"];
+    let mut arguments = vec!["train", config, "--store", store, "--run-id", "wrong"];
     for set in sets {
         arguments.extend(["--set", set]);
     }
@@ -18,9 +18,17 @@ fn train(store: &Path, sets: &[&str]) -> (i32, String) {
     (output.status.code().unwrap_or(-1), text(&output))
 }
 
+fn train(store: &Path, sets: &[&str]) -> (i32, String) {
+    train_of("configs/smoke.toml", store, sets)
+}
+
 fn refused(sets: &[&str], code: i32, words: &[&str]) {
+    refused_of("configs/smoke.toml", sets, code, words);
+}
+
+fn refused_of(config: &str, sets: &[&str], code: i32, words: &[&str]) {
     let store = tempdir().unwrap();
-    let (found, message) = train(store.path(), sets);
+    let (found, message) = train_of(config, store.path(), sets);
     assert_eq!(found, code, "{sets:?}: {message}");
     for word in words {
         assert!(message.contains(word), "{sets:?}: `{word}` is missing in: {message}");
@@ -37,13 +45,14 @@ fn an_unknown_key_is_named() {
 fn what_is_wrong_with_the_other_verbs_is_named() {
     let store = tempdir().unwrap();
     let store = store.path().to_str().unwrap();
-    let cases: [(&[&str], i32, &str); 7] = [
+    let cases: [(&[&str], i32, &str); 8] = [
         (&["bench", "--nonsense"], 64, "--nonsense"),
         (&["worker", "--coordinator", "nonsense"], 64, "HOST:PORT"),
         (&["evaluate", "absent", "--store", store], 64, "absent"),
         (&["evaluate", "absent", "--store", "other://place"], 64, "other://place"),
         (&["prepare", "absent.toml"], 78, "absent.toml"),
         (&["prepare", "configs/smoke.toml", "--set", "stage.3.completions=1"], 78, "stage.3.completions"),
+        (&["prepare", "configs/smoke.toml", "--set", "stage.0.prompts=100000"], 78, "stage.0.prompts = 100000"),
         (&["prepare", "configs/smoke.toml", "--set", "data.path=\"no/folder\""], 65, "no/folder"),
     ];
     for (arguments, code, word) in cases {
@@ -68,14 +77,45 @@ fn a_missing_data_file_is_named() {
     refused(&["data.path=\"no/such/folder\""], 65, &["no/such/folder"]);
 }
 
-#[test]
-fn a_horizon_longer_than_the_data_says_how_long_the_data_is() {
-    refused(&["data.horizon_days=1000"], 65, &["horizon_days", "1000"]);
+/// Days from the first rating of the shipped dataset to the last.
+fn span_of_the_ratings() -> i64 {
+    let ratings = fs::read_to_string(conrec_tests::root().join("data/movietweetings-100k/ratings.dat")).unwrap();
+    let times = || ratings.lines().map(|line| line.rsplit("::").next().unwrap().parse::<i64>().unwrap());
+    (times().max().unwrap() - times().min().unwrap()) / 86_400
 }
 
 #[test]
-fn an_empty_window_is_named() {
-    refused(&["data.negative_at_most=-1"], 65, &["negative"]);
+fn a_horizon_longer_than_the_data_says_how_long_the_data_is_and_what_is_allowed() {
+    let span = span_of_the_ratings();
+    let expected = format!(
+        "data.horizon_days = 400: allowed is 1 to {}: the data spans {span} days, data.gap_days = 7, \
+         data.validation_days = 14 and data.test_days = 25 take 46 of these days",
+        span - 46
+    );
+    refused_of("configs/demo.toml", &["data.horizon_days=400"], 65, &[&expected]);
+}
+
+#[test]
+fn a_horizon_longer_than_the_made_up_stream_says_how_long_it_is_and_what_is_allowed() {
+    // `frozen` has a gap of 3 days before each window.
+    let expected = "data.horizon_days = 400: allowed is 1 to 35: the stream has data.synthetic.days = 60, \
+                    data.gap_days = 3 (twice), data.validation_days = 8 and data.test_days = 10 take 24 of these days";
+    refused_of("configs/synthetic.toml", &["data.horizon_days=400"], 78, &[expected]);
+}
+
+#[test]
+fn an_empty_window_is_named_with_its_length_and_what_it_holds() {
+    // Nothing is rated below 0, so nothing is a negative; the first window that is looked at is that of training.
+    let words =
+        ["the training window [", " days gives no instances: it holds 0 negatives", "a higher data.negative_at_most"];
+    refused(&["data.negative_at_most=-1"], 65, &words);
+    // Made-up users who dislike nothing.
+    refused_of(
+        "tests/configs/tiny.toml",
+        &["data.synthetic.dislike_rate=0.0", "data.synthetic.noise_rate=0.0"],
+        65,
+        &words[..2],
+    );
 }
 
 #[test]
@@ -102,6 +142,15 @@ fn more_beams_than_the_catalogue_has_semantic_ids_are_refused() {
     let message = text(&output);
     assert_eq!(output.status.code(), Some(78), "{message}");
     assert!(message.contains("evaluation.beams = 200") && message.contains("number of semantic ids"), "{message}");
+}
+
+#[test]
+fn more_prompts_than_a_stage_has_are_refused() {
+    refused(
+        &["stage.2.prompts=100000"],
+        78,
+        &["stage.2.prompts = 100000: allowed is 1 to ", "stage `recent` has ", "training prompts in the select pass"],
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::held_out_reward::held_out_rewards;
 use crate::pass_data::PassData;
 use crate::rank::rank;
 use crate::report_page::{Difference, Interval};
-use conrec_domain::spec::{RunSpec, Source};
+use conrec_domain::spec::RunSpec;
 use conrec_feedback::baselines::fit_baselines;
 use conrec_feedback::bootstrap::{MetricValue, Resampling, interval};
 use conrec_feedback::cell_evaluation::CellEvaluation;
@@ -16,9 +16,6 @@ use conrec_feedback::training_time::TrainingTime;
 use conrec_policy::transformer::Policy;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Dimension of the text features of the content baselines; the reference experiment's.
-const CONTENT_DIMENSIONS: usize = 64;
 
 /// A window's table.
 #[derive(Clone, Debug, Default)]
@@ -120,9 +117,7 @@ fn measure_policy(
 
 fn baselines(spec: &RunSpec, data: &PassData, evaluation: &Evaluation, measured: &mut BTreeMap<String, ModelMetrics>) {
     let training = TrainingTime::new(&data.prepared.dataset, data.prepared.windows.train_end);
-    let dimensions = match spec.data.source {
-        Source::MovieTweetings | Source::Synthetic => CONTENT_DIMENSIONS,
-    };
+    let dimensions = spec.evaluation.content_dimensions as usize;
     let content = Arc::new(content_vectors(&data.prepared.dataset, &training, dimensions, spec.seed));
     for (name, model) in fit_baselines(&training, &content, &spec.reward) {
         let predictions = evaluation.predict(model.as_ref(), &data.history);

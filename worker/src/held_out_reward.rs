@@ -9,9 +9,6 @@ use conrec_policy::rollout::{DrawKey, sample};
 use conrec_policy::shared_prefix::Prefix;
 use conrec_policy::transformer::Policy;
 
-/// Completions sampled a prompt.
-const COMPLETIONS: usize = 8;
-
 /// Mean reward of each instance's completions at T = 1; none where no target has a cell.
 ///
 /// # Errors
@@ -24,6 +21,7 @@ pub fn held_out_rewards(
 ) -> Result<Vec<Option<f64>>, WorkerError> {
     let _no_grad = tch::no_grad_guard();
     let instances = evaluation.instances();
+    let group = spec.evaluation.reward_completions as usize;
     let prompts: Vec<Vec<i64>> = instances.iter().map(|i| data.serving_prompt(spec, i)).collect();
     let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
     let mut rewards = vec![None; prompts.len()];
@@ -32,10 +30,10 @@ pub fn held_out_rewards(
         let key = |i: &usize| DrawKey { seed: spec.evaluation.seed, iteration: u64::MAX, prompt: *i as u64 };
         let keys: Vec<DrawKey> = micro_batch.iter().map(key).collect();
         let prefix = Prefix::compute(policy, &tokens)?;
-        let walk = sample(&prefix, &data.legal(), 1.0, &keys, COMPLETIONS)?;
+        let walk = sample(&prefix, &data.legal(), 1.0, &keys, group)?;
         for (slot, i) in micro_batch.iter().enumerate() {
             let targets = data.targets(spec, &instances[*i]);
-            let completions = &walk.cells[slot * COMPLETIONS..(slot + 1) * COMPLETIONS];
+            let completions = &walk.cells[slot * group..(slot + 1) * group];
             let found: Option<Vec<f64>> = completions.iter().map(|c| data.reward.reward(*c, &targets)).collect();
             rewards[*i] = found.map(|r| r.iter().sum::<f64>() / r.len() as f64);
         }

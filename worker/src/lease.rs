@@ -94,7 +94,7 @@ pub fn train(
     match data.stages.get(stage as usize).ok_or_else(unknown)? {
         StagePrompts::Sequences(all) => {
             let chosen: Vec<&[i64]> = pick(all, prompts)?.into_iter().map(Vec::as_slice).collect();
-            Ok(supervised.next_item(&chosen)?)
+            Ok(supervised.next_item(&chosen, settings.sign_weight)?)
         }
         StagePrompts::NextNegatives(all) => {
             let chosen = pick(all, prompts)?.into_iter();
@@ -126,7 +126,7 @@ fn grpo_settings(spec: &RunSpec, stage: &StageSpec, iteration: Iteration) -> Grp
         completions: stage.completions as usize,
         temperature: stage.temperature,
         beta: stage.beta,
-        clip: Clip::default(),
+        clip: Clip::of(stage),
         advantage_floor: stage.advantage_floor,
     }
 }

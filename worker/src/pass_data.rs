@@ -47,7 +47,7 @@ impl PassData {
         let vocabulary = Vocabulary::of(&prepared.ids);
         let reward = RewardModel::new(&spec.reward, &prepared.cell_vectors, &prepared.ids)?;
         let train_end = prepared.windows.train_end;
-        let shares = CellShares::new(&prepared.ids, &prepared.dataset.events, train_end, spec.evaluation.share_days);
+        let shares = CellShares::new(&prepared.ids, &prepared.dataset.events, train_end, &spec.evaluation);
         let mut data = Self { prepared, history, trie, vocabulary, reward, shares, stages: Vec::new() };
         let source = data.prompt_source(spec);
         let stages = spec.stage.iter().map(|stage| source.stage(stage)).collect();

@@ -203,7 +203,9 @@ fn prompt_counts(spec: &RunSpec, pass: &PreparedPass, history: &History) -> Resu
         }
         Ok(prompts.len() as u32)
     };
-    spec.stage.iter().map(count).collect()
+    let counts: Vec<u32> = spec.stage.iter().map(count).collect::<Result<_, WorkerError>>()?;
+    spec.check_prompts(pass.windows.pass, &counts)?;
+    Ok(counts)
 }
 
 fn membership(items: &[u32], of: usize) -> Vec<bool> {

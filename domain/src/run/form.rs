@@ -8,7 +8,7 @@ use crate::ids::{Digest, Fence, WorkerId};
 use crate::manifest::Manifest;
 
 /// Exit code for a config that does not fit.
-const BAD_CONFIG: u8 = 78;
+pub(super) const BAD_CONFIG: u8 = 78;
 
 impl Run {
     /// Mints a fence and tells every worker its place.

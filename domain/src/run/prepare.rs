@@ -1,5 +1,6 @@
 //! The lowest worker prepares the data; what came out must fit the config and, on a resume, the checkpoint.
 
+use super::form::BAD_CONFIG;
 use super::leases::Done;
 use super::phase::Phase;
 use super::{Rejection, Run};
@@ -40,7 +41,7 @@ impl Run {
         Ok(())
     }
 
-    /// Whether the prepared data can be trained on; ends the run otherwise.
+    /// Whether the prepared data can be trained on as the config says; ends the run otherwise.
     pub(super) fn data_fits(&mut self, out: &mut Vec<Effect>) -> bool {
         let problem = match (&self.setup.prepared, &self.setup.resume) {
             (None, _) => Some("no data has been prepared".into()),
@@ -53,6 +54,12 @@ impl Run {
         };
         if let Some(reason) = problem {
             self.fail(reason, BAD_DATA, out);
+            return false;
+        }
+        let passes = self.setup.prepared.iter().flat_map(|p| &p.passes);
+        let refused = passes.map(|p| self.setup.spec.check_prompts(p.pass, &p.prompts)).find_map(Result::err);
+        if let Some(error) = refused {
+            self.fail(error.to_string(), BAD_CONFIG, out);
             return false;
         }
         true

@@ -18,7 +18,7 @@ pub(super) fn violations(config: &RunConfig) -> Vec<Violation> {
     let mut findings = Findings::default();
     let toml_limit = u64::try_from(i64::MAX).unwrap_or(u64::MAX);
     findings.require(*seed <= toml_limit, "seed", seed, "0 to 9223372036854775807 (TOML has no larger integers)");
-    data::check(data, &mut findings);
+    data::check(data, evaluation.statistics, &mut findings);
     semantic_id::check(semantic_id, &mut findings);
     model::check(model, semantic_id.levels, &mut findings);
     model::check_lora(lora, &mut findings);

@@ -16,6 +16,8 @@ pub struct EvaluationSpec {
     pub top: u32,
     /// A cell becomes items by its probability times the item's share of the cell's negatives in these last days.
     pub share_days: u32,
+    /// What an item counts for in these shares beside its negatives, in negatives.
+    pub share_smoothing: f64,
     /// Negatives sampled beside the true one for CandAcc.
     pub candidates: u32,
     /// How the policy scores CandAcc's candidates.
@@ -34,6 +36,10 @@ pub struct EvaluationSpec {
     pub few_user_negatives: u32,
     /// Items with fewer training negatives than this count for LIF.
     pub few_item_negatives: u32,
+    /// Completions sampled for each held-out instance to report the mean reward.
+    pub reward_completions: u32,
+    /// Dimension of the text features of the baselines that compare contents.
+    pub content_dimensions: u32,
 }
 
 impl Default for EvaluationSpec {
@@ -44,6 +50,7 @@ impl Default for EvaluationSpec {
             beams: 20,
             top: 20,
             share_days: 28,
+            share_smoothing: 0.01,
             candidates: 19,
             candidate_score: CandidateScore::LogProbability,
             bootstrap: 1000,
@@ -53,6 +60,8 @@ impl Default for EvaluationSpec {
             tolerance: 0.002,
             few_user_negatives: 3,
             few_item_negatives: 5,
+            reward_completions: 8,
+            content_dimensions: 64,
         }
     }
 }

@@ -52,10 +52,12 @@ pub struct SwingSpec {
     pub min_common: u32,
     /// Neighbours kept an item; 0 turns the extension off.
     pub neighbours: u32,
+    /// Users of an item that are compared pair by pair: of more, an even sample of so many stands for them (0: all).
+    pub max_users: u32,
 }
 
 impl Default for SwingSpec {
     fn default() -> Self {
-        Self { alpha1: 5.0, theta: 0.35, alpha2: 1.0, min_common: 1, neighbours: 10 }
+        Self { alpha1: 5.0, theta: 0.35, alpha2: 1.0, min_common: 1, neighbours: 10, max_users: 2000 }
     }
 }

@@ -43,6 +43,16 @@ pub struct StageSpec {
     /// there is no division (Dr. GRPO): groups whose completions are alike in reward then teach little.
     #[serde(default = "default_advantage_floor")]
     pub advantage_floor: f64,
+    /// eps_lo: the ratio of new to old probability counts as no less than 1 minus this (GRPO only). Each rollout is
+    /// followed by one update, so the ratio is 1 and neither bound changes a result.
+    #[serde(default = "default_clip")]
+    pub clip_low: f64,
+    /// eps_hi: the ratio counts as no more than 1 plus this (GRPO only).
+    #[serde(default = "default_clip")]
+    pub clip_high: f64,
+    /// Weight of predicting an event's sign beside its codes (next_item only).
+    #[serde(default = "default_sign_weight")]
+    pub sign_weight: f64,
     /// Validate every n iterations (0: only at the stage's end).
     #[serde(default)]
     pub validate_every: u32,
@@ -65,6 +75,14 @@ fn default_beta() -> f64 {
 
 fn default_advantage_floor() -> f64 {
     1e-4
+}
+
+fn default_clip() -> f64 {
+    0.2
+}
+
+fn default_sign_weight() -> f64 {
+    0.2
 }
 
 /// What a stage learns.

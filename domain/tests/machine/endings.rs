@@ -239,6 +239,8 @@ fn data_and_checkpoints_that_do_not_fit_end_the_run_before_it_trains() {
     };
     let (reason, code) = fail(&|s| s.prepared.as_mut().unwrap().passes[0].prompts[1] = 0);
     assert!(reason.starts_with("stage `grpo` has no training prompts") && code == 65, "{reason}");
+    let (reason, code) = fail(&|s| s.prepared.as_mut().unwrap().passes[0].prompts[1] = 3);
+    assert!(reason.starts_with("stage.1.prompts = 4: allowed is 1 to 3: stage `grpo` has 3") && code == 78, "{reason}");
     let (reason, code) = fail(&|s| s.prepared.as_mut().unwrap().validation_instances = 0);
     assert!(reason.starts_with("the validation window holds no instance") && code == 65, "{reason}");
     let (reason, _) = fail(&|s| s.prepared.as_mut().unwrap().passes.clear());

@@ -23,7 +23,7 @@ fn settings() -> GrpoSettings {
         completions: G,
         temperature: 0.8,
         beta: 0.2,
-        clip: Clip::default(),
+        clip: Clip { low: 0.2, high: 0.2 },
         advantage_floor: 1e-4,
     }
 }

@@ -4,6 +4,7 @@ use crate::fixture::{Fixture, VOCABULARY, prompts};
 use conrec_domain::spec::{RunConfig, RunSpec};
 use conrec_domain::work::{Pass, StateChange};
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
+use conrec_policy::grpo_loss::Clip;
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
 use conrec_policy::training_state::TrainingState;
 use std::collections::BTreeMap;
@@ -75,7 +76,7 @@ fn reinforce(state: &mut TrainingState, fixture: &Fixture, spec: &RunSpec, itera
         completions: 8,
         temperature: 1.0,
         beta: 0.01,
-        clip: Default::default(),
+        clip: Clip { low: 0.2, high: 0.2 },
         advantage_floor: 1e-4,
     };
     let lease = GrpoLease { policy: &policy, reference: &reference, legal: fixture.legal(), settings };

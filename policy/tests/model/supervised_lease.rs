@@ -3,7 +3,7 @@
 use crate::fixture::{CELLS, Fixture, VOCABULARY, distance, prompts};
 use crate::oracle::{Oracle, legal_tokens};
 use conrec_policy::lease_gradient::LeaseGradient;
-use conrec_policy::supervised::{SIGN_WEIGHT, SupervisedLease, TargetPrompt};
+use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
 use conrec_policy::transformer::{Policy, Trains};
 use tch::{Device, Kind, Tensor};
 
@@ -65,8 +65,7 @@ fn next_negative_equals_the_plain_form() {
     next_negative(Kind::Float, 1e-5);
 }
 
-#[test]
-fn next_item_equals_the_plain_form() {
+fn next_item(sign_weight: f64) {
     let fixture = Fixture::new(Kind::Double);
     let base = fixture.base.copy().set_requires_grad(true);
     let oracle = Oracle { fixture: &fixture, base: &base, lora: None };
@@ -77,7 +76,7 @@ fn next_item_equals_the_plain_form() {
         let mut tokens = vec![1];
         for (sign, cell) in sequence {
             let signs = oracle.log_probs(&oracle.hidden(&tokens).get(-1), &[2, 3, 4], 1.0);
-            loss -= signs.get(sign - 2) * SIGN_WEIGHT;
+            loss -= signs.get(sign - 2) * sign_weight;
             tokens.push(*sign);
             let (term, n) = cross_entropy(&oracle, &tokens, *cell);
             loss += term;
@@ -88,9 +87,16 @@ fn next_item_equals_the_plain_form() {
     }
     let rows: Vec<&[i64]> = sequences.iter().map(Vec::as_slice).collect();
     let policy = policy(&fixture);
-    let found = SupervisedLease { policy: &policy, legal: fixture.legal() }.next_item(&rows).unwrap();
+    let found = SupervisedLease { policy: &policy, legal: fixture.legal() }.next_item(&rows, sign_weight).unwrap();
     assert_eq!((found.metrics.codes, found.metrics.completions, found.metrics.groups), (codes, 8, 3));
     check(&found, &loss, &base, 1e-11);
+}
+
+#[test]
+fn next_item_equals_the_plain_form() {
+    next_item(0.2);
+    next_item(0.0);
+    next_item(1.5);
 }
 
 #[test]
@@ -100,7 +106,7 @@ fn an_item_outside_the_trie_is_context_only() {
     let lease = SupervisedLease { policy: &policy, legal: fixture.legal() };
     // (3, 0, 0) is no cell; its sign still counts.
     let outside = [1, 2, VOCABULARY.code(0, 3), VOCABULARY.code(1, 0), VOCABULARY.code(2, 0)];
-    let found = lease.next_item(&[&outside]).unwrap();
+    let found = lease.next_item(&[&outside], 0.2).unwrap();
     assert_eq!((found.metrics.codes, found.metrics.completions), (0, 0));
     assert!(found.metrics.loss > 0.0);
 }

@@ -168,7 +168,7 @@ fn settings(args: &IterationArgs, iteration: u64) -> GrpoSettings {
         completions: args.completions,
         temperature: 1.0,
         beta: args.beta,
-        clip: Clip::default(),
+        clip: Clip { low: 0.2, high: 0.2 },
         advantage_floor: 1e-4,
     }
 }

@@ -1,13 +1,13 @@
 //! The rules of `[data]` and `[data.synthetic]`.
 
 use super::Findings;
-use crate::spec::{DataSpec, Source, SyntheticSpec};
+use crate::spec::{DataSpec, Source, Statistics, SyntheticSpec, Violation};
 
 /// Longest stream and window in days: a century; larger numbers are typing errors.
 const DAYS_AT_MOST: u32 = 36_500;
 
-/// Checks `[data]`.
-pub(super) fn check(data: &DataSpec, findings: &mut Findings) {
+/// Checks `[data]`; `statistics` decide how many gaps there are.
+pub(super) fn check(data: &DataSpec, statistics: Statistics, findings: &mut Findings) {
     let DataSpec {
         source,
         path,
@@ -44,16 +44,21 @@ pub(super) fn check(data: &DataSpec, findings: &mut Findings) {
     findings.share("data.malformed_share", *malformed_share);
     check_synthetic(synthetic, findings);
     if *source == Source::Synthetic {
-        let windows = u64::from(*gap_days) + u64::from(*validation_days) + u64::from(*test_days);
-        findings.require(
-            u64::from(synthetic.days) > windows + u64::from(*horizon_days),
-            "data.synthetic.days",
-            synthetic.days,
-            &format!(
-                "more than {}: the gap, the validation and test windows and a horizon of training",
-                windows + u64::from(*horizon_days)
-            ),
-        );
+        check_stream(data, statistics, findings);
+    }
+}
+
+/// The generator's stream must be longer than horizon, windows and gaps. Other sources are as long as they are: what
+/// reads them checks the same.
+fn check_stream(data: &DataSpec, statistics: Statistics, findings: &mut Findings) {
+    let days = data.synthetic.days;
+    let stream = format!("the stream has data.synthetic.days = {days}");
+    if let Err(overrun) = data.check_windows(statistics, u64::from(days.saturating_sub(1)), &stream) {
+        findings.0.push(overrun.longest.unwrap_or_else(|| Violation {
+            key: "data.synthetic.days".into(),
+            found: days.to_string(),
+            allowed: format!("more than {}: {}, and some must be left to train on", overrun.needed, overrun.parts),
+        }));
     }
 }
 

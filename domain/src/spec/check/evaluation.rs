@@ -11,6 +11,7 @@ pub(super) fn check(evaluation: &EvaluationSpec, ids: &SemanticIdSpec, findings:
         beams,
         top,
         share_days,
+        share_smoothing,
         candidates,
         candidate_score: _, // the enum is the rule
         bootstrap,
@@ -20,6 +21,8 @@ pub(super) fn check(evaluation: &EvaluationSpec, ids: &SemanticIdSpec, findings:
         tolerance,
         few_user_negatives: _, // every number is allowed: 0 leaves LUF without users
         few_item_negatives: _, // every number is allowed: 0 leaves LIF without items
+        reward_completions,
+        content_dimensions,
     } = evaluation;
     findings.at_least_one("evaluation.top", *top);
     findings.require(
@@ -36,12 +39,15 @@ pub(super) fn check(evaluation: &EvaluationSpec, ids: &SemanticIdSpec, findings:
         &format!("at most {legal} = codes ^ levels: there are no more semantic ids"),
     );
     findings.at_least_one("evaluation.share_days", *share_days);
+    findings.above_zero("evaluation.share_smoothing", *share_smoothing);
     findings.at_least_one("evaluation.candidates", *candidates);
     findings.at_least_one("evaluation.bootstrap", *bootstrap);
     let toml_limit = u64::try_from(i64::MAX).unwrap_or(u64::MAX);
     findings.require(*seed <= toml_limit, "evaluation.seed", seed, "0 to 9223372036854775807");
     findings.at_least_one("evaluation.instances_per_lease", *instances_per_lease);
     findings.share("evaluation.tolerance", *tolerance);
+    findings.at_least_one("evaluation.reward_completions", *reward_completions);
+    findings.at_least_one("evaluation.content_dimensions", *content_dimensions);
 }
 
 /// Checks `[checkpoint]`.

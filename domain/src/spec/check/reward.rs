@@ -24,8 +24,15 @@ pub(super) fn check(reward: &RewardSpec, findings: &mut Findings) {
         alpha2,
         min_common: _, // every number is allowed: 0 takes every pair with a user in common
         neighbours: _, // every number is allowed: 0 turns the extension off
+        max_users,
     } = swing;
     findings.not_negative("reward.swing.alpha1", *alpha1);
     findings.not_negative("reward.swing.theta", *theta);
     findings.not_negative("reward.swing.alpha2", *alpha2);
+    findings.require(
+        *max_users != 1,
+        "reward.swing.max_users",
+        max_users,
+        "2 or more, or 0 for all: one user makes no pair",
+    );
 }

@@ -30,6 +30,9 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         temperature,
         beta,
         advantage_floor,
+        clip_low,
+        clip_high,
+        sign_weight,
         validate_every: _, // every number is allowed: 0 validates at the end only
         patience,
     } = stage;
@@ -61,6 +64,11 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         findings.above_zero(&key("temperature"), *temperature);
         findings.not_negative(&key("beta"), *beta);
         findings.above_zero(&key("advantage_floor"), *advantage_floor);
+        findings.share(&key("clip_low"), *clip_low);
+        findings.not_negative(&key("clip_high"), *clip_high);
+    }
+    if *kind == StageKind::NextItem {
+        findings.not_negative(&key("sign_weight"), *sign_weight);
     }
     let validates = *kind == StageKind::Grpo || stage.validate_every > 0;
     findings.require(
