@@ -13,7 +13,7 @@ pub struct MetricsLine {
     pub pass: Pass,
     /// Name of the stage.
     pub stage: String,
-    /// Iterations of the stage done, this one included.
+    /// Iterations of the stage done, this one included; a retry counts from 1 again.
     pub stage_iteration: u32,
     /// The loss that the update minimises: its mean over groups (supervised: over target codes).
     pub loss: f64,
@@ -26,6 +26,9 @@ pub struct MetricsLine {
     /// Share of groups whose rewards are all equal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub frac_reward_zero_std: Option<f64>,
+    /// beta: weight of the KL in use, which a retry of the stage raises.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub beta: Option<f64>,
     /// Mean exact KL to the reference a sampled code.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub kl: Option<f64>,

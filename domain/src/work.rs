@@ -37,6 +37,8 @@ pub enum Work {
         stage: u32,
         /// The iteration that the gradient is for; the first of a run is 1.
         iteration: Iteration,
+        /// The attempt at the stage, which decides beta; the first is 0.
+        attempt: u32,
         /// Indices into the stage's list of training prompts, in the order of computation.
         prompts: Vec<u32>,
     },

@@ -3,7 +3,7 @@
 use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
 use crate::collective::{Collective, Gloo, Membership, Single};
 use crate::error::WorkerError;
-use crate::lease::{Loaded, train};
+use crate::lease::{Loaded, Place, train};
 use crate::prepare::prepare;
 use crate::report::write_report;
 use crate::run_folder::RunFolder;
@@ -126,14 +126,15 @@ impl Executor {
         let state = self.state.digest()?;
         let outcome = match work {
             Work::Prepare => Outcome::Prepared(prepare(&self.spec, &self.folder)?),
-            Work::Train { pass, stage, iteration, prompts } => {
+            Work::Train { pass, stage, iteration, attempt, prompts } => {
                 if self.open != Some(iteration) {
                     // What was added for another iteration belongs to one that was dropped.
                     self.state.clear_sum();
                     self.open = Some(iteration);
                 }
                 let data = Loaded::of(&mut self.loaded, &self.spec, &self.folder, pass)?;
-                let gradient = train(&self.spec, &data.data, &self.state, (stage, iteration), &prompts)?;
+                let place = Place { stage, attempt, iteration };
+                let gradient = train(&self.spec, &data.data, &self.state, place, &prompts)?;
                 self.state.accumulate(&gradient)?;
                 Outcome::Trained(gradient.metrics)
             }

@@ -35,7 +35,7 @@ fn prompts(stage: u32, iteration: u32) -> Vec<u32> {
 fn train(stage: u32, iteration: u64, stage_iteration: u32, lease: usize) -> Work {
     let all = prompts(stage, stage_iteration);
     let prompts = all.chunks(2).nth(lease).unwrap().to_vec();
-    Work::Train { pass: Pass::Select, stage, iteration: Iteration(iteration), prompts }
+    Work::Train { pass: Pass::Select, stage, iteration: Iteration(iteration), attempt: 0, prompts }
 }
 
 #[test]
@@ -115,6 +115,7 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
         iteration: Iteration(1),
         pass: Pass::Select,
         stage: "sft".into(),
+        attempt: 0,
         fence: Fence(1),
         prompts: prompts(0, 0),
         gradient: d("g1"),
@@ -130,6 +131,7 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
         reward: None,
         reward_std: None,
         frac_reward_zero_std: None,
+        beta: None,
         kl: None,
         entropy: None,
         clip_ratio: None,
@@ -228,7 +230,8 @@ fn the_line_of_a_validated_iteration_waits_for_its_scores() {
     assert_eq!((line.iteration, line.stage_iteration), (Iteration(2), 1));
     assert_eq!((line.validation_fhr, line.validation_candidate_accuracy), (Some(0.6), Some(0.0)));
     assert_eq!((line.reward, line.reward_std, line.frac_reward_zero_std), (Some(0.25), Some(0.25), Some(0.5)));
-    assert_eq!((line.kl, line.entropy, line.distinct), (Some(0.5 / 64.0), Some(0.25), Some(5.0)));
+    assert_eq!((line.beta, line.kl), (Some(0.1), Some(0.5 / 64.0)));
+    assert_eq!((line.entropy, line.distinct), (Some(0.25), Some(5.0)));
     assert_eq!((line.loss, line.learning_rate), (32.0, 1e-4), "128 over 4 groups");
 }
 
@@ -272,7 +275,8 @@ fn retention_prunes_and_the_report_ends_the_run() {
             grant(1, 0, Work::Report { summary })
         ]
     );
-    assert_eq!(bench.run.cursor().chosen, [1, 0]);
+    let chosen: Vec<u32> = bench.run.cursor().chosen.iter().map(|chosen| chosen.iterations).collect();
+    assert_eq!(chosen, [1, 0]);
     assert_eq!(
         bench.lease(1, 0, "s4", Outcome::Reported),
         [stop(1, "the run is complete"), show(Activity::Completed, 3, 1), Effect::Finish(Ending::Completed)]

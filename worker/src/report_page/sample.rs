@@ -145,6 +145,7 @@ fn lines() -> Vec<MetricsLine> {
                     reward: grpo(0.34 + 0.08 * x + wave),
                     reward_std: grpo(0.2),
                     frac_reward_zero_std: grpo((0.04 + 0.06 * x + wave).max(0.0)),
+                    beta: grpo(0.1),
                     kl: grpo(0.002 + 0.05 * x * x + 0.1 * wave.abs()),
                     entropy: grpo(2.9 - 0.5 * x + wave),
                     clip_ratio: grpo(0.0),

@@ -29,6 +29,8 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         completions,
         temperature,
         beta,
+        retries,
+        beta_factor,
         advantage_floor,
         validate_every: _, // every number is allowed: 0 validates at the end only
         patience,
@@ -61,6 +63,13 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         findings.above_zero(&key("temperature"), *temperature);
         findings.not_negative(&key("beta"), *beta);
         findings.above_zero(&key("advantage_floor"), *advantage_floor);
+        findings.require(*retries <= 8, &key("retries"), retries, "0 to 8");
+        findings.require(
+            *beta_factor > 1.0 && (!beta.is_finite() || stage.beta_at((*retries).min(8)).is_finite()),
+            &key("beta_factor"),
+            beta_factor,
+            "above 1, with a last beta that is finite: a retry holds the policy closer to where it started",
+        );
     }
     let validates = *kind == StageKind::Grpo || stage.validate_every > 0;
     findings.require(
