@@ -6,9 +6,11 @@
 //! of iterations that the select pass chose, and the learning rates and betas that went with them.
 
 mod advance;
+mod alarm;
 mod gate;
 
 pub use advance::{CurriculumError, Performed};
+pub use alarm::{Alarms, Health};
 
 use crate::ids::Iteration;
 use crate::metrics_line::MetricsLine;
@@ -36,6 +38,8 @@ pub struct Cursor {
     pub iteration: Iteration,
     /// The gate's memory of the current stage.
     pub gate: Gate,
+    /// The alarms' memory of the attempt at hand.
+    pub alarms: Alarms,
     /// What was chosen for each finished stage of the select pass; the refit pass repeats it.
     pub chosen: Vec<Chosen>,
     /// Scores at the start of the first GRPO stage: the bar of all of them, so that no chain of stages sinks step by step.
@@ -134,6 +138,7 @@ impl Cursor {
             attempt: 0,
             iteration: Iteration(0),
             gate: Gate::default(),
+            alarms: Alarms::default(),
             chosen: Vec::new(),
             bar: None,
             held_line: None,

@@ -29,7 +29,7 @@ pub struct MetricsLine {
     /// beta: weight of the KL in use, which a retry of the stage raises.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub beta: Option<f64>,
-    /// Mean exact KL to the reference a sampled code.
+    /// Mean exact KL to the reference a sampled code; none where beta is 0, as the reference is not computed then.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub kl: Option<f64>,
     /// Mean entropy of the masked policy a sampled code.
@@ -38,9 +38,12 @@ pub struct MetricsLine {
     /// Share of clipped ratios; 0 with one update a rollout.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clip_ratio: Option<f64>,
-    /// Distinct completions a group.
+    /// Mean number of distinct completions of a group.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub distinct: Option<f64>,
+    /// Share of completions whose reward could not be computed; they take no part in their group.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub abstained: Option<f64>,
     /// Learning rate.
     pub learning_rate: f64,
     /// Seconds from the first grant to the commit; the only field that differs between equal runs.

@@ -64,7 +64,7 @@ fn walk_attempts(spec: &RunSpec, scores: impl Fn(&Cursor) -> f64) -> (Vec<String
             }
             NextAction::Train => {
                 trained += 1;
-                (String::new(), Performed::Trained)
+                (String::new(), Performed::Trained(None))
             }
             NextAction::Checkpoint => ("checkpoint".into(), Performed::Checkpointed),
             NextAction::Report => ("report".into(), Performed::Reported),
@@ -163,7 +163,7 @@ fn a_sum_that_rises_is_refused_when_one_score_falls_below_the_bar() {
                     candidate_accuracy: if first { 0.3 } else { 0.4 },
                 })
             }
-            NextAction::Train => Performed::Trained,
+            NextAction::Train => Performed::Trained(None),
             NextAction::Checkpoint => Performed::Checkpointed,
             NextAction::Report | NextAction::Nothing => unreachable!(),
         };
@@ -204,8 +204,8 @@ fn frozen_statistics_have_one_pass() {
 fn a_result_that_was_not_asked_for_is_an_error() {
     let spec = spec(&[]);
     let start = Cursor::start();
-    let error = start.advance(&spec, Performed::Trained).unwrap_err();
-    let (at, performed) = (StagePoint::BeginPass, Performed::Trained);
+    let error = start.advance(&spec, Performed::Trained(None)).unwrap_err();
+    let (at, performed) = (StagePoint::BeginPass, Performed::Trained(None));
     assert_eq!(error, CurriculumError::Unexpected { at, performed });
     let lost = Cursor { stage: 7, ..Cursor::start() };
     let error = lost.advance(&spec, Performed::Changed).unwrap_err();

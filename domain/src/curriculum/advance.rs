@@ -1,7 +1,7 @@
 //! From one point of the curriculum to the next, given what was done: pure and total.
 
 use super::gate::Verdict;
-use super::{Chosen, Cursor, Gate, StagePoint};
+use super::{Alarms, Chosen, Cursor, Gate, Health, StagePoint};
 use crate::spec::{RunSpec, StageSpec, Statistics};
 use crate::work::{Decision, Pass, Score};
 
@@ -12,8 +12,8 @@ pub enum Performed {
     Changed,
     /// The scores were measured.
     Validated(Score),
-    /// The iteration was committed.
-    Trained,
+    /// The iteration was committed. A GRPO iteration says how the policy is.
+    Trained(Option<Health>),
     /// The checkpoint is whole.
     Checkpointed,
     /// Report and adapter are written.
@@ -57,7 +57,7 @@ impl Cursor {
             (StagePoint::BeginStage, Performed::Changed) => next.begin_stage(stage)?,
             (StagePoint::Validate, Performed::Validated(score)) => next.judge(spec, stage, score),
             (StagePoint::KeepBest, Performed::Changed) => next.go_on(spec, stage),
-            (StagePoint::Train, Performed::Trained) => next.count_iteration(spec, stage),
+            (StagePoint::Train, Performed::Trained(health)) => next.count_iteration(spec, stage, health),
             (StagePoint::RestoreBest { retry: true }, Performed::Changed) => next.begin_again(),
             (StagePoint::RestoreBest { retry: false }, Performed::Changed) => {
                 next.at = StagePoint::Checkpoint { stage_over: true };
@@ -123,9 +123,12 @@ impl Cursor {
     }
 
     /// After an iteration.
-    fn count_iteration(&mut self, spec: &RunSpec, stage: &StageSpec) {
+    fn count_iteration(&mut self, spec: &RunSpec, stage: &StageSpec, health: Option<Health>) {
         self.iteration.0 += 1;
         self.stage_iteration += 1;
+        for alarm in health.map(|h| self.alarms.hear(&spec.alarm, stage.completions, h)).unwrap_or_default() {
+            self.decide(stage, None, alarm);
+        }
         let over = self.stage_iteration >= self.stage_limit(spec, self.stage);
         let gated = self.pass == Pass::Select && (!stage.kind.is_supervised() || stage.validate_every > 0);
         let regular = stage.validate_every > 0 && self.stage_iteration.is_multiple_of(stage.validate_every);
@@ -186,6 +189,7 @@ impl Cursor {
         self.attempt += 1;
         self.stage_iteration = 0;
         self.gate = self.gate.of_retry();
+        self.alarms = Alarms::default();
     }
 
     /// On to the next stage, the next pass, or the report.
@@ -207,6 +211,7 @@ impl Cursor {
         self.stage_iteration = 0;
         self.attempt = 0;
         self.gate = Gate::default();
+        self.alarms = Alarms::default();
     }
 
     /// Records a decision with its reason.

@@ -33,6 +33,8 @@ fn walk_spec(variant: u64) -> RunSpec {
         "stage.1.validate_every=2",
         &format!("stage.1.patience={patience}"),
         "stage.1.retries=2",
+        "alarm.min_distinct=0.6",
+        "alarm.in_a_row=2",
         &format!("evaluation.tolerance={tolerance}"),
     ])
 }
@@ -79,6 +81,8 @@ fn every_walk_ends_with_the_same_bits() {
         "it must meet retries"
     );
     assert_eq!(attempts(2, Pass::Refit).max(), Some(2), "the refit pass repeats the attempt");
+    let rung = |s: &Simulation| s.decisions.iter().filter(|d| d.reason.starts_with("alarm")).count();
+    assert!(quiet.iter().all(|s| rung(s) > 0), "it must meet alarms");
     assert!(processes > 2 * seed && replaced > 0, "the walk must meet stops and losses");
 }
 

@@ -326,7 +326,17 @@ impl Worker {
                     self.sum.1 = self.sum.1.wrapping_add(gradient);
                 }
                 let groups = prompts.len() as u64;
-                Outcome::Trained(TrainMetrics { groups, codes: groups * 3, ..TrainMetrics::default() })
+                // Luck decides how healthy the policy looks.
+                let luck = number(mix(&[&"health", &self.state.now, prompts]));
+                Outcome::Trained(TrainMetrics {
+                    groups,
+                    codes: groups * 3,
+                    completions: groups * 16,
+                    entropy: (luck % 97) as f64,
+                    distinct: groups * (luck % 17),
+                    abstained: luck % 5,
+                    ..TrainMetrics::default()
+                })
             }
             Work::Validate { from, to } => {
                 let luck = number(mix(&[&self.state.now, from]));

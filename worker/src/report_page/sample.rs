@@ -150,6 +150,7 @@ fn lines() -> Vec<MetricsLine> {
                     entropy: grpo(2.9 - 0.5 * x + wave),
                     clip_ratio: grpo(0.0),
                     distinct: grpo(15.0 - 2.0 * x + 10.0 * wave),
+                    abstained: grpo(0.0),
                     learning_rate: 5e-5,
                     step_time: 0.2,
                     validation_fhr: None,
