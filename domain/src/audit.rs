@@ -71,6 +71,18 @@ pub enum Finding {
         /// The pass named.
         pass: Pass,
     },
+    /// The config does not allow so many attempts.
+    #[error("iteration {iteration} is of attempt {found} at stage `{stage}`, of which there are {allowed}, from 0 on")]
+    UnknownAttempt {
+        /// Which.
+        iteration: Iteration,
+        /// The stage.
+        stage: String,
+        /// The attempt named.
+        found: u32,
+        /// How many the config allows.
+        allowed: u32,
+    },
     /// Not the prompts that the schedule gives this iteration, in its order.
     #[error("iteration {iteration}: {found} prompts in the ledger are not the {expected} of the schedule")]
     OtherPrompts {
@@ -98,7 +110,7 @@ pub enum Finding {
 pub fn audit(spec: &RunSpec, prepared: &Prepared, lines: &[LedgerEntry]) -> Audit {
     let mut audit = Audit::default();
     let effective = effective(lines, &mut audit);
-    let mut place: BTreeMap<(Pass, String), u32> = BTreeMap::new();
+    let mut place: BTreeMap<(Pass, String, u32), u32> = BTreeMap::new();
     let mut earlier: Option<&LedgerEntry> = None;
     for line in effective.values() {
         audit.iterations += 1;
@@ -108,7 +120,7 @@ pub fn audit(spec: &RunSpec, prepared: &Prepared, lines: &[LedgerEntry]) -> Audi
             let earlier = Iteration(expected.0 - 1);
             audit.findings.push(Finding::Gap { found: line.iteration, earlier });
         }
-        let count = place.entry((line.pass, line.stage.clone())).or_insert(0);
+        let count = place.entry((line.pass, line.stage.clone(), line.attempt)).or_insert(0);
         check_prompts(spec, prepared, line, *count, &mut audit.findings);
         let chained = !state_may_change(spec, line, *count);
         if let Some(e) = earlier.filter(|e| chained && e.after != line.before) {
@@ -121,7 +133,7 @@ pub fn audit(spec: &RunSpec, prepared: &Prepared, lines: &[LedgerEntry]) -> Audi
     audit
 }
 
-/// Whether something other than a commit may change the state before iteration `place` of the line's stage: a stage
+/// Whether something other than a commit may change the state before iteration `place` of the line's attempt: it
 /// begins there, or a validation may have kept a new best. The refit pass keeps none.
 fn state_may_change(spec: &RunSpec, line: &LedgerEntry, place: u32) -> bool {
     let every = spec.stage.iter().find(|s| s.name == line.stage).map_or(0, |s| s.validate_every);
@@ -157,9 +169,13 @@ fn effective<'a>(lines: &'a [LedgerEntry], audit: &mut Audit) -> BTreeMap<Iterat
     kept
 }
 
-/// Whether a line holds the prompts that the schedule gives iteration `place` of its stage.
+/// Whether a line is of an attempt that may be, and holds the prompts that the schedule gives its iteration `place`.
 fn check_prompts(spec: &RunSpec, prepared: &Prepared, line: &LedgerEntry, place: u32, findings: &mut Vec<Finding>) {
-    let schedule = (0u32..).zip(&spec.stage).find(|(_, s)| s.name == line.stage).and_then(|(stage, _)| {
+    let schedule = (0u32..).zip(&spec.stage).find(|(_, s)| s.name == line.stage).and_then(|(stage, of)| {
+        if line.attempt >= of.attempts() {
+            let (iteration, stage, found) = (line.iteration, line.stage.clone(), line.attempt);
+            findings.push(Finding::UnknownAttempt { iteration, stage, found, allowed: of.attempts() });
+        }
         let pass = prepared.passes.iter().find(|p| p.pass == line.pass)?;
         Schedule::of(spec, line.pass, stage, *pass.prompts.get(stage as usize)?)
     });

@@ -3,12 +3,14 @@
 //!
 //! Nothing is chosen in the refit pass. Its weights train on everything before the test window, the validation
 //! window included: a score on that window would be a score on training data. So the refit pass repeats the numbers
-//! of iterations that the select pass chose, and the learning rates that went with them.
+//! of iterations that the select pass chose, and the learning rates and betas that went with them.
 
 mod advance;
+mod alarm;
 mod gate;
 
 pub use advance::{CurriculumError, Performed};
+pub use alarm::{Alarms, Health};
 
 use crate::ids::Iteration;
 use crate::metrics_line::MetricsLine;
@@ -26,14 +28,20 @@ pub struct Cursor {
     pub stage: u32,
     /// Where in the stage.
     pub at: StagePoint,
-    /// Iterations of the stage done.
+    /// Iterations of the stage done, in the attempt at hand.
     pub stage_iteration: u32,
+    /// The attempt at the current stage; the first is 0. It decides beta ([`StageSpec::beta_at`]).
+    ///
+    /// [`StageSpec::beta_at`]: crate::spec::StageSpec::beta_at
+    pub attempt: u32,
     /// Committed iterations of the run.
     pub iteration: Iteration,
     /// The gate's memory of the current stage.
     pub gate: Gate,
-    /// Iterations chosen for each finished stage of the select pass; the refit pass repeats them.
-    pub chosen: Vec<u32>,
+    /// The alarms' memory of the attempt at hand.
+    pub alarms: Alarms,
+    /// What was chosen for each finished stage of the select pass; the refit pass repeats it.
+    pub chosen: Vec<Chosen>,
     /// Scores at the start of the first GRPO stage: the bar of all of them, so that no chain of stages sinks step by step.
     pub bar: Option<Score>,
     /// The last iteration's line of metrics while it waits for its validation's scores, over a stop if need be.
@@ -44,6 +52,16 @@ pub struct Cursor {
     pub select_checkpoint: Option<String>,
     /// All decisions so far.
     pub decisions: Vec<Decision>,
+}
+
+/// What the select pass chose for a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chosen {
+    /// Iterations; 0 keeps the stage's start.
+    pub iterations: u32,
+    /// The attempt that they belong to.
+    pub attempt: u32,
 }
 
 /// A point of a stage at which the run can stand.
@@ -60,8 +78,11 @@ pub enum StagePoint {
     KeepBest,
     /// An iteration is about to be trained.
     Train,
-    /// The stage is over; its best is about to be restored.
-    RestoreBest,
+    /// The stage is over, or is to be tried again; its best, or its start, is about to be restored.
+    RestoreBest {
+        /// Whether the stage begins again afterwards.
+        retry: bool,
+    },
     /// A checkpoint is due; afterwards the run goes on at `Train`, or with the next stage.
     Checkpoint {
         /// Whether the stage is over.
@@ -85,6 +106,8 @@ pub struct Gate {
     pub best_iteration: u32,
     /// Validations in a row without a new best.
     pub without_best: u32,
+    /// Validations that lay below the bar by more than the tolerance: accuracy was lost.
+    pub below_bar: u32,
 }
 
 /// What a run has to do next.
@@ -112,8 +135,10 @@ impl Cursor {
             stage: 0,
             at: StagePoint::BeginPass,
             stage_iteration: 0,
+            attempt: 0,
             iteration: Iteration(0),
             gate: Gate::default(),
+            alarms: Alarms::default(),
             chosen: Vec::new(),
             bar: None,
             held_line: None,
@@ -129,7 +154,7 @@ impl Cursor {
             StagePoint::BeginPass => NextAction::Change(StateChange::BeginPass { pass: self.pass }),
             StagePoint::BeginStage => NextAction::Change(StateChange::BeginStage { stage: self.stage }),
             StagePoint::KeepBest => NextAction::Change(StateChange::KeepBest),
-            StagePoint::RestoreBest => NextAction::Change(StateChange::RestoreBest),
+            StagePoint::RestoreBest { .. } => NextAction::Change(StateChange::RestoreBest),
             StagePoint::Validate => NextAction::Validate,
             StagePoint::Train => NextAction::Train,
             StagePoint::Checkpoint { .. } => NextAction::Checkpoint,
@@ -143,11 +168,12 @@ impl Cursor {
         let index = stage as usize;
         match self.pass {
             Pass::Select => spec.stage.get(index).map_or(0, |s| s.iterations),
-            Pass::Refit => self.chosen.get(index).copied().unwrap_or(0),
+            Pass::Refit => self.chosen.get(index).map_or(0, |chosen| chosen.iterations),
         }
     }
 
-    /// Iterations that the whole run takes at most, as far as is known: stages already chosen count as chosen.
+    /// Iterations that the whole run takes at most, as far as is known: stages already chosen count as chosen, and a
+    /// retry counts once it is decided.
     pub fn iterations_planned(&self, spec: &RunSpec) -> u64 {
         let rest: u64 = (self.stage..)
             .take(spec.stage.len().saturating_sub(self.stage as usize))
@@ -155,14 +181,16 @@ impl Cursor {
             .sum();
         let rest = match self.at {
             StagePoint::Report | StagePoint::Done => 0,
-            StagePoint::RestoreBest | StagePoint::Checkpoint { stage_over: true } => {
+            // The whole of the stage is still to come, once more.
+            StagePoint::RestoreBest { retry: true } => rest,
+            StagePoint::RestoreBest { retry: false } | StagePoint::Checkpoint { stage_over: true } => {
                 rest.saturating_sub(u64::from(self.stage_limit(spec, self.stage)))
             }
             _ => rest.saturating_sub(u64::from(self.stage_iteration)),
         };
         let refit: u64 = match (self.pass, spec.evaluation.statistics) {
             (Pass::Select, Statistics::Refit) => {
-                let known = self.chosen.iter().map(|n| u64::from(*n));
+                let known = self.chosen.iter().map(|chosen| u64::from(chosen.iterations));
                 let unknown = spec.stage.iter().skip(self.chosen.len()).map(|s| u64::from(s.iterations));
                 known.chain(unknown).sum()
             }

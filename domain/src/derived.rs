@@ -13,7 +13,7 @@ const BASE_BYTES: u64 = 250 << 20;
 pub struct Derived {
     /// Trainings: 2 where the select pass is repeated.
     pub passes: u32,
-    /// Optimiser updates at most, over all passes and stages.
+    /// Optimiser updates at most, over all passes and stages; the select pass may retry stages, the refit pass does not.
     pub iterations_at_most: u64,
     /// Tokens that the model knows.
     pub vocabulary: u64,
@@ -69,11 +69,12 @@ impl Derived {
             Statistics::Frozen => 1,
         };
         let a_pass: u64 = spec.stage.iter().map(|s| u64::from(s.iterations)).sum();
+        let retries: u64 = spec.stage.iter().map(|s| u64::from(s.iterations) * u64::from(s.attempts() - 1)).sum();
         let model_parameters = model_parameters(spec);
         let adapter_parameters = adapter_parameters(spec);
         Self {
             passes,
-            iterations_at_most: a_pass * u64::from(passes),
+            iterations_at_most: a_pass * u64::from(passes) + retries,
             vocabulary: vocabulary(spec),
             semantic_ids_at_most: u64::from(spec.semantic_id.codes).saturating_pow(spec.semantic_id.levels),
             model_parameters,
@@ -94,7 +95,7 @@ impl Derived {
             row(
                 "iterations at most",
                 self.iterations_at_most.to_string(),
-                "optimiser updates over all passes and stages",
+                "optimiser updates over all passes and stages, every retry of a stage included",
             ),
             row("vocabulary", self.vocabulary.to_string(), "5 special tokens and a token for each code of each level"),
             row("semantic ids at most", self.semantic_ids_at_most.to_string(), "codes ^ levels"),

@@ -13,6 +13,8 @@ pub struct LedgerEntry {
     pub pass: Pass,
     /// Name of the stage.
     pub stage: String,
+    /// The attempt at the stage; the first is 0.
+    pub attempt: u32,
     /// The roster that did it.
     pub fence: Fence,
     /// Prompts that entered the sum, in the order of the leases.

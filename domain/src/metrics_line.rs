@@ -13,7 +13,7 @@ pub struct MetricsLine {
     pub pass: Pass,
     /// Name of the stage.
     pub stage: String,
-    /// Iterations of the stage done, this one included.
+    /// Iterations of the stage done, this one included; a retry counts from 1 again.
     pub stage_iteration: u32,
     /// The loss that the update minimises: its mean over groups (supervised: over target codes).
     pub loss: f64,
@@ -26,7 +26,10 @@ pub struct MetricsLine {
     /// Share of groups whose rewards are all equal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub frac_reward_zero_std: Option<f64>,
-    /// Mean exact KL to the reference a sampled code.
+    /// beta: weight of the KL in use, which a retry of the stage raises.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub beta: Option<f64>,
+    /// Mean exact KL to the reference a sampled code; none where beta is 0, as the reference is not computed then.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub kl: Option<f64>,
     /// Mean entropy of the masked policy a sampled code.
@@ -35,9 +38,12 @@ pub struct MetricsLine {
     /// Share of clipped ratios; 0 with one update a rollout.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clip_ratio: Option<f64>,
-    /// Distinct completions a group.
+    /// Mean number of distinct completions of a group.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub distinct: Option<f64>,
+    /// Share of completions whose reward could not be computed; they take no part in their group.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub abstained: Option<f64>,
     /// Learning rate.
     pub learning_rate: f64,
     /// Seconds from the first grant to the commit; the only field that differs between equal runs.

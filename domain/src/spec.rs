@@ -1,6 +1,7 @@
 //! A run's config in two types: [`RunConfig`] is what stands in the file, [`RunSpec`] what the program may assume.
 //! Only [`RunSpec::check`] makes the second from the first.
 
+mod alarm;
 mod check;
 mod data;
 mod evaluation;
@@ -12,6 +13,7 @@ mod stage;
 mod violation;
 mod windows;
 
+pub use alarm::AlarmSpec;
 pub use data::{DataSpec, Source, SyntheticSpec};
 pub use evaluation::{CandidateScore, CheckpointSpec, ClusterSpec, EvaluationSpec, Exclude, Statistics};
 pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
@@ -47,6 +49,8 @@ pub struct RunConfig {
     pub stage: Vec<StageSpec>,
     /// `[evaluation]`
     pub evaluation: EvaluationSpec,
+    /// `[alarm]`
+    pub alarm: AlarmSpec,
     /// `[checkpoint]`
     pub checkpoint: CheckpointSpec,
     /// `[cluster]`

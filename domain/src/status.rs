@@ -11,7 +11,7 @@ pub struct Status {
     pub activity: Activity,
     /// Committed iterations of the whole run.
     pub iteration: Iteration,
-    /// Iterations the whole run will take at most, as far as is known.
+    /// Iterations the whole run will take at most, as far as is known; a retry counts once it is decided.
     pub iterations_planned: u64,
     /// Workers in the roster.
     pub workers: u32,

@@ -37,6 +37,8 @@ pub enum Work {
         stage: u32,
         /// The iteration that the gradient is for; the first of a run is 1.
         iteration: Iteration,
+        /// The attempt at the stage, which decides beta; the first is 0.
+        attempt: u32,
         /// Indices into the stage's list of training prompts, in the order of computation.
         prompts: Vec<u32>,
     },
@@ -107,7 +109,7 @@ pub struct TrainMetrics {
     pub reward: f64,
     /// Sum over groups of the rewards' standard deviation.
     pub reward_std: f64,
-    /// Sum over sampled codes of the exact KL to the reference.
+    /// Sum over sampled codes of the exact KL to the reference; 0 where beta is 0, as the reference is not computed then.
     pub kl: f64,
     /// Sum over sampled codes of the entropy of the masked policy.
     pub entropy: f64,
@@ -115,7 +117,7 @@ pub struct TrainMetrics {
     pub codes: u64,
     /// Sum of the loss terms.
     pub loss: f64,
-    /// Distinct completions of the lease.
+    /// Sum over groups of the number of their distinct completions.
     pub distinct: u64,
     /// Prompt tokens computed.
     pub prompt_tokens: u64,
@@ -204,11 +206,11 @@ pub struct RunSummary {
     pub wall_seconds: f64,
     /// Key of the checkpoint at the end of the select pass, where a refit pass followed: what validation measures.
     pub select_checkpoint: Option<String>,
-    /// Gate decisions, in order.
+    /// Decisions of the gate, and alarms, in order.
     pub decisions: Vec<Decision>,
 }
 
-/// One decision of the gate, with its reason.
+/// One decision of the gate with its reason, or an alarm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     /// Pass.
@@ -217,7 +219,7 @@ pub struct Decision {
     pub stage: String,
     /// Iterations of the stage done when it was taken.
     pub iteration: u32,
-    /// The validation scores it was taken from; none in the refit pass.
+    /// The validation scores it was taken from; none in the refit pass and for alarms.
     pub score: Option<Score>,
     /// What was decided and why, as a sentence.
     pub reason: String,

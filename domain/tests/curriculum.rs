@@ -1,7 +1,7 @@
 //! Walks through curricula: what is done in which order, what the gate chooses, what the refit pass repeats.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use conrec_domain::curriculum::{CurriculumError, Cursor, NextAction, Performed, StagePoint};
+use conrec_domain::curriculum::{Chosen, CurriculumError, Cursor, NextAction, Performed, StagePoint};
 use conrec_domain::spec::{RunConfig, RunSpec};
 use conrec_domain::work::{Pass, Score, StateChange};
 
@@ -30,15 +30,26 @@ validate_every = 2
     RunSpec::check(RunConfig::parse_with(text, "run.toml", &overrides).unwrap()).unwrap()
 }
 
+/// Iterations chosen for each stage.
+fn chosen(cursor: &Cursor) -> Vec<u32> {
+    cursor.chosen.iter().map(|chosen| chosen.iterations).collect()
+}
+
 /// Walks to the end; `scores` answers each validation from (stage, stage iteration). Runs of training are counted.
 fn walk(spec: &RunSpec, scores: impl Fn(u32, u32) -> f64) -> (Vec<String>, Cursor) {
+    walk_attempts(spec, |cursor| scores(cursor.stage, cursor.stage_iteration))
+}
+
+/// The same for scores that the whole cursor decides. What is planned grows only where a retry is decided.
+fn walk_attempts(spec: &RunSpec, scores: impl Fn(&Cursor) -> f64) -> (Vec<String>, Cursor) {
     let mut cursor = Cursor::start();
+    let mut planned_before = cursor.iterations_planned(spec);
     let mut words: Vec<String> = Vec::new();
     let mut trained = 0;
     loop {
         let action = cursor.next_action();
         if action != NextAction::Train && trained > 0 {
-            words.push(format!("train {trained}"));
+            words.push(format!("train {trained}{}", if cursor.attempt > 0 { " again" } else { "" }));
             trained = 0;
         }
         let (word, performed) = match action {
@@ -47,17 +58,20 @@ fn walk(spec: &RunSpec, scores: impl Fn(u32, u32) -> f64) -> (Vec<String>, Curso
             NextAction::Change(StateChange::KeepBest) => ("keep".into(), Performed::Changed),
             NextAction::Change(StateChange::RestoreBest) => ("restore".into(), Performed::Changed),
             NextAction::Validate => {
-                let value = scores(cursor.stage, cursor.stage_iteration);
+                let value = scores(&cursor);
                 let score = Score { fhr: value, candidate_accuracy: 0.3 };
                 ("validate".into(), Performed::Validated(score))
             }
             NextAction::Train => {
                 trained += 1;
-                (String::new(), Performed::Trained)
+                (String::new(), Performed::Trained(None))
             }
             NextAction::Checkpoint => ("checkpoint".into(), Performed::Checkpointed),
             NextAction::Report => ("report".into(), Performed::Reported),
-            NextAction::Nothing => return (words, cursor),
+            NextAction::Nothing => {
+                assert_eq!(planned_before, cursor.iteration.0);
+                return (words, cursor);
+            }
         };
         if !word.is_empty() {
             words.push(word);
@@ -66,18 +80,21 @@ fn walk(spec: &RunSpec, scores: impl Fn(u32, u32) -> f64) -> (Vec<String>, Curso
         assert_eq!(serde_json::from_str::<Cursor>(&text).unwrap(), cursor, "a cursor survives a checkpoint");
         let planned = cursor.iterations_planned(spec);
         assert!(planned >= cursor.iteration.0, "{planned} planned at {cursor:?}");
+        let retries = cursor.at == StagePoint::RestoreBest { retry: true };
+        assert!(planned <= planned_before || retries, "{planned} planned after {planned_before} at {cursor:?}");
+        planned_before = planned;
         cursor = cursor.advance(spec, performed).unwrap();
     }
 }
 
 #[test]
 fn the_gate_keeps_the_supervised_policy_when_grpo_is_worse() {
-    let spec = spec(&[]);
+    let spec = spec(&["stage.1.retries=0"]);
     let (words, end) = walk(&spec, |_, iteration| 0.2 - 0.001 * f64::from(iteration));
     let expected = "pass Select|stage 0|train 3|checkpoint|stage 1|validate|keep|train 2|validate|train 2|validate|\
                     train 2|validate|restore|checkpoint|pass Refit|stage 0|train 3|checkpoint|stage 1|checkpoint|report";
     assert_eq!(words.join("|"), expected);
-    assert_eq!(end.chosen, [3, 0]);
+    assert_eq!(chosen(&end), [3, 0]);
     assert_eq!(end.iteration.0, 3 + 6 + 3);
     let last = end.decisions.iter().rfind(|d| d.pass == Pass::Select).unwrap();
     assert_eq!(
@@ -95,7 +112,7 @@ fn the_best_iteration_comes_back_and_is_repeated() {
                     keep|train 2|validate|restore|checkpoint|pass Refit|stage 0|train 3|checkpoint|stage 1|train 4|\
                     checkpoint|report";
     assert_eq!(words.join("|"), expected);
-    assert_eq!(end.chosen, [3, 4]);
+    assert_eq!(chosen(&end), [3, 4]);
     let refit: Vec<&str> = end.decisions.iter().filter(|d| d.pass == Pass::Refit).map(|d| d.reason.as_str()).collect();
     assert_eq!(
         refit,
@@ -111,7 +128,7 @@ fn the_best_iteration_comes_back_and_is_repeated() {
 fn the_last_iteration_stays_when_it_is_the_best() {
     let (words, end) = walk(&spec(&[]), |_, iteration| 0.2 + 0.01 * f64::from(iteration));
     assert!(!words.contains(&"restore".to_owned()), "{words:?}");
-    assert_eq!(end.chosen, [3, 6]);
+    assert_eq!(chosen(&end), [3, 6]);
 }
 
 #[test]
@@ -121,7 +138,7 @@ fn patience_ends_a_stage_early() {
     let select = words.join("|");
     let expected = "stage 1|validate|keep|train 2|validate|keep|train 2|validate|train 2|validate|restore|checkpoint|";
     assert!(select.contains(expected), "{select}");
-    assert_eq!(end.chosen, [3, 2]);
+    assert_eq!(chosen(&end), [3, 2]);
     let reason = &end.decisions.iter().rfind(|d| d.pass == Pass::Select).unwrap().reason;
     assert_eq!(
         reason,
@@ -132,7 +149,7 @@ fn patience_ends_a_stage_early() {
 
 #[test]
 fn a_sum_that_rises_is_refused_when_one_score_falls_below_the_bar() {
-    let spec = spec(&[]);
+    let spec = spec(&["stage.1.retries=0"]);
     let mut cursor = Cursor::start();
     let mut validated = 0;
     while cursor.at != StagePoint::Report && cursor.chosen.len() < 2 {
@@ -146,13 +163,13 @@ fn a_sum_that_rises_is_refused_when_one_score_falls_below_the_bar() {
                     candidate_accuracy: if first { 0.3 } else { 0.4 },
                 })
             }
-            NextAction::Train => Performed::Trained,
+            NextAction::Train => Performed::Trained(None),
             NextAction::Checkpoint => Performed::Checkpointed,
             NextAction::Report | NextAction::Nothing => unreachable!(),
         };
         cursor = cursor.advance(&spec, performed).unwrap();
     }
-    assert_eq!(cursor.chosen, [3, 0]);
+    assert_eq!(chosen(&cursor), [3, 0]);
     let refused = "no new best: FHR@20 0.1970 lies more than 0.002 below the bar of 0.2000";
     assert!(cursor.decisions.iter().any(|d| d.reason == refused), "{:?}", cursor.decisions);
 }
@@ -164,7 +181,7 @@ fn a_supervised_stage_that_validates_has_no_bar_at_its_start() {
     let expected =
         "stage 0|train 1|validate|keep|train 1|validate|keep|train 1|validate|restore|checkpoint|stage 1|validate";
     assert!(words.join("|").contains(expected), "{words:?}");
-    assert_eq!(end.chosen[0], 2);
+    assert_eq!(chosen(&end)[0], 2);
 }
 
 #[test]
@@ -187,8 +204,8 @@ fn frozen_statistics_have_one_pass() {
 fn a_result_that_was_not_asked_for_is_an_error() {
     let spec = spec(&[]);
     let start = Cursor::start();
-    let error = start.advance(&spec, Performed::Trained).unwrap_err();
-    let (at, performed) = (StagePoint::BeginPass, Performed::Trained);
+    let error = start.advance(&spec, Performed::Trained(None)).unwrap_err();
+    let (at, performed) = (StagePoint::BeginPass, Performed::Trained(None));
     assert_eq!(error, CurriculumError::Unexpected { at, performed });
     let lost = Cursor { stage: 7, ..Cursor::start() };
     let error = lost.advance(&spec, Performed::Changed).unwrap_err();
@@ -196,4 +213,94 @@ fn a_result_that_was_not_asked_for_is_an_error() {
     let unchosen = Cursor { pass: Pass::Refit, at: StagePoint::BeginStage, ..Cursor::start() };
     let error = unchosen.advance(&spec, Performed::Changed).unwrap_err();
     assert_eq!(error, CurriculumError::NothingChosen { stage: 0 });
+}
+
+/// Stage 1 loses in its first attempts and gains in the one named.
+fn gains_in(attempt: u32) -> impl Fn(&Cursor) -> f64 {
+    move |cursor| match (cursor.attempt == attempt, cursor.stage_iteration) {
+        (true, 4) => 0.3,
+        (_, 0) => 0.2,
+        _ => 0.19,
+    }
+}
+
+#[test]
+fn a_stage_that_lost_accuracy_is_tried_again_from_its_start() {
+    let (words, end) = walk_attempts(&spec(&[]), gains_in(1));
+    let expected = "pass Select|stage 0|train 3|checkpoint|\
+                    stage 1|validate|keep|train 2|validate|train 2|validate|train 2|validate|restore|\
+                    stage 1|keep|train 2 again|validate|train 2 again|validate|keep|train 2 again|validate|restore|\
+                    checkpoint|pass Refit|stage 0|train 3|checkpoint|stage 1|train 4 again|checkpoint|report";
+    assert_eq!(words.join("|"), expected);
+    assert_eq!(end.iteration.0, 3 + 6 + 6 + 3 + 4);
+    let retry = end.decisions.iter().find(|d| d.reason.contains("tried again")).unwrap();
+    assert_eq!(
+        retry.reason,
+        "the stage ends after iteration 6: all iterations are done; no iteration was better than the stage's start and \
+         accuracy was lost (validations below the bar: 3), so the policy goes back to it and the stage is tried again \
+         with beta 0.3 instead of 0.1, retry 1 of 1"
+    );
+    assert_eq!((retry.pass, retry.iteration), (Pass::Select, 6));
+    assert_eq!(retry.score, Some(Score { fhr: 0.2, candidate_accuracy: 0.3 }));
+}
+
+#[test]
+fn the_refit_pass_repeats_the_attempt_that_was_chosen() {
+    let (_, end) = walk_attempts(&spec(&["stage.1.retries=3", "stage.1.beta_factor=2.0"]), gains_in(2));
+    let expected = [Chosen { iterations: 3, attempt: 0 }, Chosen { iterations: 4, attempt: 2 }];
+    assert_eq!(end.chosen, expected);
+    assert_eq!(end.attempt, 2, "the refit pass trains with the beta of attempt 2");
+    let reason = &end.decisions.last().unwrap().reason;
+    assert_eq!(reason, "repeats the 4 iterations that the select pass chose with beta 0.4; nothing is chosen");
+}
+
+#[test]
+fn retries_are_bounded_and_a_stage_that_loses_them_all_keeps_its_start() {
+    for (retries, trained) in [(0, 6), (1, 12), (2, 18)] {
+        let (words, end) = walk_attempts(&spec(&[&format!("stage.1.retries={retries}")]), gains_in(u32::MAX));
+        assert_eq!(end.chosen[1], Chosen { iterations: 0, attempt: retries });
+        assert_eq!(end.iteration.0, 3 + trained + 3);
+        let count = |word: &str| words.iter().filter(|w| *w == word).count() as u32;
+        assert_eq!((count("restore"), count("validate")), (retries + 1, 3 * (retries + 1) + 1), "{words:?}");
+        let last = end.decisions.iter().rfind(|d| d.pass == Pass::Select).unwrap();
+        assert!(last.reason.ends_with("so the policy goes back to it"), "{}", last.reason);
+        let repeated = &end.decisions.last().unwrap().reason;
+        assert_eq!(repeated, "repeats the 0 iterations that the select pass chose; nothing is chosen");
+    }
+}
+
+#[test]
+fn nothing_is_tried_again_where_no_accuracy_was_lost_or_beta_is_zero() {
+    // Never better, and never below the bar by more than the tolerance.
+    let (words, end) = walk(&spec(&[]), |_, iteration| if iteration == 0 { 0.2 } else { 0.1985 });
+    assert!(!words.join("|").contains("again"), "{words:?}");
+    assert_eq!(end.chosen[1], Chosen { iterations: 0, attempt: 0 });
+    // One new best is enough, however deep the others fall.
+    let (words, end) = walk(&spec(&[]), |_, iteration| [0.2, 0.0, 0.21, 0.0, 0.0, 0.0, 0.0][iteration as usize]);
+    assert!(!words.join("|").contains("again"), "{words:?}");
+    assert_eq!(end.chosen[1], Chosen { iterations: 2, attempt: 0 });
+    let (words, _) = walk_attempts(&spec(&["stage.1.beta=0.0"]), gains_in(u32::MAX));
+    assert!(!words.join("|").contains("again"), "three times nothing is nothing: {words:?}");
+}
+
+#[test]
+fn the_next_stage_begins_with_its_own_beta_and_may_be_tried_again_too() {
+    let third =
+        r#"[{name="sft", kind="next_negative", iterations=1, prompts=4, prompts_per_lease=2, learning_rate=1e-3},
+        {name="a", kind="grpo", iterations=1, prompts=4, prompts_per_lease=2, learning_rate=1e-4},
+        {name="b", kind="grpo", iterations=1, prompts=4, prompts_per_lease=2, learning_rate=1e-4}]"#
+            .replace('\n', " ");
+    let (words, end) = walk(&spec(&[&format!("stage={third}")]), |_, iteration| 0.2 - 0.1 * f64::from(iteration));
+    let (kept, lost) = (Chosen { iterations: 1, attempt: 0 }, Chosen { iterations: 0, attempt: 1 });
+    assert_eq!(end.chosen, [kept, lost, lost]);
+    let expected = "stage 2|validate|keep|train 1|validate|restore|stage 2|keep|train 1 again|validate|restore|";
+    assert!(words.join("|").contains(expected), "{words:?}");
+}
+
+#[test]
+fn betas_of_attempts_are_powers_of_the_factor() {
+    let spec = spec(&["stage.1.beta=0.5", "stage.1.beta_factor=4.0", "stage.1.retries=3"]);
+    let stage = &spec.stage[1];
+    assert_eq!((0..5).map(|attempt| stage.beta_at(attempt)).collect::<Vec<_>>(), [0.5, 2.0, 8.0, 32.0, 32.0]);
+    assert_eq!((stage.attempts(), spec.stage[0].attempts()), (4, 1));
 }

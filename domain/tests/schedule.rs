@@ -132,6 +132,8 @@ fn stage(iterations: u32, warmup: u32, final_rate: f64) -> StageSpec {
         completions: 2,
         temperature: 1.0,
         beta: 0.0,
+        retries: 1,
+        beta_factor: 3.0,
         advantage_floor: 1e-4,
         clip_low: 0.2,
         clip_high: 0.2,

@@ -105,6 +105,10 @@ const CASES: &[(&str, &str)] = &[
     ("stage.0.patience=1", "stage.0.patience = 1"),
     ("stage.1.temperature=0.0", "stage.1.temperature = 0"),
     ("stage.1.beta=-0.1", "stage.1.beta = -0.1"),
+    ("stage.1.retries=9", "stage.1.retries = 9"),
+    ("stage.1.beta_factor=1.0", "stage.1.beta_factor = 1"),
+    ("stage.1.beta_factor=nan", "stage.1.beta_factor = NaN"),
+    ("stage.1.beta_factor=inf", "stage.1.beta_factor = inf"),
     ("stage.1.final_rate=1.1", "stage.1.final_rate = 1.1"),
     ("stage.1.name=next_item", "stage.1.name = next_item"),
     ("stage.0.name=\" \"", "stage.0.name = \" \""),
@@ -114,6 +118,10 @@ const CASES: &[(&str, &str)] = &[
     ("evaluation.share_smoothing=0.0", "evaluation.share_smoothing = 0"),
     ("evaluation.reward_completions=0", "evaluation.reward_completions = 0"),
     ("evaluation.content_dimensions=0", "evaluation.content_dimensions = 0"),
+    ("alarm.min_entropy=1.5", "alarm.min_entropy = 1.5"),
+    ("alarm.min_distinct=-0.1", "alarm.min_distinct = -0.1"),
+    ("alarm.max_abstained=nan", "alarm.max_abstained = NaN"),
+    ("alarm.in_a_row=0", "alarm.in_a_row = 0"),
     ("checkpoint.every=0", "checkpoint.every = 0"),
     ("checkpoint.keep_last=0", "checkpoint.keep_last = 0"),
     ("cluster.threads=0", "cluster.threads = 0"),
@@ -260,7 +268,12 @@ fn a_resolved_config_reads_back_alike_and_keeps_its_digest() {
 fn derived_numbers_follow_from_the_config() {
     let spec = RunSpec::check(RunConfig::parse(GOOD, "run.toml").unwrap()).unwrap();
     let derived = Derived::of(&spec);
-    assert_eq!((derived.passes, derived.iterations_at_most), (2, 100));
+    assert_eq!((derived.passes, derived.iterations_at_most), (2, 120));
+    assert_eq!(
+        spec.stage.iter().map(|s| s.attempts()).collect::<Vec<_>>(),
+        [1, 2],
+        "supervised stages are not retried"
+    );
     assert_eq!((derived.vocabulary, derived.semantic_ids_at_most), (197, 262_144));
     // 197 * 128 embedding; a layer 4 * 128^2 + 3 * 128 * 352 + 2 * 128; 3 layers; the last norm 128.
     assert_eq!(derived.model_parameters, 25_216 + 3 * (65_536 + 135_168 + 256) + 128);

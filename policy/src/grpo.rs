@@ -68,12 +68,10 @@ impl GrpoLease<'_> {
     /// For prompts that the model cannot read, or when weights have diverged.
     pub fn run(&self, prompts: &[GroupPrompt<'_>], reward: &Reward<'_>) -> Result<LeaseGradient, PolicyError> {
         let mut lease = LeaseGradient::default();
-        let mut distinct = BTreeSet::new();
         let lengths: Vec<usize> = prompts.iter().map(|p| p.tokens.len()).collect();
         for part in micro_batches(&lengths) {
-            self.micro_batch((prompts, &part), reward, &mut lease, &mut distinct)?;
+            self.micro_batch((prompts, &part), reward, &mut lease)?;
         }
-        lease.metrics.distinct = distinct.len() as u64;
         Ok(lease)
     }
 
@@ -82,7 +80,6 @@ impl GrpoLease<'_> {
         (prompts, part): (&[GroupPrompt<'_>], &[usize]),
         reward: &Reward<'_>,
         lease: &mut LeaseGradient,
-        distinct: &mut BTreeSet<u32>,
     ) -> Result<(), PolicyError> {
         let s = &self.settings;
         let tokens: Vec<&[i64]> = part.iter().map(|i| prompts[*i].tokens).collect();
@@ -90,7 +87,6 @@ impl GrpoLease<'_> {
         let keys: Vec<DrawKey> = part.iter().map(key).collect();
         let prefix = Prefix::compute(self.policy, &tokens)?;
         let walk = sample(&prefix, &self.legal, s.temperature, &keys, s.completions)?;
-        distinct.extend(&walk.cells);
         lease.metrics.prompt_tokens += tokens.iter().map(|t| t.len() as u64).sum::<u64>();
         let weighted = self.weigh(part, &walk, reward, lease);
         let kl = self.kl(&tokens, &walk, lease)?;
@@ -116,6 +112,7 @@ impl GrpoLease<'_> {
             let values: Vec<f64> = rewards.iter().map(|(_, r)| *r).collect();
             metrics.groups += 1;
             metrics.completions += group as u64;
+            metrics.distinct += walk.cells[members.clone()].iter().collect::<BTreeSet<_>>().len() as u64;
             metrics.abstained += (group - values.len()) as u64;
             metrics.reward += values.iter().sum::<f64>();
             metrics.codes += free[members].iter().map(|n| u64::from(*n)).sum::<u64>();

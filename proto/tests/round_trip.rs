@@ -123,8 +123,9 @@ fn decision() -> impl Strategy<Value = Decision> {
 fn work() -> impl Strategy<Value = Work> {
     prop_oneof![
         Just(Work::Prepare),
-        (pass(), any::<u32>(), iteration(), vec(any::<u32>(), 0..40))
-            .prop_map(|(pass, stage, iteration, prompts)| { Work::Train { pass, stage, iteration, prompts } }),
+        (pass(), any::<[u32; 2]>(), iteration(), vec(any::<u32>(), 0..40)).prop_map(
+            |(pass, [stage, attempt], iteration, prompts)| Work::Train { pass, stage, iteration, attempt, prompts }
+        ),
         (any::<u32>(), any::<u32>()).prop_map(|(a, b)| Work::Validate { from: a.min(b), to: a.max(b) }),
         (digest(), any::<u64>(), 0.0..1e6f64, option::of("checkpoints/[0-9]{3}"), vec(decision(), 0..5)).prop_map(
             |(state_digest, iterations, wall_seconds, select_checkpoint, decisions)| {

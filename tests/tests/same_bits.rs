@@ -106,9 +106,24 @@ fn same(found: &[Value; 3], expected: &[Value; 3], of: &str) {
     }
 }
 
+/// The run goes through a retry, and its refit pass repeats the attempt that was chosen.
+fn has_retried([report, ledger, metrics]: &[Value; 3]) {
+    let reasons: Vec<&str> =
+        report["decisions"].as_array().unwrap().iter().filter_map(|d| d["reason"].as_str()).collect();
+    assert!(reasons.iter().any(|r| r.contains("tried again with beta 0.3 instead of 0.1")), "{reasons:?}");
+    let refit = |lines: &Value, stage: &str, field: &str| -> Vec<Value> {
+        let lines = lines.as_array().unwrap().iter();
+        lines.filter(|l| l["pass"] == "refit" && l["stage"] == stage).map(|l| l[field].clone()).collect()
+    };
+    let attempts = refit(ledger, "grpo_3d", "attempt");
+    assert!(!attempts.is_empty() && attempts.iter().all(|a| *a == 1), "{attempts:?}");
+    assert!(refit(metrics, "grpo_3d", "beta").iter().all(|beta| *beta == 0.1 * 3.0), "{metrics}");
+}
+
 #[test]
 fn any_number_of_workers_and_lanes_gives_the_same_bits() {
     let one = whole_run("1", "1");
+    has_retried(&one);
     for (workers, lanes) in [("1", "4"), ("2", "1"), ("3", "2")] {
         same(&whole_run(workers, lanes), &one, &format!("{workers} workers with {lanes} lanes"));
     }

@@ -5,7 +5,7 @@ use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
 use crate::collective::{Collective, Gloo, Membership, Single};
 use crate::error::WorkerError;
 use crate::lanes::{Deliver, Lanes};
-use crate::lease::{Loaded, TrainingPolicies, train};
+use crate::lease::{Loaded, Place, TrainingPolicies, train};
 use crate::prepare::prepare;
 use crate::report::write_report;
 use crate::run_folder::RunFolder;
@@ -137,8 +137,8 @@ impl Executor {
         let done = move |outcome| FromWorker::LeaseDone { fence, lease: id, state, outcome };
         match work {
             Work::Prepare => Ok(Some(done(Outcome::Prepared(prepare(&self.spec, &self.folder)?)))),
-            Work::Train { pass, stage, iteration, prompts } => {
-                let compute = self.train_job(pass, (stage, iteration), prompts)?;
+            Work::Train { pass, stage, iteration, attempt, prompts } => {
+                let compute = self.train_job(pass, Place { stage, attempt, iteration }, prompts)?;
                 self.lanes.submit(Box::new(move || compute().map(done)))?;
                 Ok(None)
             }
@@ -160,12 +160,8 @@ impl Executor {
         }
     }
 
-    fn train_job(
-        &mut self,
-        pass: Pass,
-        (stage, iteration): (u32, Iteration),
-        prompts: Vec<u32>,
-    ) -> Result<Computation, WorkerError> {
+    fn train_job(&mut self, pass: Pass, place: Place, prompts: Vec<u32>) -> Result<Computation, WorkerError> {
+        let Place { stage, iteration, .. } = place;
         if self.open != Some(iteration) {
             // What was added for another iteration belongs to one that was dropped.
             self.lanes.wait();
@@ -178,7 +174,7 @@ impl Executor {
         let policies = TrainingPolicies::of(&self.state, kind)?;
         let (spec, sum) = (Arc::clone(&self.spec), self.state.sum()?.clone());
         Ok(Box::new(move || {
-            let gradient = train(&spec, &loaded.data, &policies, (stage, iteration), &prompts)?;
+            let gradient = train(&spec, &loaded.data, &policies, place, &prompts)?;
             sum.accumulate(&gradient)?;
             Ok(Outcome::Trained(gradient.metrics))
         }))

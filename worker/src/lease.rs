@@ -76,19 +76,35 @@ impl TrainingPolicies {
     }
 }
 
+/// Where in the run a lease trains.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Index into `[[stage]]`.
+    pub stage: u32,
+    /// The attempt at the stage, which decides beta.
+    pub attempt: u32,
+    /// The iteration of the run.
+    pub iteration: Iteration,
+}
+
 /// The summed gradient of these prompts of a stage.
 ///
 /// # Errors
-/// Prompts that the stage does not have, and what the policy refuses.
+/// Prompts and attempts that the stage does not have, and what the policy refuses.
 pub fn train(
     spec: &RunSpec,
     data: &PassData,
     policies: &TrainingPolicies,
-    (stage, iteration): (u32, Iteration),
+    place: Place,
     prompts: &[u32],
 ) -> Result<LeaseGradient, WorkerError> {
+    let stage = place.stage;
     let unknown = || WorkerError::Protocol(format!("stage {stage} of a run that has {}", spec.stage.len()));
     let settings = spec.stage.get(stage as usize).ok_or_else(unknown)?;
+    if place.attempt >= settings.attempts() {
+        let message = format!("attempt {} at stage {stage}, which has {}", place.attempt, settings.attempts());
+        return Err(WorkerError::Protocol(message));
+    }
     let policy = &policies.policy;
     let supervised = SupervisedLease { policy, legal: data.legal() };
     match data.stages.get(stage as usize).ok_or_else(unknown)? {
@@ -106,7 +122,7 @@ pub fn train(
             let chosen = pick(all, prompts)?;
             let missing = || WorkerError::Protocol(format!("stage {stage} has groups, but no reference policy"));
             let reference = policies.reference.as_ref().ok_or_else(missing)?;
-            let settings = grpo_settings(spec, settings, iteration);
+            let settings = grpo_settings(spec, settings, place);
             let lease = GrpoLease { policy, reference, legal: data.legal(), settings };
             let groups: Vec<GroupPrompt<'_>> = prompts
                 .iter()
@@ -119,13 +135,13 @@ pub fn train(
     }
 }
 
-fn grpo_settings(spec: &RunSpec, stage: &StageSpec, iteration: Iteration) -> GrpoSettings {
+fn grpo_settings(spec: &RunSpec, stage: &StageSpec, place: Place) -> GrpoSettings {
     GrpoSettings {
         seed: spec.seed,
-        iteration: iteration.0,
+        iteration: place.iteration.0,
         completions: stage.completions as usize,
         temperature: stage.temperature,
-        beta: stage.beta,
+        beta: stage.beta_at(place.attempt),
         clip: Clip::of(stage),
         advantage_floor: stage.advantage_floor,
     }

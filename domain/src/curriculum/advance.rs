@@ -1,7 +1,7 @@
 //! From one point of the curriculum to the next, given what was done: pure and total.
 
 use super::gate::Verdict;
-use super::{Cursor, Gate, StagePoint};
+use super::{Alarms, Chosen, Cursor, Gate, Health, StagePoint};
 use crate::spec::{RunSpec, StageSpec, Statistics};
 use crate::work::{Decision, Pass, Score};
 
@@ -12,8 +12,8 @@ pub enum Performed {
     Changed,
     /// The scores were measured.
     Validated(Score),
-    /// The iteration was committed.
-    Trained,
+    /// The iteration was committed. A GRPO iteration says how the policy is.
+    Trained(Option<Health>),
     /// The checkpoint is whole.
     Checkpointed,
     /// Report and adapter are written.
@@ -57,8 +57,11 @@ impl Cursor {
             (StagePoint::BeginStage, Performed::Changed) => next.begin_stage(stage)?,
             (StagePoint::Validate, Performed::Validated(score)) => next.judge(spec, stage, score),
             (StagePoint::KeepBest, Performed::Changed) => next.go_on(spec, stage),
-            (StagePoint::Train, Performed::Trained) => next.count_iteration(spec, stage),
-            (StagePoint::RestoreBest, Performed::Changed) => next.at = StagePoint::Checkpoint { stage_over: true },
+            (StagePoint::Train, Performed::Trained(health)) => next.count_iteration(spec, stage, health),
+            (StagePoint::RestoreBest { retry: true }, Performed::Changed) => next.begin_again(),
+            (StagePoint::RestoreBest { retry: false }, Performed::Changed) => {
+                next.at = StagePoint::Checkpoint { stage_over: true };
+            }
             (StagePoint::Checkpoint { stage_over: false }, Performed::Checkpointed) => next.at = StagePoint::Train,
             (StagePoint::Checkpoint { stage_over: true }, Performed::Checkpointed) => next.leave_stage(spec),
             (StagePoint::Report, Performed::Reported) => next.at = StagePoint::Done,
@@ -73,17 +76,24 @@ impl Cursor {
         spec.stage.get(self.stage as usize).ok_or(CurriculumError::NoSuchStage { stage: self.stage, stages })
     }
 
-    /// After the stage's beginning: GRPO measures its start, the refit pass says what it repeats.
+    /// After the stage's beginning: GRPO measures its start (a retry has the scores already), the refit pass says what
+    /// it repeats.
     fn begin_stage(&mut self, stage: &StageSpec) -> Result<(), CurriculumError> {
         self.at = match self.pass {
             Pass::Select if stage.kind.is_supervised() => StagePoint::Train,
+            Pass::Select if self.attempt > 0 => StagePoint::KeepBest,
             Pass::Select => StagePoint::Validate,
             Pass::Refit => {
                 let chosen = self.chosen.get(self.stage as usize).copied();
                 let chosen = chosen.ok_or(CurriculumError::NothingChosen { stage: self.stage })?;
-                let reason = format!("repeats the {chosen} iterations that the select pass chose; nothing is chosen");
+                let Chosen { iterations, attempt } = chosen;
+                self.attempt = attempt;
+                let raised = iterations > 0 && attempt > 0;
+                let beta = if raised { format!(" with beta {}", shown_beta(stage, attempt)) } else { String::new() };
+                let reason =
+                    format!("repeats the {iterations} iterations that the select pass chose{beta}; nothing is chosen");
                 self.decide(stage, None, reason);
-                if chosen == 0 { StagePoint::Checkpoint { stage_over: true } } else { StagePoint::Train }
+                if iterations == 0 { StagePoint::Checkpoint { stage_over: true } } else { StagePoint::Train }
             }
         };
         Ok(())
@@ -113,9 +123,12 @@ impl Cursor {
     }
 
     /// After an iteration.
-    fn count_iteration(&mut self, spec: &RunSpec, stage: &StageSpec) {
+    fn count_iteration(&mut self, spec: &RunSpec, stage: &StageSpec, health: Option<Health>) {
         self.iteration.0 += 1;
         self.stage_iteration += 1;
+        for alarm in health.map(|h| self.alarms.hear(&spec.alarm, stage.completions, h)).unwrap_or_default() {
+            self.decide(stage, None, alarm);
+        }
         let over = self.stage_iteration >= self.stage_limit(spec, self.stage);
         let gated = self.pass == Pass::Select && (!stage.kind.is_supervised() || stage.validate_every > 0);
         let regular = stage.validate_every > 0 && self.stage_iteration.is_multiple_of(stage.validate_every);
@@ -134,16 +147,27 @@ impl Cursor {
     }
 
     /// A checkpoint is due every so many iterations of the run, but not where the stage has not trained yet:
-    /// the stage before ended with one.
+    /// the stage before ended with one, and a retry begins where the stage did.
     fn before_training(&self, spec: &RunSpec) -> StagePoint {
         let due = self.stage_iteration > 0 && self.iteration.0.is_multiple_of(u64::from(spec.checkpoint.every));
         if due { StagePoint::Checkpoint { stage_over: false } } else { StagePoint::Train }
     }
 
-    /// The stage is over: its best stays, or comes back.
+    /// The stage is over: its best stays, or comes back; or it has lost accuracy and is tried again with a larger beta.
     fn end_stage(&mut self, stage: &StageSpec, cause: String) {
         let best = self.gate.best_iteration;
-        let outcome = if best == self.stage_iteration {
+        let retry = self.gate.has_lost() && self.attempt + 1 < stage.attempts();
+        let outcome = if retry {
+            let (beta, larger) = (shown_beta(stage, self.attempt), shown_beta(stage, self.attempt + 1));
+            format!(
+                "no iteration was better than the stage's start and accuracy was lost (validations below the bar: {}), \
+                 so the policy goes back to it and the stage is tried again with beta {larger} instead of {beta}, \
+                 retry {} of {}",
+                self.gate.below_bar,
+                self.attempt + 1,
+                stage.retries
+            )
+        } else if best == self.stage_iteration {
             format!("iteration {best} is kept")
         } else if best == 0 {
             "no iteration was better than the stage's start, so the policy goes back to it".into()
@@ -155,14 +179,23 @@ impl Cursor {
         self.at = if best == self.stage_iteration {
             StagePoint::Checkpoint { stage_over: true }
         } else {
-            StagePoint::RestoreBest
+            StagePoint::RestoreBest { retry }
         };
+    }
+
+    /// The stage begins anew from its start, with the next attempt's beta.
+    fn begin_again(&mut self) {
+        self.at = StagePoint::BeginStage;
+        self.attempt += 1;
+        self.stage_iteration = 0;
+        self.gate = self.gate.of_retry();
+        self.alarms = Alarms::default();
     }
 
     /// On to the next stage, the next pass, or the report.
     fn leave_stage(&mut self, spec: &RunSpec) {
         if self.pass == Pass::Select {
-            self.chosen.push(self.gate.best_iteration);
+            self.chosen.push(Chosen { iterations: self.gate.best_iteration, attempt: self.attempt });
         }
         if (self.stage as usize) + 1 < spec.stage.len() {
             self.stage += 1;
@@ -176,7 +209,9 @@ impl Cursor {
             return;
         }
         self.stage_iteration = 0;
+        self.attempt = 0;
         self.gate = Gate::default();
+        self.alarms = Alarms::default();
     }
 
     /// Records a decision with its reason.
@@ -184,4 +219,9 @@ impl Cursor {
         let (pass, iteration) = (self.pass, self.stage_iteration);
         self.decisions.push(Decision { pass, stage: stage.name.clone(), iteration, score, reason });
     }
+}
+
+/// beta for people: in single precision 0.3 x 3 is 0.9.
+fn shown_beta(stage: &StageSpec, attempt: u32) -> String {
+    (stage.beta_at(attempt) as f32).to_string()
 }

@@ -30,8 +30,9 @@ impl Gate {
             }
             return (Verdict::NewBest, format!("new best: the first validation of the stage, {}", shown(score)));
         };
-        if let Some(reason) = self.below_bar(score, tolerance) {
+        if let Some(reason) = self.why_below_bar(score, tolerance) {
             self.without_best += 1;
+            self.below_bar += 1;
             return (Verdict::Worse, format!("no new best: {reason}"));
         }
         let (sum, bar) = (sum(score), sum(best));
@@ -47,6 +48,16 @@ impl Gate {
         (Verdict::Worse, reason)
     }
 
+    /// Whether the stage's training only lost: nothing was better than its start, and a validation lay below the bar.
+    pub(super) fn has_lost(&self) -> bool {
+        self.best_iteration == 0 && self.below_bar > 0
+    }
+
+    /// The memory with which the stage is tried again: its start scores as it did, as it is the same policy.
+    pub(super) fn of_retry(&self) -> Self {
+        Self { start: self.start, best: self.best, ..Self::default() }
+    }
+
     fn keep(&mut self, iteration: u32, score: Score) {
         self.best = Some(score);
         self.best_iteration = iteration;
@@ -54,7 +65,7 @@ impl Gate {
     }
 
     /// Why a score lies below the bar, if there is a bar: supervised stages have none, as their start is untrained.
-    fn below_bar(&self, score: Score, tolerance: f64) -> Option<String> {
+    fn why_below_bar(&self, score: Score, tolerance: f64) -> Option<String> {
         let start = self.start?;
         let (fhr, accuracy) = (score.fhr, score.candidate_accuracy);
         let low_fhr = (fhr < start.fhr - tolerance).then_some(("FHR@20", fhr, start.fhr));

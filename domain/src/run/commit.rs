@@ -3,7 +3,7 @@
 use super::answers::{Answers, Verdict};
 use super::phase::Phase;
 use super::{LastMeans, Rejection, Run};
-use crate::curriculum::{Performed, StagePoint};
+use crate::curriculum::{Health, Performed, StagePoint};
 use crate::effect::{Command, Effect};
 use crate::ids::{Digest, Fence, Iteration, WorkerId};
 use crate::ledger::LedgerEntry;
@@ -81,6 +81,7 @@ impl Run {
             iteration: self.coming(),
             pass: self.cursor.pass,
             stage: self.stage_name(),
+            attempt: self.cursor.attempt,
             fence: self.fence,
             prompts: totals.prompts.clone(),
             gradient,
@@ -89,7 +90,8 @@ impl Run {
         }));
         let line = self.line(&totals);
         self.last_means = LastMeans { loss: line.loss, reward: line.reward, kl: line.kl };
-        if !self.advance(Performed::Trained, out) {
+        let grpo = self.stage().is_some_and(|s| !s.kind.is_supervised());
+        if !self.advance(Performed::Trained(grpo.then(|| Health::of(&totals.metrics))), out) {
             return;
         }
         // The line of an iteration that is validated waits for the scores, over a stop and resume if need be.
@@ -104,9 +106,10 @@ impl Run {
     /// The iteration's line of metrics, without validation scores.
     fn line(&self, totals: &Totals) -> MetricsLine {
         let m = &totals.metrics;
-        let grpo = self.stage().is_some_and(|s| !s.kind.is_supervised());
+        let health = Health::of(m);
         let mean = |sum: f64, count: u64| sum / count.max(1) as f64;
-        let only_grpo = |value: f64| grpo.then_some(value);
+        let beta = self.stage().filter(|s| !s.kind.is_supervised()).map(|s| s.beta_at(self.cursor.attempt));
+        let only_grpo = |value: f64| beta.map(|_| value);
         MetricsLine {
             iteration: self.coming(),
             pass: self.cursor.pass,
@@ -116,10 +119,13 @@ impl Run {
             reward: only_grpo(mean(m.reward, m.completions.saturating_sub(m.abstained))),
             reward_std: only_grpo(mean(m.reward_std, m.groups)),
             frac_reward_zero_std: only_grpo(mean(m.zero_variance_groups as f64, m.groups)),
-            kl: only_grpo(mean(m.kl, m.codes)),
-            entropy: only_grpo(mean(m.entropy, m.codes)),
+            beta,
+            // Without beta the reference is not computed.
+            kl: beta.filter(|beta| *beta > 0.0).map(|_| mean(m.kl, m.codes)),
+            entropy: only_grpo(health.entropy),
             clip_ratio: only_grpo(0.0),
-            distinct: only_grpo(mean(m.distinct as f64, m.groups)),
+            distinct: only_grpo(health.distinct),
+            abstained: only_grpo(health.abstained),
             learning_rate: totals.learning_rate,
             step_time: self.now.saturating_sub(totals.started).as_secs_f64(),
             validation_fhr: None,

@@ -3,19 +3,35 @@
 use super::Run;
 use crate::curriculum::{NextAction, Performed};
 use crate::effect::{Effect, Ending};
+use crate::status::{Activity, Status};
 
 impl Run {
-    /// Moves the cursor; whether it could. If not, the run has ended.
+    /// Moves the cursor and shows what was decided; whether it could. If not, the run has ended.
     pub(super) fn advance(&mut self, performed: Performed, out: &mut Vec<Effect>) -> bool {
         match self.cursor.advance(&self.setup.spec, performed) {
             Ok(cursor) => {
+                let known = self.cursor.decisions.len();
                 self.cursor = cursor;
+                self.show_decisions(known, out);
                 true
             }
             Err(error) => {
                 self.fail(error.to_string(), 1, out);
                 false
             }
+        }
+    }
+
+    /// Shows the decisions after the first `known`.
+    fn show_decisions(&self, known: usize, out: &mut Vec<Effect>) {
+        for decision in self.cursor.decisions.iter().skip(known) {
+            let activity = Activity::Decided {
+                stage: decision.stage.clone(),
+                iteration: decision.iteration,
+                score: decision.score,
+                reason: decision.reason.clone(),
+            };
+            out.push(Effect::Show(Status { activity, ..self.status() }));
         }
     }
 

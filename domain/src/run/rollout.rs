@@ -22,7 +22,8 @@ impl Run {
             let at = self.place();
             return self.fail(format!("there is no prompt to train on {at}"), 1, out);
         }
-        let works = cut.into_iter().map(|prompts| Work::Train { pass, stage, iteration, prompts }).collect();
+        let attempt = self.cursor.attempt;
+        let works = cut.into_iter().map(|prompts| Work::Train { pass, stage, iteration, attempt, prompts }).collect();
         let mut leases = LeaseBook::new(works, &self.lanes());
         let mut grants = Vec::new();
         leases.send_grants(self.fence, self.now, &mut grants);

@@ -6,7 +6,6 @@ use super::{Rejection, Run};
 use crate::curriculum::Performed;
 use crate::effect::Effect;
 use crate::schedule::evaluation_ranges;
-use crate::status::{Activity, Status};
 use crate::work::{Outcome, Score, ValidationCounts, Work};
 
 impl Run {
@@ -62,20 +61,9 @@ impl Run {
             line.validation_candidate_accuracy = Some(score.candidate_accuracy);
             out.push(Effect::AppendMetrics(*line));
         }
-        let decided = self.cursor.decisions.len();
-        if !self.advance(Performed::Validated(score), out) {
-            return;
+        if self.advance(Performed::Validated(score), out) {
+            self.proceed(out);
         }
-        for decision in self.cursor.decisions.iter().skip(decided) {
-            let activity = Activity::Decided {
-                stage: decision.stage.clone(),
-                iteration: decision.iteration,
-                score: decision.score,
-                reason: decision.reason.clone(),
-            };
-            out.push(Effect::Show(Status { activity, ..self.status() }));
-        }
-        self.proceed(out);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rules of a config: one function a section, each of which names every key of its section,
 //! so that a new key does not compile until somebody has said what is allowed.
 
+mod alarm;
 mod data;
 mod evaluation;
 mod model;
@@ -13,8 +14,20 @@ use std::fmt::Display;
 
 /// All violations of a config, in the order of its sections.
 pub(super) fn violations(config: &RunConfig) -> Vec<Violation> {
-    let RunConfig { seed, data, semantic_id, model, lora, optimizer, reward, stage, evaluation, checkpoint, cluster } =
-        config;
+    let RunConfig {
+        seed,
+        data,
+        semantic_id,
+        model,
+        lora,
+        optimizer,
+        reward,
+        stage,
+        evaluation,
+        alarm,
+        checkpoint,
+        cluster,
+    } = config;
     let mut findings = Findings::default();
     let toml_limit = u64::try_from(i64::MAX).unwrap_or(u64::MAX);
     findings.require(*seed <= toml_limit, "seed", seed, "0 to 9223372036854775807 (TOML has no larger integers)");
@@ -26,6 +39,7 @@ pub(super) fn violations(config: &RunConfig) -> Vec<Violation> {
     reward::check(reward, &mut findings);
     stages::check(stage, &mut findings);
     evaluation::check(evaluation, semantic_id, &mut findings);
+    alarm::check(alarm, &mut findings);
     evaluation::check_checkpoint(checkpoint, &mut findings);
     evaluation::check_cluster(cluster, &mut findings);
     findings.0

@@ -30,7 +30,7 @@ pub struct EvaluationSpec {
     pub validation_instances: u32,
     /// Instances an evaluation lease.
     pub instances_per_lease: u32,
-    /// A checkpoint is no new best when FHR@20 or CandAcc lies more than this below the stage's start.
+    /// A validation is no new best when FHR@20 or CandAcc lies more than this below the bar (start of the first GRPO stage).
     pub tolerance: f64,
     /// Users with fewer training negatives than this count for LUF.
     pub few_user_negatives: u32,

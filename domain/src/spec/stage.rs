@@ -39,6 +39,12 @@ pub struct StageSpec {
     /// beta: weight of the exact KL to the policy at the stage's start (GRPO only).
     #[serde(default = "default_beta")]
     pub beta: f64,
+    /// Times that a stage which lost accuracy is trained again from its start with a larger beta (GRPO only; 0: never).
+    #[serde(default = "default_retries")]
+    pub retries: u32,
+    /// Each retry multiplies beta by this (GRPO only).
+    #[serde(default = "default_beta_factor")]
+    pub beta_factor: f64,
     /// Advantages are divided by the group's standard deviation, but by no less than this (GRPO only). At 1 and above
     /// there is no division (Dr. GRPO): groups whose completions are alike in reward then teach little.
     #[serde(default = "default_advantage_floor")]
@@ -61,6 +67,21 @@ pub struct StageSpec {
     pub patience: u32,
 }
 
+impl StageSpec {
+    /// Trainings of the stage in the select pass at most: the first and its retries. A supervised stage has no bar to
+    /// fall below, and without a beta there is nothing to raise: neither is retried.
+    pub fn attempts(&self) -> u32 {
+        let retried = !self.kind.is_supervised() && self.beta > 0.0;
+        if retried { self.retries.saturating_add(1) } else { 1 }
+    }
+
+    /// beta of an attempt (the first is 0): `beta * beta_factor ^ attempt`, multiplied one after another, so that every
+    /// machine gets the same bits.
+    pub fn beta_at(&self, attempt: u32) -> f64 {
+        (0..attempt.min(self.retries)).fold(self.beta, |beta, _| beta * self.beta_factor)
+    }
+}
+
 fn one() -> f64 {
     1.0
 }
@@ -71,6 +92,14 @@ fn default_completions() -> u32 {
 
 fn default_beta() -> f64 {
     0.1
+}
+
+fn default_retries() -> u32 {
+    1
+}
+
+fn default_beta_factor() -> f64 {
+    3.0
 }
 
 fn default_advantage_floor() -> f64 {

@@ -182,6 +182,7 @@ pub fn trained() -> Outcome {
         groups: 2,
         completions: 16,
         zero_variance_groups: 1,
+        abstained: 2,
         reward: 4.0,
         reward_std: 0.5,
         kl: 0.25,

@@ -35,7 +35,7 @@ fn prompts(stage: u32, iteration: u32) -> Vec<u32> {
 fn train(stage: u32, iteration: u64, stage_iteration: u32, lease: usize) -> Work {
     let all = prompts(stage, stage_iteration);
     let prompts = all.chunks(2).nth(lease).unwrap().to_vec();
-    Work::Train { pass: Pass::Select, stage, iteration: Iteration(iteration), prompts }
+    Work::Train { pass: Pass::Select, stage, iteration: Iteration(iteration), attempt: 0, prompts }
 }
 
 #[test]
@@ -115,6 +115,7 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
         iteration: Iteration(1),
         pass: Pass::Select,
         stage: "sft".into(),
+        attempt: 0,
         fence: Fence(1),
         prompts: prompts(0, 0),
         gradient: d("g1"),
@@ -130,20 +131,29 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
         reward: None,
         reward_std: None,
         frac_reward_zero_std: None,
+        beta: None,
         kl: None,
         entropy: None,
         clip_ratio: None,
         distinct: None,
+        abstained: None,
         learning_rate: 1e-3,
         step_time: 5.0,
         validation_fhr: None,
         validation_candidate_accuracy: None,
+    };
+    let kept = Activity::Decided {
+        stage: "sft".into(),
+        iteration: 1,
+        score: None,
+        reason: "kept after all 1 iterations: the stage is not validated".into(),
     };
     let key = Manifest::key(Iteration(1), Fence(1));
     assert_eq!(
         bench.committed(1, 1, "s3"),
         [
             Effect::AppendLedger(entry),
+            show(kept, 1, 1),
             Effect::AppendMetrics(line),
             show(Activity::Checkpointing, 1, 1),
             send(1, Command::WriteParts { fence: Fence(1), key }),
@@ -227,9 +237,41 @@ fn the_line_of_a_validated_iteration_waits_for_its_scores() {
     let Effect::AppendMetrics(line) = &effects[1] else { panic!("{effects:?}") };
     assert_eq!((line.iteration, line.stage_iteration), (Iteration(2), 1));
     assert_eq!((line.validation_fhr, line.validation_candidate_accuracy), (Some(0.6), Some(0.0)));
-    assert_eq!((line.reward, line.reward_std, line.frac_reward_zero_std), (Some(0.25), Some(0.25), Some(0.5)));
-    assert_eq!((line.kl, line.entropy, line.distinct), (Some(0.5 / 64.0), Some(0.25), Some(5.0)));
+    assert_eq!((line.reward, line.reward_std, line.frac_reward_zero_std), (Some(8.0 / 28.0), Some(0.25), Some(0.5)));
+    assert_eq!((line.beta, line.kl), (Some(0.1), Some(0.5 / 64.0)));
+    assert_eq!((line.entropy, line.distinct, line.abstained), (Some(0.25), Some(5.0), Some(0.125)));
     assert_eq!((line.loss, line.learning_rate), (32.0, 1e-4), "128 over 4 groups");
+}
+
+#[test]
+fn an_alarm_is_shown_and_a_line_without_beta_has_no_kl() {
+    let spec = spec_with(&["stage.1.beta=0.0", "stage.1.validate_every=0", "alarm.in_a_row=1"]);
+    let mut bench = Bench::new(conrec_domain::run::RunSetup { spec, ..setup(1) });
+    bench.join(1);
+    bench.formed(1, "empty");
+    bench.changed(1, "s1");
+    bench.changed(1, "s2");
+    for lease in 0..3 {
+        bench.lease(1, lease, "s2", trained());
+    }
+    bench.reduced(1, 1, "g1");
+    bench.committed(1, 1, "s3");
+    bench.parts(1);
+    bench.published(1);
+    bench.changed(1, "s4");
+    bench.lease(1, 0, "s4", validated(2));
+    bench.lease(1, 1, "s4", validated(2));
+    bench.changed(1, "s4");
+    bench.lease(1, 0, "s4", trained());
+    bench.lease(1, 1, "s4", trained());
+    bench.reduced(1, 2, "g2");
+    let effects = bench.committed(1, 2, "s5");
+    let reason = "alarm: a share of 0.1250 of the completions has no reward, above 0.05 (iterations in a row: 1); \
+                  nothing is changed";
+    let alarm = Activity::Decided { stage: "grpo".into(), iteration: 1, score: None, reason: reason.into() };
+    assert_eq!(effects[1], show(alarm, 2, 1));
+    let Effect::AppendMetrics(line) = &effects[2] else { panic!("{effects:?}") };
+    assert_eq!((line.beta, line.kl, line.entropy), (Some(0.0), None, Some(0.25)));
 }
 
 /// Goes on to the report: the second stage's iterations score as its start did, so its start comes back.
@@ -272,7 +314,8 @@ fn retention_prunes_and_the_report_ends_the_run() {
             grant(1, 0, Work::Report { summary })
         ]
     );
-    assert_eq!(bench.run.cursor().chosen, [1, 0]);
+    let chosen: Vec<u32> = bench.run.cursor().chosen.iter().map(|chosen| chosen.iterations).collect();
+    assert_eq!(chosen, [1, 0]);
     assert_eq!(
         bench.lease(1, 0, "s4", Outcome::Reported),
         [stop(1, "the run is complete"), show(Activity::Completed, 3, 1), Effect::Finish(Ending::Completed)]

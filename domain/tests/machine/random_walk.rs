@@ -7,6 +7,7 @@ use conrec_domain::audit::audit;
 use conrec_domain::ids::{Digest, Iteration};
 use conrec_domain::ledger::LedgerEntry;
 use conrec_domain::spec::RunSpec;
+use conrec_domain::work::Pass;
 use std::collections::BTreeMap;
 
 /// Events of the walk in all; each run takes some hundreds.
@@ -16,8 +17,13 @@ const EVENTS: u64 = 20_000;
 type Outcomes = BTreeMap<Iteration, (Vec<u32>, Digest, Digest)>;
 
 fn walk_spec(variant: u64) -> RunSpec {
-    let (statistics, every) =
-        [("refit", "3"), ("frozen", "2"), ("refit", "1"), ("refit", "1000")][variant as usize % 4];
+    // Half of the variants hardly pass the gate: they meet retries.
+    let (statistics, every, (tolerance, patience)) = [
+        ("refit", "3", ("0.3", 3)),
+        ("frozen", "2", ("0.0", 2)),
+        ("refit", "1", ("0.0", 2)),
+        ("refit", "1000", ("0.3", 3)),
+    ][variant as usize % 4];
     spec_with(&[
         &format!("evaluation.statistics={statistics}"),
         &format!("checkpoint.every={every}"),
@@ -25,8 +31,11 @@ fn walk_spec(variant: u64) -> RunSpec {
         "stage.0.iterations=4",
         "stage.1.iterations=9",
         "stage.1.validate_every=2",
-        "stage.1.patience=3",
-        "evaluation.tolerance=0.3",
+        &format!("stage.1.patience={patience}"),
+        "stage.1.retries=2",
+        "alarm.min_distinct=0.6",
+        "alarm.in_a_row=2",
+        &format!("evaluation.tolerance={tolerance}"),
     ])
 }
 
@@ -58,11 +67,22 @@ fn every_walk_ends_with_the_same_bits() {
         let reference = &expected[variant as usize];
         assert_eq!(&last_of_each(&simulation.ledger), reference, "seed {seed}");
         assert_eq!(simulation.final_state, quiet[variant as usize].final_state, "seed {seed}");
+        assert_eq!(simulation.decisions, quiet[variant as usize].decisions, "seed {seed}");
         events += simulation.events;
         processes += simulation.processes;
         replaced += simulation.ledger.len() - reference.len();
     }
     println!("{seed} runs, {events} events, {processes} processes, {replaced} iterations done again");
+    let attempts =
+        |variant: usize, pass| quiet[variant].ledger.iter().filter(move |e| e.pass == pass).map(|e| e.attempt);
+    assert_eq!(
+        (attempts(1, Pass::Select).max(), attempts(2, Pass::Select).max()),
+        (Some(2), Some(2)),
+        "it must meet retries"
+    );
+    assert_eq!(attempts(2, Pass::Refit).max(), Some(2), "the refit pass repeats the attempt");
+    let rung = |s: &Simulation| s.decisions.iter().filter(|d| d.reason.starts_with("alarm")).count();
+    assert!(quiet.iter().all(|s| rung(s) > 0), "it must meet alarms");
     assert!(processes > 2 * seed && replaced > 0, "the walk must meet stops and losses");
 }
 
@@ -91,6 +111,8 @@ fn an_audit_finds_what_is_wrong() {
     assert!(found[0].starts_with("iteration 9 follows iteration 7"), "{found:?}");
     let found = findings(&|l| l.insert(3, l[2].clone()));
     assert_eq!(found, ["iteration 3 was committed twice by the roster with fence 1"]);
+    let found = findings(&|l| l[4].attempt = 3);
+    assert_eq!(found[0], "iteration 5 is of attempt 3 at stage `grpo`, of which there are 3, from 0 on");
     let found = findings(&|l| l[4].stage = "other".into());
     assert!(found.iter().any(|f| f.starts_with("iteration 5 names stage `other` of pass Select")), "{found:?}");
     let found = findings(&|l| {

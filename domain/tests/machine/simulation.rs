@@ -10,7 +10,7 @@ use conrec_domain::ledger::LedgerEntry;
 use conrec_domain::manifest::{Manifest, Part};
 use conrec_domain::run::{Run, RunSetup};
 use conrec_domain::spec::RunSpec;
-use conrec_domain::work::{Outcome, StateChange, TrainMetrics, ValidationCounts, Work};
+use conrec_domain::work::{Decision, Outcome, StateChange, TrainMetrics, ValidationCounts, Work};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, VecDeque};
@@ -58,6 +58,8 @@ pub struct Simulation {
     pub events: u64,
     pub processes: u64,
     pub final_state: Option<Digest>,
+    /// What the curriculum decided.
+    pub decisions: Vec<Decision>,
 }
 
 fn mix(parts: &[&dyn std::fmt::Debug]) -> Digest {
@@ -88,6 +90,7 @@ impl Simulation {
             events: 0,
             processes: 1,
             final_state: None,
+            decisions: Vec::new(),
         };
         simulation.open_sessions(workers);
         simulation
@@ -136,6 +139,7 @@ impl Simulation {
             match self.run.ending().cloned() {
                 Some(Ending::Completed) => {
                     self.final_state = self.run.state_digest();
+                    self.decisions = self.run.cursor().decisions.clone();
                     return Ok(());
                 }
                 Some(Ending::Stopped) => self.resume(),
@@ -313,16 +317,26 @@ impl Worker {
     fn compute(&mut self, work: &Work) -> Outcome {
         match work {
             Work::Prepare => Outcome::Prepared(prepared()),
-            Work::Train { iteration, prompts, .. } => {
+            Work::Train { iteration, attempt, prompts, .. } => {
                 if self.sum.0 != *iteration {
                     self.sum = (*iteration, 0);
                 }
                 for prompt in prompts {
-                    let gradient = number(mix(&[&self.state.now, iteration, prompt]));
+                    let gradient = number(mix(&[&self.state.now, iteration, attempt, prompt]));
                     self.sum.1 = self.sum.1.wrapping_add(gradient);
                 }
                 let groups = prompts.len() as u64;
-                Outcome::Trained(TrainMetrics { groups, codes: groups * 3, ..TrainMetrics::default() })
+                // Luck decides how healthy the policy looks.
+                let luck = number(mix(&[&"health", &self.state.now, prompts]));
+                Outcome::Trained(TrainMetrics {
+                    groups,
+                    codes: groups * 3,
+                    completions: groups * 16,
+                    entropy: (luck % 97) as f64,
+                    distinct: groups * (luck % 17),
+                    abstained: luck % 5,
+                    ..TrainMetrics::default()
+                })
             }
             Work::Validate { from, to } => {
                 let luck = number(mix(&[&self.state.now, from]));

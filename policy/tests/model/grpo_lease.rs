@@ -11,7 +11,7 @@ use conrec_policy::lease_gradient::LeaseGradient;
 use conrec_policy::rollout::DrawKey;
 use conrec_policy::transformer::Trains;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tch::{Kind, Tensor};
 
 const G: usize = 5;
@@ -155,6 +155,8 @@ fn lease_equals_the_plain_form(kind: Kind, trains: Trains, tolerance: f64) {
     let zero = expected.zero_variance;
     assert!(abstained > 0 && (1..4).contains(&zero), "the fixture must show both: {cells:?}");
     assert_eq!((m.abstained, m.zero_variance_groups), (abstained, zero));
+    let distinct = |cells: &Vec<u32>| cells.iter().collect::<BTreeSet<_>>().len() as u64;
+    assert_eq!(m.distinct, expected.cells.iter().map(distinct).sum::<u64>(), "of each group for itself");
     assert!((m.reward - rewards.iter().flatten().sum::<f64>()).abs() < 1e-9);
     assert_eq!(m.prompt_tokens, prompts().iter().map(|p| p.len() as u64).sum::<u64>());
     let trained = if trains == Trains::Base { &base } else { &lora };

@@ -116,6 +116,7 @@ impl TryFrom<wire::lease::Work> for Work {
                 pass: pass("Train.pass", train.pass)?,
                 stage: train.stage,
                 iteration: Iteration(train.iteration),
+                attempt: train.attempt,
                 prompts: numbers("Train.prompts", train.prompts, MAX_PROMPTS)?,
             },
             wire::lease::Work::Validate(wire::Validate { from, to }) => {

@@ -205,8 +205,8 @@ impl From<Work> for wire::lease::Work {
     fn from(work: Work) -> Self {
         match work {
             Work::Prepare => Self::Prepare(wire::Prepare {}),
-            Work::Train { pass: which, stage, iteration, prompts } => {
-                Self::Train(wire::Train { pass: pass(which), stage, iteration: iteration.0, prompts })
+            Work::Train { pass: which, stage, iteration, attempt, prompts } => {
+                Self::Train(wire::Train { pass: pass(which), stage, iteration: iteration.0, prompts, attempt })
             }
             Work::Validate { from, to } => Self::Validate(wire::Validate { from, to }),
             Work::Report { summary } => Self::Report(wire::Report { summary: Some(summary.into()) }),

@@ -35,7 +35,7 @@ pub struct ReportData {
     /// Paired differences between models on the test window, where they were computed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
-    /// Decisions of the gate, in order.
+    /// Decisions of the gate, and alarms, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,
     /// Use of the semantic ids' codes, one entry a pass.

@@ -135,7 +135,7 @@ pub(super) fn differences(report: &ReportData) -> String {
     )
 }
 
-/// What the gate decided and why.
+/// What the gate decided and why, and what rang.
 pub(super) fn decisions(report: &ReportData) -> String {
     let score = |x: Option<f64>| x.map_or_else(|| "–".into(), |x| format!("{x:.4}"));
     let rows: String = report
@@ -158,8 +158,8 @@ pub(super) fn decisions(report: &ReportData) -> String {
         return rows;
     }
     format!(
-        "<section>\n<h2>Decisions of the gate</h2>\n<p class=\"hint\">Validation FHR and CandAcc decide, never the \
-         reward. Nothing is chosen on the test window.</p>\n<div class=\"scroll\"><table class=\"decisions\"><thead><tr>\
+        "<section>\n<h2>Decisions of the gate, and alarms</h2>\n<p class=\"hint\">Validation FHR and CandAcc decide, never the \
+         reward. Nothing is chosen on the test window. An alarm changes nothing.</p>\n<div class=\"scroll\"><table class=\"decisions\"><thead><tr>\
          <th>pass</th><th>stage</th><th>iteration</th><th>FHR</th><th>CandAcc</th><th>decision</th></tr></thead>\
          <tbody>{rows}</tbody></table></div>\n</section>"
     )

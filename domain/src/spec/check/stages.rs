@@ -29,6 +29,8 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         completions,
         temperature,
         beta,
+        retries,
+        beta_factor,
         advantage_floor,
         clip_low,
         clip_high,
@@ -66,6 +68,13 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         findings.above_zero(&key("advantage_floor"), *advantage_floor);
         findings.share(&key("clip_low"), *clip_low);
         findings.not_negative(&key("clip_high"), *clip_high);
+        findings.require(*retries <= 8, &key("retries"), retries, "0 to 8");
+        findings.require(
+            *beta_factor > 1.0 && (!beta.is_finite() || stage.beta_at((*retries).min(8)).is_finite()),
+            &key("beta_factor"),
+            beta_factor,
+            "above 1, with a last beta that is finite: a retry holds the policy closer to where it started",
+        );
     }
     if *kind == StageKind::NextItem {
         findings.not_negative(&key("sign_weight"), *sign_weight);
