@@ -14,6 +14,8 @@ pub fn describe(activity: &Activity) -> String {
             format!("waiting for workers: {joined} of {expected} joined")
         }
         Activity::Preparing => "preparing data, instances and semantic ids".into(),
+        Activity::Prepared { summary } => summary.join("\n  "),
+        Activity::Forming => "the workers take the training state".into(),
         Activity::Training { pass, stage, done, of, loss, reward, kl } => {
             let mut text = format!("{} · {stage} {done}/{of}", pass_name(*pass));
             match reward {
@@ -57,6 +59,9 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
+/// Work that must have been seen before the time left is guessed.
+const SEEN: Duration = Duration::from_secs(5);
+
 /// Guesses the time left from the iterations that this process has seen.
 #[derive(Debug, Default)]
 pub struct Pace {
@@ -65,7 +70,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The time left for training; none before two iterations were seen, or when none is left.
+    /// The time left for training, in whole seconds; none before enough was seen, or when no iteration is left.
     pub fn left(&mut self, status: &Status, now: Duration) -> Option<Duration> {
         if !matches!(status.activity, Activity::Training { .. } | Activity::Validating { .. }) {
             return None;
@@ -73,13 +78,14 @@ impl Pace {
         let (since, from) = *self.first.get_or_insert((now, status.iteration.0));
         let done = status.iteration.0.checked_sub(from).filter(|done| *done >= 2)?;
         let planned = status.iterations_planned.checked_sub(status.iteration.0).filter(|left| *left > 0)?;
-        let a_iteration = now.checked_sub(since)?.as_secs_f64() / done as f64;
-        Duration::try_from_secs_f64(a_iteration * planned as f64).ok()
+        let seen = now.checked_sub(since).filter(|seen| *seen >= SEEN)?;
+        let left = seen.as_secs_f64() / done as f64 * planned as f64;
+        Duration::try_from_secs_f64(left.ceil()).ok()
     }
 }
 
-/// Decides which statuses become lines when no terminal shows bars: a stage's start, a decision, a change of what is
-/// being done, and an iteration every few seconds.
+/// Decides which statuses become lines when no terminal shows bars: what was read, a stage's start, a decision, a change
+/// of what is being done, and an iteration every few seconds.
 #[derive(Debug, Default)]
 pub struct Lines {
     /// What the last line was about.
@@ -97,20 +103,26 @@ impl Lines {
         let left = self.pace.left(status, now);
         let topic = match &status.activity {
             // Validations and checkpoints happen all the time; their decisions are said, they are not.
-            Activity::Validating { .. } | Activity::Checkpointing => return None,
+            Activity::Validating { .. } | Activity::Checkpointing | Activity::Forming => return None,
+            // Nothing is waited for any more, or nothing is to be done.
+            Activity::WaitingForWorkers { joined, expected } if joined == expected => return None,
+            Activity::Training { of: 0, .. } => return None,
+            // The command's own last words, as an error.
+            Activity::Failed { .. } => return None,
             Activity::Training { pass, stage, .. } => format!("{pass:?} {stage}"),
             decided @ Activity::Decided { .. } => return self.once(describe(decided), status),
             other => describe(other),
         };
         let fresh = self.topic.as_ref() != Some(&topic);
-        let training = matches!(status.activity, Activity::Training { .. });
-        let due = training && now.saturating_sub(self.said) >= QUIET;
+        let under_way = matches!(status.activity, Activity::Training { done: 1.., .. });
+        let due = under_way && now.saturating_sub(self.said) >= QUIET;
         if !(fresh || due) {
             return None;
         }
         self.topic = Some(topic);
         self.said = now;
-        let left = left.map(|left| format!(" · {} left", duration(left))).unwrap_or_default();
+        // How long a stage's iterations take is not known at its start.
+        let left = left.filter(|_| under_way).map(|left| format!(" · {} left", duration(left))).unwrap_or_default();
         Some(format!("{}{}{left}", position(status), describe(&status.activity)))
     }
 
@@ -203,7 +215,51 @@ mod tests {
         assert_eq!(at(&mut pace, 40, 100), None);
         assert_eq!(at(&mut pace, 41, 101), None);
         assert_eq!(at(&mut pace, 50, 120), Some(Duration::from_secs(100)));
+        assert_eq!(at(&mut pace, 99, 298), Some(Duration::from_secs(4)), "rounded up: never 0 s");
         assert_eq!(at(&mut pace, 100, 300), None);
+    }
+
+    #[test]
+    fn no_time_is_guessed_from_a_moment_s_work() {
+        let mut pace = Pace::default();
+        let mut at = |i, ms| pace.left(&status(training("a", 1, None), i), Duration::from_millis(ms));
+        assert_eq!([at(0, 0), at(9, 900), at(49, 4900)], [None, None, None]);
+        assert_eq!(at(50, 5000), Some(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn a_run_is_said_without_repetition() {
+        let mut lines = Lines::default();
+        let waiting = |joined| Activity::WaitingForWorkers { joined, expected: 1 };
+        let summary = vec!["Read 7 events; nothing dropped.".to_owned(), "Pass select: 3 instances.".to_owned()];
+        let failed = Activity::Failed { reason: "movies.dat:3: found 2 fields".into() };
+        let nothing_to_do = Activity::Training {
+            pass: Pass::Refit,
+            stage: "grpo_all".into(),
+            done: 0,
+            of: 0,
+            loss: 0.0,
+            reward: None,
+            kl: None,
+        };
+        let life = [
+            waiting(0),
+            waiting(1),
+            Activity::Preparing,
+            Activity::Prepared { summary },
+            Activity::Forming,
+            training("recent", 0, None),
+            nothing_to_do,
+            failed,
+        ];
+        let said: Vec<String> = life.into_iter().filter_map(|a| lines.line(&status(a, 0), Duration::ZERO)).collect();
+        let expected = [
+            "[0/100] waiting for workers: 0 of 1 joined",
+            "[0/100] preparing data, instances and semantic ids",
+            "[0/100] Read 7 events; nothing dropped.\n  Pass select: 3 instances.",
+            "[0/100] select · recent 0/20",
+        ];
+        assert_eq!(said, expected);
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl ProgressView {
                 if let Some(left) = pace.left(status, now) {
                     bar.set_prefix(format!(" · {} left", duration(left)));
                 }
-                if matches!(status.activity, Activity::Decided { .. }) {
+                if matches!(status.activity, Activity::Decided { .. } | Activity::Prepared { .. }) {
                     bar.println(format!("  {}", describe(&status.activity)));
                 } else {
                     bar.set_message(describe(&status.activity));

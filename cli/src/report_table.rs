@@ -36,8 +36,11 @@ struct Value {
     high: Option<f64>,
 }
 
-/// Metrics of the table in order; `@20` or another length may follow in the file.
+/// Metrics of the item-level table in order; `@20` or another length may follow in the file.
 const COLUMNS: [&str; 7] = ["fhr", "hr", "frecall", "luf", "lif", "cand_acc", "pos_hit"];
+
+/// Metrics of the table that counts cells; they are comparable among themselves only.
+const CELL_COLUMNS: [&str; 6] = ["sid_fhr", "sid_hr", "sid_frecall", "sid_luf", "sid_lif", "sid_pos_hit"];
 
 /// The report of a run's folder, where there is one.
 ///
@@ -60,48 +63,63 @@ impl Report {
         self.state.as_deref().is_none_or(|state| state == "complete")
     }
 
-    /// The table, one row a model: GRPO, SFT, then the others by FHR.
+    /// The tables: items, then cells where the report has them, then what a reader must know.
     pub fn table(&self) -> String {
-        let names = self.model_order();
-        let columns: Vec<(String, &str)> = COLUMNS
-            .iter()
-            .filter_map(|base| {
-                names.iter().find_map(|model| self.find(model, base)).map(|(key, _)| (key.clone(), *base))
-            })
-            .collect();
-        let mut rows: Vec<Vec<String>> =
-            vec![std::iter::once("model".to_owned()).chain(columns.iter().map(|(key, _)| key.clone())).collect()];
-        for model in &names {
-            let cells = columns.iter().map(|(key, base)| {
-                let found = self.find(model, base).map(|(_, value)| value);
-                found.map_or_else(|| "-".into(), |value| cell(value, key.starts_with("fhr")))
-            });
-            rows.push(std::iter::once((*model).to_owned()).chain(cells).collect());
-        }
         let statistics = self.statistics.as_deref().unwrap_or("unknown");
         let mut text = format!("test window, item level, statistics = {statistics}; [95 % interval over users]\n\n");
-        text.push_str(&aligned(&rows));
+        text.push_str(&aligned(&self.rows(&COLUMNS)));
+        let cells = self.rows(&CELL_COLUMNS);
+        if cells.len() > 1 {
+            text.push_str("\nSID level: these count cells, not items; compare them with cell_pop only\n\n");
+            text.push_str(&aligned(&cells));
+        }
         for note in &self.notes {
             text.push_str(&format!("note: {note}\n"));
         }
         text
     }
 
-    fn find(&self, model: &str, base: &str) -> Option<(&String, Value)> {
-        let metrics = self.models.get(model)?;
-        let found = metrics.iter().find(|(key, _)| key.split('@').next() == Some(base));
-        found.map(|(key, value)| (key, *value))
+    /// A heading and one row a model: GRPO, SFT, then the others by the first column. Models without any of the metrics
+    /// have no row, metrics without any model no column.
+    fn rows(&self, columns: &[&str]) -> Vec<Vec<String>> {
+        let names = self.model_order(columns);
+        let columns: Vec<(&str, &str)> = columns
+            .iter()
+            .filter_map(|base| names.iter().find_map(|model| self.find(model, base)).map(|(key, _)| (key, *base)))
+            .collect();
+        let main = columns.first().map(|(_, base)| *base);
+        let heading = std::iter::once("model").chain(columns.iter().map(|(key, _)| *key));
+        let mut rows: Vec<Vec<String>> = vec![heading.map(str::to_owned).collect()];
+        for model in &names {
+            let cells = columns.iter().map(|(_, base)| {
+                let found = self.find(model, base).map(|(_, value)| value);
+                found.map_or_else(|| "-".into(), |value| cell(value, main == Some(base)))
+            });
+            rows.push(std::iter::once((*model).to_owned()).chain(cells).collect());
+        }
+        rows
     }
 
-    fn model_order(&self) -> Vec<&str> {
+    fn find(&self, model: &str, base: &str) -> Option<(&str, Value)> {
+        let metrics = self.models.get(model)?;
+        let found = metrics.iter().find(|(key, _)| key.split('@').next() == Some(base));
+        found.map(|(key, value)| (key.as_str(), *value))
+    }
+
+    /// The models that have any of these metrics.
+    fn model_order(&self, columns: &[&str]) -> Vec<&str> {
         let place = |model: &str| match model {
             "grpo" => 0,
             "sft" => 1,
             _ => 2,
         };
-        let fhr = |model: &str| self.find(model, "fhr").map_or(f64::NEG_INFINITY, |(_, value)| value.value);
-        let mut names: Vec<&str> = self.models.keys().map(String::as_str).collect();
-        names.sort_by(|a, b| place(a).cmp(&place(b)).then(fhr(b).total_cmp(&fhr(a))).then(a.cmp(b)));
+        let first = |model: &str| {
+            let found = columns.first().and_then(|base| self.find(model, base));
+            found.map_or(f64::NEG_INFINITY, |(_, value)| value.value)
+        };
+        let any = |model: &&str| columns.iter().any(|base| self.find(model, base).is_some());
+        let mut names: Vec<&str> = self.models.keys().map(String::as_str).filter(any).collect();
+        names.sort_by(|a, b| place(a).cmp(&place(b)).then(first(b).total_cmp(&first(a))).then(a.cmp(b)));
         names
     }
 }
@@ -140,6 +158,7 @@ mod tests {
         "models": {
             "neg_pop": {"fhr@20": {"value": 0.1635, "low": 0.14, "high": 0.187, "n": 2098}},
             "dislike_rate": {"cand_acc": {"value": 0.1391}},
+            "cell_pop": {"sid_fhr@20": {"value": 0.4, "low": 0.38, "high": 0.42}, "sid_hr@20": {"value": 0.25}},
             "sft": {"fhr@20": {"value": 0.2159, "low": 0.191, "high": 0.24}, "sid_fhr@20": {"value": 0.3}},
             "grpo": {"fhr@20": {"value": 0.2183, "low": 0.193, "high": 0.243}, "cand_acc": {"value": 0.1012}}}}"#;
 
@@ -154,7 +173,26 @@ test window, item level, statistics = refit; [95 % interval over users]
   sft           0.2159 [0.191, 0.240]         -
   neg_pop       0.1635 [0.140, 0.187]         -
   dislike_rate                      -    0.1391
+
+SID level: these count cells, not items; compare them with cell_pop only
+
+  model                sid_fhr@20  sid_hr@20
+  sft                      0.3000          -
+  cell_pop  0.4000 [0.380, 0.420]     0.2500
 note: proxy negatives: rating <= 5
+";
+        assert_eq!(report.table(), expected);
+    }
+
+    #[test]
+    fn a_report_without_cells_has_one_table() {
+        let models = r#"{"neg_pop": {"fhr@20": {"value": 0.5}}, "empty": {}}"#;
+        let text = format!(r#"{{"state_digest": "ab", "iterations": 7, "wall_seconds": 1.5, "models": {models}}}"#);
+        let report: Report = serde_json::from_str(&text).unwrap();
+        let expected = "test window, item level, statistics = unknown; [95 % interval over users]
+
+  model    fhr@20
+  neg_pop  0.5000
 ";
         assert_eq!(report.table(), expected);
     }

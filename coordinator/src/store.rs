@@ -14,6 +14,7 @@ pub use error::StoreError;
 pub use location::local_folder;
 
 use conrec_domain::ids::RunId;
+use futures::TryStreamExt;
 use lock::RunLock;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -27,7 +28,7 @@ pub struct RunStore {
     objects: Arc<dyn ObjectStore>,
     folder: PathBuf,
     url: String,
-    _lock: RunLock,
+    lock: RunLock,
 }
 
 impl RunStore {
@@ -48,7 +49,7 @@ impl RunStore {
             .map_err(StoreError::unavailable("open", ""))?
             .with_automatic_cleanup(true)
             .with_fsync(true);
-        Ok(Self { run_id: run_id.clone(), objects: Arc::new(objects), folder, url, _lock: lock })
+        Ok(Self { run_id: run_id.clone(), objects: Arc::new(objects), folder, url, lock })
     }
 
     /// `file://` and the absolute path of the store: what workers are told.
@@ -82,6 +83,13 @@ impl RunStore {
             other => other.map_err(StoreError::unavailable("read", key))?,
         };
         Ok(Some(found.bytes().await.map_err(StoreError::unavailable("read", key))?))
+    }
+
+    /// Whether nothing lies below a key prefix.
+    async fn is_empty(&self, prefix: &str) -> Result<bool, StoreError> {
+        let mut listing = self.objects.list(Some(&Path::from(prefix)));
+        let first = listing.try_next().await.map_err(StoreError::unavailable("list", prefix))?;
+        Ok(first.is_none())
     }
 
     /// Creates an object; `false` when it exists already.

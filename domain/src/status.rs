@@ -29,6 +29,13 @@ pub enum Activity {
     },
     /// Data is being prepared.
     Preparing,
+    /// Data is prepared.
+    Prepared {
+        /// What was read, made and dropped, as sentences for people.
+        summary: Vec<String>,
+    },
+    /// The workers form their roster and take the training state.
+    Forming,
     /// A stage trains.
     Training {
         /// Pass.

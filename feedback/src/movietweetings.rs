@@ -31,8 +31,8 @@ pub enum ReadError {
     },
     /// Too many lines cannot be read.
     #[error(
-        "{malformed} of {lines} lines cannot be read, more than data.malformed_share = {share} allows; \
-         the first: {first}; repair the file or raise data.malformed_share"
+        "{first}; {malformed} of {lines} lines cannot be read, more than data.malformed_share = {share} allows; \
+         repair the file or raise data.malformed_share"
     )]
     Malformed {
         /// Lines that cannot be read, of both files.
@@ -249,8 +249,7 @@ mod tests {
     fn malformed_lines_are_counted_and_the_first_is_named() {
         let dir = folder("1::01::5::3\n1::01::five::3\n1::01::5\n", SOME_MOVIES);
         let error = read(dir.path(), &DataSpec::default()).unwrap_err().to_string();
-        assert!(error.starts_with("2 of 6 lines"), "{error}");
-        assert!(error.contains("ratings.dat:2: found rating `five`, expected a number"), "{error}");
+        assert!(error.contains("ratings.dat:2: found rating `five`, expected a number; 2 of 6 lines"), "{error}");
         let data = read(dir.path(), &DataSpec { malformed_share: 0.5, ..DataSpec::default() }).unwrap();
         assert_eq!((data.events.len(), data.dropped.malformed_lines), (1, 2));
     }

@@ -189,6 +189,8 @@ fn activity() -> impl Strategy<Value = Activity> {
     prop_oneof![
         (any::<u32>(), any::<u32>()).prop_map(|(joined, expected)| Activity::WaitingForWorkers { joined, expected }),
         Just(Activity::Preparing),
+        vec(name(), 0..4).prop_map(|summary| Activity::Prepared { summary }),
+        Just(Activity::Forming),
         (pass(), name(), any::<[u32; 2]>(), number(), option::of(number()), option::of(number())).prop_map(
             |(pass, stage, [done, of], loss, reward, kl)| {
                 Activity::Training { pass, stage, done, of, loss, reward, kl }

@@ -18,10 +18,6 @@ fn train_of(config: &str, store: &Path, sets: &[&str]) -> (i32, String) {
     (output.status.code().unwrap_or(-1), text(&output))
 }
 
-fn train(store: &Path, sets: &[&str]) -> (i32, String) {
-    train_of("configs/smoke.toml", store, sets)
-}
-
 fn refused(sets: &[&str], code: i32, words: &[&str]) {
     refused_of("configs/smoke.toml", sets, code, words);
 }
@@ -177,11 +173,26 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
-fn a_run_id_of_another_config_is_refused() {
+fn a_run_id_of_another_config_is_refused_once_it_holds_work() {
     let store = tempdir().unwrap();
-    // The first attempt fails on its data but leaves its config behind under the id.
-    let (_, first) = train(store.path(), &["data.path=\"no/such/folder\""]);
-    let (code, message) = train(store.path(), &["seed=5"]);
-    assert_eq!(code, 78, "{first}\n{message}");
+    let store = store.path().to_str().unwrap();
+    let train = |sets: &[&str]| {
+        let mut arguments = vec!["train", "tests/configs/tiny.toml", "--store", store, "--run-id", "wrong"];
+        sets.iter().for_each(|set| arguments.extend(["--set", set]));
+        let output = run(&arguments).unwrap();
+        (output.status.code(), text(&output))
+    };
+    // A first attempt that found no data leaves nothing but its config behind; the corrected one takes the id over.
+    let real = "data.source=\"movietweetings\"";
+    let (code, message) = train(&[real, "data.path=\"no/such/folder\""]);
+    assert_eq!(code, Some(65), "{message}");
+    assert!(message.contains("error: cannot read no/such/folder/movies.dat: No such file"), "{message}");
+    assert_eq!(message.matches("movies.dat: No such file").count(), 1, "the cause is said once: {message}");
+    assert!(message.trim_end().ends_with(", while preparing the data"), "{message}");
+    let (code, message) = train(&[]);
+    assert!(message.contains("] Read "), "what was read is said while the run goes on: {message}");
+    assert_eq!(code, Some(0), "{message}");
+    let (code, message) = train(&["seed=5"]);
+    assert_eq!(code, Some(78), "{message}");
     assert!(message.contains("wrong") && message.contains("another config"), "{message}");
 }

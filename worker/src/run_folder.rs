@@ -84,11 +84,17 @@ impl RunFolder {
             .ok_or_else(|| WorkerError::file(place, "no whole checkpoint; was the run stopped before its first?"))
     }
 
-    /// Refuses a checkpoint of a run that still trains: the test window is looked at once, by the finished policy.
+    /// Refuses a checkpoint of a run that still trains: the test window is looked at once, by the finished policy. Every
+    /// stage ends with a checkpoint; one without iterations writes none, so the newest of a complete run may stand before
+    /// such stages. They change no policy.
     ///
     /// # Errors
     /// [`WorkerError::File`] when the manifest cannot be read or stages are left to train.
     pub fn finished(&self, key: &str) -> Result<(), WorkerError> {
+        // The report is written last.
+        if self.path("report.json").is_file() {
+            return Ok(());
+        }
         let name = format!("{key}/manifest.json");
         let bytes = self.read(&name)?;
         let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| WorkerError::file(self.path(&name), e))?;
@@ -97,5 +103,36 @@ impl RunFolder {
         }
         let message = "the run still trains; `conrec train` with the same config goes on with it";
         Err(WorkerError::file(self.path(key), message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conrec_domain::curriculum::Cursor;
+    use conrec_domain::ids::{Digest, Fence, Iteration};
+
+    #[test]
+    fn a_run_is_finished_when_its_stages_are_over_or_its_report_is_written() {
+        let store = tempfile::tempdir().unwrap();
+        let folder = RunFolder::new(store.path().to_str().unwrap(), "run".parse().unwrap()).unwrap();
+        let manifest = Manifest {
+            version: 1,
+            run_id: folder.run().clone(),
+            config_digest: Digest::of(b"config"),
+            data_digest: Digest::of(b"data"),
+            code_version: "1".into(),
+            fence: Fence(1),
+            iteration: Iteration(7),
+            state_digest: Digest::of(b"state"),
+            cursor: Cursor::start(),
+            parts: Vec::new(),
+        };
+        folder.write("checkpoints/a/manifest.json", &serde_json::to_vec(&manifest).unwrap()).unwrap();
+        let error = folder.finished("checkpoints/a").unwrap_err().to_string();
+        assert!(error.contains("still trains"), "{error}");
+        // Stages in which the gate kept no iteration follow the last checkpoint and write none.
+        folder.write("report.json", b"{}").unwrap();
+        folder.finished("checkpoints/a").unwrap();
     }
 }

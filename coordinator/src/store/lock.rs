@@ -9,6 +9,8 @@ use std::path::Path;
 /// Held for as long as the run's store is open.
 pub(super) struct RunLock {
     _file: File,
+    /// Whether the file system has locks, so that no other coordinator can hold the run.
+    exclusive: bool,
 }
 
 impl RunLock {
@@ -17,15 +19,26 @@ impl RunLock {
         let path = folder.join("coordinator.lock");
         let file = File::options().create(true).append(true).open(&path);
         let file = file.map_err(StoreError::io("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let exclusive = match file.try_lock() {
+            Ok(()) => true,
             Err(TryLockError::WouldBlock) => {
                 return Err(StoreError::InUse { run_id: run_id.clone(), path });
             }
             // Some network file systems have no locks; the fences still keep two coordinators apart.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => false,
             Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
-        }
-        Ok(Self { _file: file })
+        };
+        Ok(Self { _file: file, exclusive })
+    }
+
+    /// Whether no other coordinator can hold the run while this lock lives.
+    pub(super) fn is_exclusive(&self) -> bool {
+        self.exclusive
+    }
+
+    /// The same file on a file system without locks.
+    #[cfg(test)]
+    pub(super) fn without_support(self) -> Self {
+        Self { exclusive: false, ..self }
     }
 }

@@ -3,6 +3,8 @@
 use super::{RunStore, StoreError};
 use conrec_domain::ids::Digest;
 use conrec_domain::spec::{ClusterSpec, RunConfig, RunSpec, SpecError};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -12,7 +14,8 @@ const RUN_FILE: &str = "run.toml";
 const MAX_DIFFERING: usize = 5;
 
 impl RunStore {
-    /// Writes `run.toml`, or checks that the one there gives the same results; answers the config's digest.
+    /// Writes `run.toml`, or checks that the one there gives the same results; answers the config's digest. A run id
+    /// that came to nothing under its config (its data was bad, say) is bound to the new one.
     ///
     /// # Errors
     /// The run id belongs to another config, or the file there is no config, or the store fails.
@@ -20,7 +23,7 @@ impl RunStore {
         let own = |error: SpecError| self.run_file_error(&error);
         let digest = spec.digest().map_err(own)?;
         let text = spec.to_toml().map_err(own)?;
-        if self.create(RUN_FILE, text.into_bytes()).await? {
+        if self.create(RUN_FILE, text.clone().into_bytes()).await? {
             return Ok(digest);
         }
         let there = self.read(RUN_FILE).await?.unwrap_or_default();
@@ -31,7 +34,30 @@ impl RunStore {
         if there.digest().map_err(own)? == digest {
             return Ok(digest);
         }
+        if self.lock.is_exclusive() && self.holds_no_work().await? {
+            self.replace(RUN_FILE, text.into_bytes()).await?;
+            tracing::info!(run = %self.run_id, "bound to another config: nothing was prepared or trained under the first");
+            return Ok(digest);
+        }
         Err(StoreError::OtherConfig { run_id: self.run_id.clone(), differing })
+    }
+
+    /// Whether nothing has come of the run that a config stands for: no prepared data, no committed iteration, no
+    /// checkpoint or part of one, no report.
+    async fn holds_no_work(&self) -> Result<bool, StoreError> {
+        for key in ["prepared/manifest.json", "ledger.jsonl", "report.json"] {
+            if self.read(key).await?.is_some_and(|content| !content.is_empty()) {
+                return Ok(false);
+            }
+        }
+        self.is_empty("checkpoints").await
+    }
+
+    /// Puts a whole new object in the place of one. Two coordinators that both did so would undo each other: only for
+    /// the holder of a lock that the file system keeps. Where there are no locks, a run id stays with its first config.
+    async fn replace(&self, key: &str, content: Vec<u8>) -> Result<(), StoreError> {
+        let put = self.objects.put(&Path::from(key), content.into()).await;
+        put.map(drop).map_err(StoreError::unavailable("write", key))
     }
 
     fn run_file_error(&self, error: &SpecError) -> StoreError {
@@ -85,6 +111,58 @@ fn collect(key: String, value: Value, leaves: &mut BTreeMap<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn spec(set: &str) -> RunSpec {
+        let stage = "[[stage]]\nname = \"a\"\nkind = \"next_item\"\niterations = 1\nprompts = 2\n\
+                     prompts_per_lease = 1\nlearning_rate = 0.01\n";
+        RunSpec::check(RunConfig::parse_with(stage, "test.toml", &[set.to_owned()]).unwrap()).unwrap()
+    }
+
+    fn store(folder: &tempfile::TempDir) -> RunStore {
+        RunStore::open(folder.path().to_str().unwrap(), &"run".parse().unwrap()).unwrap()
+    }
+
+    async fn is_bound_to(store: &RunStore, spec: &RunSpec) -> bool {
+        store.read(RUN_FILE).await.unwrap().unwrap() == spec.to_toml().unwrap().as_bytes()
+    }
+
+    #[tokio::test]
+    async fn a_run_id_that_came_to_nothing_is_bound_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (spec("seed=1"), spec("seed=2"));
+        store(&folder).claim(&first).await.unwrap();
+        // What a first attempt leaves that found no data.
+        std::fs::create_dir_all(folder.path().join("run/prepared")).unwrap();
+        std::fs::write(folder.path().join("run/ledger.jsonl"), "").unwrap();
+        let store = store(&folder);
+        assert_eq!(store.claim(&second).await.unwrap(), second.digest().unwrap());
+        assert!(is_bound_to(&store, &second).await);
+    }
+
+    #[tokio::test]
+    async fn a_run_id_with_work_stays_with_its_config() {
+        let (first, second) = (spec("seed=1"), spec("seed=2"));
+        let work = ["prepared/manifest.json", "ledger.jsonl", "report.json", "checkpoints/0000000001-000001/a.bin"];
+        for key in work {
+            let folder = tempfile::tempdir().unwrap();
+            let store = store(&folder);
+            store.claim(&first).await.unwrap();
+            assert!(store.create(key, b"{}".to_vec()).await.unwrap());
+            let error = store.claim(&second).await.unwrap_err();
+            assert!(matches!(error, StoreError::OtherConfig { .. }), "{key}: {error}");
+            assert!(is_bound_to(&store, &first).await, "{key}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_locks_a_run_id_stays_with_its_first_config() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = store(&folder);
+        store.lock = store.lock.without_support();
+        store.claim(&spec("seed=1")).await.unwrap();
+        let error = store.claim(&spec("seed=2")).await.unwrap_err();
+        assert!(matches!(error, StoreError::OtherConfig { .. }), "{error}");
+    }
 
     #[test]
     fn differing_keys_are_dotted_and_name_both_values() {

@@ -1,7 +1,8 @@
 //! What is refused, with what words and which exit code.
 
+use crate::completion::complete;
 use crate::fake_worker::{FakeWorker, Pace};
-use crate::one_run::{CODE, Serving, open, try_open};
+use crate::one_run::{CODE, Serving, folder, open, try_open};
 use conrec_coordinator::bind;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_domain::effect::Ending;
@@ -9,14 +10,22 @@ use conrec_proto::wire;
 
 #[tokio::test]
 async fn a_run_id_of_another_config_is_refused_with_the_keys_that_differ() {
-    let store = tempfile::tempdir().unwrap();
-    drop(open(store.path(), 1).await);
+    let (store, _) = complete(1).await;
     let error = try_open(store.path(), 1, &["reward.gamma=0.25", "seed=4"]).await.err().unwrap();
     let text = error.to_string();
     assert!(text.contains("run id `tiny` belongs to another config"), "{text}");
     assert!(text.contains("reward.gamma is 0.5 there and 0.25 here"), "{text}");
     assert!(text.contains("seed is 3 there and 4 here"), "{text}");
     assert_eq!(ExitCode::from(&error).code(), 78);
+}
+
+#[tokio::test]
+async fn a_run_id_under_which_nothing_was_done_takes_another_config() {
+    let store = tempfile::tempdir().unwrap();
+    drop(open(store.path(), 1).await);
+    drop(try_open(store.path(), 1, &["seed=4"]).await.unwrap());
+    let bound = std::fs::read_to_string(folder(store.path()).join("run.toml")).unwrap();
+    assert!(bound.contains("seed = 4"), "{bound}");
 }
 
 #[tokio::test]

@@ -11,16 +11,24 @@ impl Run {
         self.fail_of_worker(worker, &format!("left: {reason}"), 1, out);
     }
 
-    /// A worker says that it cannot go on.
+    /// A worker says that it cannot go on. Its words come first: they name the cause, whoever met it.
     pub(super) fn on_worker_failed(&mut self, worker: WorkerId, message: &str, code: u8, out: &mut Vec<Effect>) {
-        self.fail_of_worker(worker, &format!("failed: {message}"), code, out);
+        let who = self.forget(worker);
+        let reason = format!("{}\n  in {who}, {}", message.trim_end(), self.place());
+        self.fail(reason, code, out);
     }
 
     /// Ends the run because of one worker; the others are told.
     pub(super) fn fail_of_worker(&mut self, worker: WorkerId, what: &str, exit_code: u8, out: &mut Vec<Effect>) {
-        let name = self.workers.remove(&worker).map_or_else(String::new, |w| format!(" ({})", w.hello.name));
-        let reason = format!("{worker}{name} {what}, {}", self.place());
+        let who = self.forget(worker);
+        let reason = format!("{who} {what}, {}", self.place());
         self.fail(reason, exit_code, out);
+    }
+
+    /// Takes a worker out of the run, which sends it nothing any more; gives its id and name for people.
+    fn forget(&mut self, worker: WorkerId) -> String {
+        let name = self.workers.remove(&worker).map_or_else(String::new, |w| format!(" ({})", w.hello.name));
+        format!("{worker}{name}")
     }
 
     /// Ends the run. Exit code 0 would say that all is well, so it is not passed on.

@@ -115,10 +115,9 @@ impl Run {
     pub(super) fn activity(&self) -> Activity {
         let joined = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
         match &self.phase {
-            Phase::WaitingForWorkers | Phase::Forming { .. } => {
-                Activity::WaitingForWorkers { joined, expected: self.expected() }
-            }
+            Phase::WaitingForWorkers => Activity::WaitingForWorkers { joined, expected: self.expected() },
             Phase::Preparing { .. } => Activity::Preparing,
+            Phase::Forming { .. } => Activity::Forming,
             Phase::Changing { .. } | Phase::Rollout { .. } | Phase::Reducing { .. } | Phase::Committing { .. } => {
                 self.training()
             }

@@ -7,6 +7,7 @@ use super::{Rejection, Run};
 use crate::effect::{Command, Effect};
 use crate::ids::LeaseId;
 use crate::spec::{RunSpec, Statistics};
+use crate::status::{Activity, Status};
 use crate::work::{Lease, Outcome, Pass, Prepared, Work};
 
 /// Exit code for data that cannot be used.
@@ -31,6 +32,8 @@ impl Run {
         }
         match outcome {
             Outcome::Prepared(prepared) => {
+                let activity = Activity::Prepared { summary: prepared.summary.clone() };
+                out.push(Effect::Show(Status { activity, ..self.status() }));
                 self.setup.prepared = Some(prepared);
                 self.start_forming(out);
             }

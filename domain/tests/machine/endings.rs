@@ -136,7 +136,7 @@ fn a_failed_worker_passes_its_exit_code_on() {
     bench.join(1);
     let message = "prepare: ratings.dat line 7".to_owned();
     let effects = bench.apply(Event::WorkerFailed { worker: w(1), message, exit_code: 65 });
-    let reason = "worker-1 (host-1) failed: prepare: ratings.dat line 7, while preparing the data";
+    let reason = "prepare: ratings.dat line 7\n  in worker-1 (host-1), while preparing the data";
     assert_eq!(failure(&effects), (reason, 65));
 }
 

@@ -51,7 +51,7 @@ fn the_last_worker_expected_starts_the_roster_in_order_of_ids() {
         state: StateSource::Empty,
     };
     let all_here = show(Activity::WaitingForWorkers { joined: 2, expected: 2 }, 0, 2);
-    assert_eq!(bench.join(4), [all_here, send(4, form(0)), send(9, form(1))]);
+    assert_eq!(bench.join(4), [all_here, show(Activity::Forming, 0, 2), send(4, form(0)), send(9, form(1))]);
 }
 
 #[test]
@@ -62,8 +62,9 @@ fn the_lowest_worker_prepares_when_no_data_is_prepared() {
     let joined = show(Activity::WaitingForWorkers { joined: 2, expected: 2 }, 0, 2);
     assert_eq!(bench.join(2), [joined, show(Activity::Preparing, 0, 2), send(2, Command::Grant(lease))]);
     let effects = bench.lease(2, 0, "nothing", Outcome::Prepared(prepared()));
-    assert_eq!(effects.len(), 3, "{effects:?}");
-    assert!(matches!(&effects[1], Effect::Send { command: Command::Form { fence: Fence(1), rank: 0, .. }, .. }));
+    assert_eq!(effects.len(), 4, "{effects:?}");
+    assert_eq!(effects[0], show(Activity::Prepared { summary: prepared().summary }, 0, 2), "people see what was read");
+    assert!(matches!(&effects[2], Effect::Send { command: Command::Form { fence: Fence(1), rank: 0, .. }, .. }));
     assert_eq!(bench.run.prepared(), Some(&prepared()));
 }
 
@@ -345,7 +346,7 @@ fn a_resumed_run_forms_with_the_checkpoint_under_a_new_fence() {
         rendezvous: "10.0.0.1:9000".into(),
         state: StateSource::Checkpoint { key: Manifest::key(Iteration(1), Fence(1)) },
     };
-    assert_eq!(effects[1..], [send(1, form)]);
+    assert_eq!(effects[1..], [show(Activity::Forming, 1, 1), send(1, form)]);
     let effects = bench.formed(1, "s3");
     let begin = Command::Change { fence: Fence(5), change: StateChange::BeginStage { stage: 1 } };
     assert_eq!(effects[1..], [send(1, begin)]);

@@ -2,8 +2,8 @@
 
 use super::ConvertError;
 use super::decode_work::{parts, pass};
-use super::limits::{MAX_LANES, MAX_NAME_BYTES, MAX_SENTENCE_BYTES, MAX_SPEC_BYTES};
-use super::present::{digest, present, text};
+use super::limits::{MAX_LANES, MAX_NAME_BYTES, MAX_PASSES, MAX_SENTENCE_BYTES, MAX_SPEC_BYTES};
+use super::present::{digest, list, present, text};
 use crate::message::{FromWorker, ToWorker, Welcome};
 use crate::wire;
 use conrec_domain::effect::{Command, StateSource};
@@ -175,6 +175,12 @@ impl TryFrom<wire::status_message::Activity> for Activity {
                 Self::WaitingForWorkers { joined: waiting.joined, expected: waiting.expected }
             }
             Wire::Preparing(wire::Preparing {}) => Self::Preparing,
+            Wire::DataPrepared(prepared) => Self::Prepared {
+                summary: list("DataPrepared.summary", prepared.summary, MAX_PASSES * 8, |one| {
+                    text("DataPrepared.summary", one, MAX_SENTENCE_BYTES)
+                })?,
+            },
+            Wire::Forming(wire::Forming {}) => Self::Forming,
             Wire::Training(training) => Self::Training {
                 pass: pass("Training.pass", training.pass)?,
                 stage: text("Training.stage", training.stage, MAX_NAME_BYTES)?,

@@ -262,6 +262,10 @@ impl From<Activity> for wire::status_message::Activity {
                 Self::WaitingForWorkers(wire::WaitingForWorkers { joined, expected })
             }
             Activity::Preparing => Self::Preparing(wire::Preparing {}),
+            Activity::Prepared { summary } => {
+                Self::DataPrepared(wire::DataPrepared { summary: summary.into_iter().map(sentence).collect() })
+            }
+            Activity::Forming => Self::Forming(wire::Forming {}),
             Activity::Training { pass: which, stage, done, of, loss, reward, kl } => {
                 Self::Training(wire::Training { pass: pass(which), stage, done, of, loss, reward, kl })
             }
