@@ -26,17 +26,19 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         learning_rate,
         warmup,
         final_rate,
-        completions,
-        temperature,
-        beta,
-        retries,
-        beta_factor,
-        advantage_floor,
-        clip_low,
-        clip_high,
         sign_weight,
-        validate_every: _, // every number is allowed: 0 validates at the end only
         patience,
+        // Every number is allowed for it: 0 validates at the end only.
+        validate_every: _,
+        // These are GRPO's.
+        completions: _,
+        temperature: _,
+        beta: _,
+        retries: _,
+        beta_factor: _,
+        advantage_floor: _,
+        clip_low: _,
+        clip_high: _,
     } = stage;
     let key = |field: &str| format!("stage.{index}.{field}");
     findings.require(!name.trim().is_empty(), &key("name"), format!("{name:?}"), "a name with a letter in it");
@@ -57,24 +59,7 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
     );
     findings.share(&key("final_rate"), *final_rate);
     if *kind == StageKind::Grpo {
-        findings.require(
-            *completions >= 2,
-            &key("completions"),
-            completions,
-            "2 or more: GRPO compares the completions of a group, and a group of one has no advantage",
-        );
-        findings.above_zero(&key("temperature"), *temperature);
-        findings.not_negative(&key("beta"), *beta);
-        findings.above_zero(&key("advantage_floor"), *advantage_floor);
-        findings.share(&key("clip_low"), *clip_low);
-        findings.not_negative(&key("clip_high"), *clip_high);
-        findings.require(*retries <= 8, &key("retries"), retries, "0 to 8");
-        findings.require(
-            *beta_factor > 1.0 && (!beta.is_finite() || stage.beta_at((*retries).min(8)).is_finite()),
-            &key("beta_factor"),
-            beta_factor,
-            "above 1, with a last beta that is finite: a retry holds the policy closer to where it started",
-        );
+        check_grpo(index, stage, findings);
     }
     if *kind == StageKind::NextItem {
         findings.not_negative(&key("sign_weight"), *sign_weight);
@@ -85,6 +70,29 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         &key("patience"),
         patience,
         "0 where validate_every = 0: without validations nothing can be waited for",
+    );
+}
+
+/// What only GRPO reads.
+fn check_grpo(index: usize, stage: &StageSpec, findings: &mut Findings) {
+    let key = |field: &str| format!("stage.{index}.{field}");
+    findings.require(
+        stage.completions >= 2,
+        &key("completions"),
+        stage.completions,
+        "2 or more: GRPO compares the completions of a group, and a group of one has no advantage",
+    );
+    findings.above_zero(&key("temperature"), stage.temperature);
+    findings.not_negative(&key("beta"), stage.beta);
+    findings.above_zero(&key("advantage_floor"), stage.advantage_floor);
+    findings.share(&key("clip_low"), stage.clip_low);
+    findings.not_negative(&key("clip_high"), stage.clip_high);
+    findings.require(stage.retries <= 8, &key("retries"), stage.retries, "0 to 8");
+    findings.require(
+        stage.beta_factor > 1.0 && (!stage.beta.is_finite() || stage.beta_at(stage.retries.min(8)).is_finite()),
+        &key("beta_factor"),
+        stage.beta_factor,
+        "above 1, with a last beta that is finite: a retry holds the policy closer to where it started",
     );
 }
 
