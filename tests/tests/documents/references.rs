@@ -63,6 +63,9 @@ fn dead_link(link: &str, folder: &Path) -> Option<String> {
     (!lives).then(|| format!("the link `{link}` leads nowhere"))
 }
 
+/// Folders of a checkout that has been used: what lies there is nobody's promise.
+const MADE_BY_USE: [&str; 3] = ["runs", "target", "third_party"];
+
 /// A path or key in backticks that does not exist.
 fn dead_span(span: &str, root: &Path, folder: &Path, keys: &BTreeSet<String>) -> Option<String> {
     // `data.path = x` and `data.path=x` name a key.
@@ -75,7 +78,7 @@ fn dead_span(span: &str, root: &Path, folder: &Path, keys: &BTreeSet<String>) ->
     let first = word.split('/').next().unwrap_or_default();
     let is_source = SOURCES.contains(&ending);
     if word.contains('/') || word.ends_with(".md") {
-        let in_project = !first.is_empty() && root.join(first).exists();
+        let in_project = !first.is_empty() && !MADE_BY_USE.contains(&first) && root.join(first).exists();
         let must = is_source || (word.contains('/') && in_project);
         let lives = root.join(word).exists() || folder.join(word).exists();
         return (must && !lives).then(|| format!("there is no file `{word}`"));
