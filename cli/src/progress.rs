@@ -34,6 +34,7 @@ pub fn describe(activity: &Activity) -> String {
                 score.map(|s| format!(" · FHR {:.4} · CandAcc {:.4}", s.fhr, s.candidate_accuracy)).unwrap_or_default();
             format!("{stage} at iteration {iteration}{score} · {reason}")
         }
+        Activity::Lost { reason } => format!("lost, the run goes on without it: {reason}"),
         Activity::Checkpointing => "writing a checkpoint".into(),
         Activity::Evaluating => "evaluating on the test window, writing the report".into(),
         Activity::Completed => "completed".into(),
@@ -110,7 +111,9 @@ impl Lines {
             // The command's own last words, as an error.
             Activity::Failed { .. } => return None,
             Activity::Training { pass, stage, .. } => format!("{pass:?} {stage}"),
-            decided @ Activity::Decided { .. } => return self.once(describe(decided), status),
+            decided @ (Activity::Decided { .. } | Activity::Lost { .. }) => {
+                return self.once(describe(decided), status);
+            }
             other => describe(other),
         };
         let fresh = self.topic.as_ref() != Some(&topic);

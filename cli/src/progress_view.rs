@@ -50,7 +50,10 @@ impl ProgressView {
                 if let Some(left) = pace.left(status, now) {
                     bar.set_prefix(format!(" · {} left", duration(left)));
                 }
-                if matches!(status.activity, Activity::Decided { .. } | Activity::Prepared { .. }) {
+                if matches!(
+                    status.activity,
+                    Activity::Decided { .. } | Activity::Prepared { .. } | Activity::Lost { .. }
+                ) {
                     bar.println(format!("  {}", describe(&status.activity)));
                 } else {
                     bar.set_message(describe(&status.activity));

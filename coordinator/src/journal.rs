@@ -26,6 +26,13 @@ impl Journal {
         })
     }
 
+    /// Drops every line after `committed` iterations, as [`Journal::open`] does.
+    pub(crate) fn cut(&mut self, committed: Iteration, held: bool) -> Result<(), StoreError> {
+        let measured = Iteration(committed.0.saturating_sub(u64::from(held)));
+        self.metrics.cut(measured)?;
+        self.ledger.cut(committed)
+    }
+
     /// Appends to `metrics.jsonl`.
     pub(crate) fn append_metrics(&mut self, line: &MetricsLine) -> Result<(), StoreError> {
         self.metrics.append(line)
@@ -60,10 +67,16 @@ impl Lines {
         let open = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let file = open.map_err(StoreError::io("open", &path))?;
         let mut lines = Self { path, file };
-        let end = lines.end_of(committed)?;
-        lines.file.set_len(end).map_err(StoreError::io("cut", &lines.path))?;
-        lines.file.seek(SeekFrom::Start(end)).map_err(StoreError::io("append to", &lines.path))?;
+        lines.cut(committed)?;
         Ok(lines)
+    }
+
+    fn cut(&mut self, committed: Iteration) -> Result<(), StoreError> {
+        self.file.seek(SeekFrom::Start(0)).map_err(StoreError::io("read", &self.path))?;
+        let end = self.end_of(committed)?;
+        self.file.set_len(end).map_err(StoreError::io("cut", &self.path))?;
+        self.file.seek(SeekFrom::Start(end)).map_err(StoreError::io("append to", &self.path))?;
+        Ok(())
     }
 
     /// Where the lines of the first `committed` iterations end, in bytes; a torn or foreign line ends them too.

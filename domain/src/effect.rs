@@ -1,6 +1,6 @@
 //! All that a run may ask of the world.
 
-use crate::ids::{Fence, Iteration, WorkerId};
+use crate::ids::{Digest, Fence, Iteration, WorkerId};
 use crate::ledger::LedgerEntry;
 use crate::manifest::Manifest;
 use crate::metrics_line::MetricsLine;
@@ -17,6 +17,20 @@ pub enum Effect {
         worker: WorkerId,
         /// What.
         command: Command,
+    },
+    /// End a worker's session: it is lost to the run. If it still lives it may join again, as a new worker.
+    Drop {
+        /// Whose.
+        worker: WorkerId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// No worker holds the training state any more: ledger and metrics go back to what the newest checkpoint holds.
+    RollBack {
+        /// Committed iterations that stay.
+        iteration: Iteration,
+        /// Whether the metrics of the last of them wait in the checkpoint.
+        held: bool,
     },
     /// Append to the ledger: an iteration was committed.
     AppendLedger(LedgerEntry),
@@ -62,11 +76,12 @@ impl Ending {
     }
 }
 
-/// What the coordinator tells a worker. A worker does its commands one after another, in the order sent.
+/// What the coordinator tells a worker. A worker does its commands one after another, in the order sent; only `Abort`
+/// overtakes.
 ///
-/// A stop may drop an iteration between its leases. Nothing tells the workers so: a worker that has accumulated
-/// gradients for one iteration drops them when it gets `WriteParts`, `Change`, `Form`, or a `Train` lease of another
-/// iteration, and answers leases that it has already taken as ever; the run ignores such answers.
+/// A worker keeps the sum of an iteration's gradients, whatever becomes of a reduce, until the iteration is committed.
+/// A new roster does not change it where the worker holds the state already. It is dropped with `WriteParts`,
+/// `Change`, a state taken from elsewhere, or a `Train` lease of another iteration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
     /// Form the collective of a new roster and take the state named; answered by `Formed`.
@@ -101,6 +116,8 @@ pub enum Command {
         divisor: u64,
         /// Learning rate of this update.
         learning_rate: f64,
+        /// Digest of the training state that the step is applied to; a worker that holds another one must fail.
+        state: Digest,
     },
     /// Change the training state; answered by `Changed`.
     Change {
@@ -116,6 +133,12 @@ pub enum Command {
         fence: Fence,
         /// `checkpoints/<iteration>-<fence>`.
         key: String,
+    },
+    /// Give up the collective call under way, if there is one: somebody it waits for is lost. Not answered, but the call
+    /// ends with `CollectiveFailed`.
+    Abort {
+        /// The roster.
+        fence: Fence,
     },
     /// End the session; the process exits 0.
     Stop {
@@ -133,5 +156,16 @@ pub enum StateSource {
     Checkpoint {
         /// `checkpoints/<iteration>-<fence>`.
         key: String,
+    },
+    /// The worker holds it already, with its sum of the iteration under way. Where `root` is given, that rank sends the
+    /// state to the newcomers of the roster, and all take part in the broadcast.
+    Held {
+        /// Rank of the sender.
+        root: Option<u32>,
+    },
+    /// By broadcast from a member that holds it.
+    Peer {
+        /// Rank of the sender.
+        root: u32,
     },
 }

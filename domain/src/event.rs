@@ -49,6 +49,15 @@ pub enum Event {
         /// What came out.
         outcome: Outcome,
     },
+    /// A collective call of this roster did not succeed: a member is lost, or could not be reached in time.
+    CollectiveFailed {
+        /// By whom.
+        worker: WorkerId,
+        /// The roster.
+        fence: Fence,
+        /// What was called and what went wrong.
+        message: String,
+    },
     /// A worker cannot go on; the run ends unless it can do without.
     WorkerFailed {
         /// Which.
@@ -95,6 +104,8 @@ pub enum Event {
         worker: WorkerId,
         /// The roster.
         fence: Fence,
+        /// Digest of the training state as it was written, computed anew from the bytes.
+        state: Digest,
         /// Names, sizes and digests.
         parts: Vec<Part>,
     },
@@ -122,6 +133,7 @@ impl Event {
             | Self::Heartbeat { worker }
             | Self::Formed { worker, .. }
             | Self::LeaseDone { worker, .. }
+            | Self::CollectiveFailed { worker, .. }
             | Self::WorkerFailed { worker, .. }
             | Self::Reduced { worker, .. }
             | Self::Committed { worker, .. }

@@ -115,7 +115,9 @@ pub struct Witness {
     /// Leases that are out and neither done nor dropped.
     open: BTreeSet<LeaseId>,
     /// All leases granted in the phase at hand, with their prompts.
-    granted: BTreeMap<LeaseId, Vec<u32>>,
+    granted: BTreeMap<LeaseId, (WorkerId, Vec<u32>)>,
+    /// Whether the commit of these was ordered.
+    reduced: bool,
     keys: BTreeSet<String>,
     ended: bool,
 }
@@ -131,7 +133,9 @@ impl Witness {
 
     /// Looks at an event that the run took in, and at its effects.
     pub fn see(&mut self, event: &Event, effects: &[Effect]) -> Result<(), Broken> {
-        if let Event::LeaseDone { lease, .. } = event {
+        if let Event::LeaseDone { worker: by, lease, .. } = event
+            && !effects.iter().any(|effect| matches!(effect, Effect::Drop { worker, .. } if worker == by))
+        {
             self.open.remove(lease);
         }
         for effect in effects {
@@ -147,6 +151,12 @@ impl Witness {
                         return Err(Broken::KeyTwice { key });
                     }
                 }
+                Effect::Drop { worker, .. } => self.see_drop(*worker),
+                Effect::RollBack { iteration, .. } => {
+                    self.ledger.take_if(|entry| entry.iteration > *iteration);
+                    self.changed = true;
+                    self.close();
+                }
                 Effect::Finish(_) => self.ended = true,
                 Effect::AppendMetrics(_) | Effect::Prune { .. } | Effect::Show(_) => {}
             }
@@ -157,41 +167,58 @@ impl Witness {
     fn see_command(&mut self, worker: WorkerId, command: &Command) -> Result<(), Broken> {
         match command {
             Command::Form { fence, rank, .. } => {
-                self.close();
                 if *rank == 0 && *fence <= self.fence {
                     return Err(Broken::FenceFell { found: *fence, earlier: self.fence });
                 }
                 self.fence = *fence;
             }
-            Command::Grant(lease) => self.see_grant(lease.id, &lease.work)?,
+            Command::Grant(lease) => self.see_grant(worker, lease.id, &lease.work)?,
             Command::Commit { fence, iteration, .. } => {
                 let done = self.ledger.as_ref().is_some_and(|e| e.iteration >= *iteration);
                 if !self.commits.insert((*fence, *iteration, worker)) || done {
                     return Err(Broken::CommittedTwice { worker, iteration: *iteration, fence: *fence });
                 }
+                self.reduced = true;
             }
             Command::Change { .. } => self.changed = true,
             Command::WriteParts { .. } => self.close(),
-            Command::Reduce { .. } | Command::Stop { .. } => {}
+            Command::Reduce { .. } | Command::Abort { .. } | Command::Stop { .. } => {}
         }
         Ok(())
     }
 
-    fn see_grant(&mut self, id: LeaseId, work: &Work) -> Result<(), Broken> {
+    /// The sum of a lost worker is gone: its leases may be granted again, those of an iteration even when done, unless
+    /// the others hold the reduced sum already.
+    fn see_drop(&mut self, lost: WorkerId) {
+        let (trains, open) = (self.purpose.starts_with("iteration") && !self.reduced, &self.open);
+        let gone = |id: &LeaseId, worker: WorkerId| worker == lost && (trains || open.contains(id));
+        let gone: Vec<LeaseId> =
+            self.granted.iter().filter(|(id, (worker, _))| gone(id, *worker)).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.granted.remove(&id);
+            self.open.remove(&id);
+        }
+    }
+
+    fn see_grant(&mut self, worker: WorkerId, id: LeaseId, work: &Work) -> Result<(), Broken> {
         let (purpose, prompts) = match work {
             Work::Prepare => ("preparing".into(), Vec::new()),
             Work::Train { iteration, prompts, .. } => (format!("iteration {iteration}"), prompts.clone()),
             Work::Validate { .. } => ("validation".into(), Vec::new()),
             Work::Report { .. } => ("the report".into(), Vec::new()),
         };
+        let again = self.purpose == purpose && !self.granted.contains_key(&id) && !self.granted.is_empty();
         // Lease 0 is the first of its phase, as the lowest goes first; all of the phase before must be done by then.
-        if id == LeaseId(0) && self.open.is_empty() {
+        if again {
+            // A lease of the phase at hand that is granted for the first time, or again after its worker was lost.
+        } else if id == LeaseId(0) && self.open.is_empty() {
             self.granted.clear();
+            self.reduced = false;
             self.purpose.clone_from(&purpose);
         } else if id == LeaseId(0) || self.purpose != purpose {
             return Err(Broken::TwoPhases { new: purpose, open: self.purpose.clone() });
         }
-        if self.granted.insert(id, prompts).is_some() {
+        if self.granted.insert(id, (worker, prompts)).is_some() {
             return Err(Broken::GrantedTwice { lease: id });
         }
         self.open.insert(id);
@@ -208,7 +235,7 @@ impl Witness {
                 return Err(Broken::LedgerChain { iteration });
             }
         }
-        let of_leases: Vec<u32> = self.granted.values().flatten().copied().collect();
+        let of_leases: Vec<u32> = self.granted.values().flat_map(|(_, prompts)| prompts).copied().collect();
         if of_leases != entry.prompts {
             return Err(Broken::LedgerPrompts { iteration });
         }
@@ -222,5 +249,6 @@ impl Witness {
     fn close(&mut self) {
         self.open.clear();
         self.granted.clear();
+        self.reduced = false;
     }
 }

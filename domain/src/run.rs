@@ -27,19 +27,21 @@ mod checkpoint;
 
 mod report;
 
-// The ways in which it ends.
+// What goes wrong on the way, and the ways in which it ends.
 mod deadline;
 mod fail;
+mod lose;
 mod stop;
 
 // What several verbs keep.
 mod answers;
 mod leases;
+mod roster;
 
 pub use rejection::Rejection;
 
 use crate::curriculum::Cursor;
-use crate::effect::{Command, Effect, Ending};
+use crate::effect::{Effect, Ending};
 use crate::event::{Event, Hello};
 use crate::ids::{Digest, Fence, Iteration, RunId, WorkerId};
 use crate::manifest::Manifest;
@@ -48,7 +50,8 @@ use crate::status::Status;
 use crate::work::Prepared;
 use leases::LeaseBook;
 use phase::Phase;
-use std::collections::BTreeMap;
+use roster::Roster;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What a run is made from.
@@ -78,22 +81,6 @@ struct Worker {
     seen: Duration,
 }
 
-/// The workers of a collective. Sums and leases belong to a roster; a new one starts without any.
-#[derive(Clone, Debug)]
-struct Roster {
-    fence: Fence,
-    /// In order of rank.
-    members: Vec<WorkerId>,
-}
-
-/// The newest checkpoint that is known to be whole.
-#[derive(Clone, Debug)]
-struct Newest {
-    iteration: Iteration,
-    fence: Fence,
-    cursor: Cursor,
-}
-
 /// Means of the last committed iteration, for whoever watches.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct LastMeans {
@@ -114,6 +101,16 @@ pub struct Run {
     /// Sessions, by id: the order decides ranks.
     workers: BTreeMap<WorkerId, Worker>,
     roster: Option<Roster>,
+    /// Workers that hold the training state.
+    holders: BTreeSet<WorkerId>,
+    /// Whether a roster has ever been formed.
+    begun: bool,
+    /// Rosters in a row whose collective failed.
+    failed_rosters: u32,
+    /// Where the run went back to when all workers were lost, and how often in a row.
+    rolled_back: Option<(Iteration, u32)>,
+    /// The last worker that was lost, and why.
+    last_loss: Option<String>,
     /// The highest fence minted so far.
     fence: Fence,
     /// Digest of the training state that every worker holds; none before the roster has formed.
@@ -121,7 +118,8 @@ pub struct Run {
     cursor: Cursor,
     /// Whether a stop was asked for and waits for a point at which it can happen.
     stopping: bool,
-    newest: Option<Newest>,
+    /// The newest checkpoint that is known to be whole: what the run would go on from.
+    resume: Option<Manifest>,
     /// Keys of all whole checkpoints known, oldest first.
     checkpoints: Vec<String>,
     /// What the last iteration measured, for people.
@@ -132,21 +130,25 @@ pub struct Run {
 impl Run {
     /// A run that waits for its workers. `now` is the time since the coordinator started, as in [`Run::apply`].
     pub fn new(setup: RunSetup, now: Duration) -> Self {
-        let newest =
-            setup.resume.as_ref().map(|m| Newest { iteration: m.iteration, fence: m.fence, cursor: m.cursor.clone() });
-        let minted = newest.as_ref().map_or(setup.last_fence, |n| n.fence.max(setup.last_fence));
+        let resume = setup.resume.clone();
+        let minted = resume.as_ref().map_or(setup.last_fence, |n| n.fence.max(setup.last_fence));
         Self {
             now,
             phase: Phase::WaitingForWorkers,
             entered: now,
             workers: BTreeMap::new(),
             roster: None,
+            holders: BTreeSet::new(),
+            begun: false,
+            failed_rosters: 0,
+            rolled_back: None,
+            last_loss: None,
             fence: minted,
             state: None,
-            cursor: newest.as_ref().map_or_else(Cursor::start, |n| n.cursor.clone()),
+            cursor: resume.as_ref().map_or_else(Cursor::start, |n| n.cursor.clone()),
             stopping: false,
-            checkpoints: newest.iter().map(|n| Manifest::key(n.iteration, n.fence)).collect(),
-            newest,
+            checkpoints: resume.iter().map(|n| Manifest::key(n.iteration, n.fence)).collect(),
+            resume,
             last_means: LastMeans::default(),
             shown: None,
             setup,
@@ -199,6 +201,10 @@ impl Run {
                 let done = leases::Done { worker, fence, lease, state, outcome };
                 self.on_lease_done(done, out)?;
             }
+            Event::CollectiveFailed { worker, fence, message } => {
+                self.check_fence(worker, fence)?;
+                self.on_collective_failed(worker, message, out);
+            }
             Event::WorkerFailed { worker, message, exit_code } => {
                 self.on_worker_failed(worker, &message, exit_code, out);
             }
@@ -209,7 +215,9 @@ impl Run {
                 self.on_committed((worker, fence), iteration, state, out)?;
             }
             Event::Changed { worker, fence, state } => self.on_changed(worker, fence, state, out)?,
-            Event::PartsWritten { worker, fence, parts } => self.on_parts_written(worker, fence, parts, out)?,
+            Event::PartsWritten { worker, fence, state, parts } => {
+                self.on_parts_written((worker, fence), state, parts, out)?;
+            }
             Event::ManifestPublished { key } => self.on_manifest_published(&key, out)?,
             Event::ManifestRefused { message } => self.on_manifest_refused(&message, out)?,
             Event::StopRequested => self.on_stop_requested(out),
@@ -276,23 +284,6 @@ impl Run {
 
     fn stage_name(&self) -> String {
         self.stage().map(|s| s.name.clone()).unwrap_or_default()
-    }
-
-    fn members(&self) -> Vec<WorkerId> {
-        self.roster.as_ref().map(|r| r.members.clone()).unwrap_or_default()
-    }
-
-    /// The roster's workers with their lanes, in order of rank.
-    fn lanes(&self) -> Vec<(WorkerId, u32)> {
-        let lanes = |id: &WorkerId| self.workers.get(id).map_or(1, |worker| worker.hello.lanes);
-        self.members().iter().map(|id| (*id, lanes(id))).collect()
-    }
-
-    /// Sends the same command to the whole roster, in order of rank.
-    fn send_all(&self, command: &Command, out: &mut Vec<Effect>) {
-        for worker in self.members() {
-            out.push(Effect::Send { worker, command: command.clone() });
-        }
     }
 
     /// Refuses what carries another fence than the roster's.

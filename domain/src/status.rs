@@ -73,6 +73,11 @@ pub enum Activity {
         /// What was decided and why.
         reason: String,
     },
+    /// A worker was lost; the run goes on with those left.
+    Lost {
+        /// Who, why and where.
+        reason: String,
+    },
     /// A checkpoint is being written.
     Checkpointing,
     /// The test window is evaluated, the report written.

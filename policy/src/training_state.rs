@@ -287,6 +287,19 @@ impl TrainingState {
         Ok(Digest(hash.finalize().into()))
     }
 
+    /// [`Self::digest`], computed anew from every byte: it differs when memory was damaged since a tensor last changed.
+    ///
+    /// # Errors
+    /// When libtorch cannot copy a tensor.
+    pub fn digest_anew(&mut self) -> Result<Digest, PolicyError> {
+        for slot in
+            [&mut self.base, &mut self.lora, &mut self.first, &mut self.second, &mut self.reference, &mut self.best]
+        {
+            slot.digest = OnceCell::new();
+        }
+        self.digest()
+    }
+
     /// Updates made, pass and stage as numbers (0: none yet).
     pub(crate) fn counters(&self) -> [i64; 3] {
         let pass = match self.pass {

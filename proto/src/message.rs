@@ -67,8 +67,17 @@ pub enum FromWorker {
     PartsWritten {
         /// The roster.
         fence: Fence,
+        /// Digest of the training state as it was written.
+        state: Digest,
         /// Names, sizes and digests.
         parts: Vec<Part>,
+    },
+    /// A collective call of this roster, in `Form` or `Reduce`, did not succeed.
+    CollectiveFailed {
+        /// The roster.
+        fence: Fence,
+        /// What was called and what went wrong.
+        message: String,
     },
 }
 
@@ -86,7 +95,8 @@ impl FromWorker {
             Self::Reduced { fence, iteration, gradient } => Event::Reduced { worker, fence, iteration, gradient },
             Self::Committed { fence, iteration, state } => Event::Committed { worker, fence, iteration, state },
             Self::Changed { fence, state } => Event::Changed { worker, fence, state },
-            Self::PartsWritten { fence, parts } => Event::PartsWritten { worker, fence, parts },
+            Self::PartsWritten { fence, state, parts } => Event::PartsWritten { worker, fence, state, parts },
+            Self::CollectiveFailed { fence, message } => Event::CollectiveFailed { worker, fence, message },
         }
     }
 }

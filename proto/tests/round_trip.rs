@@ -111,7 +111,12 @@ fn from_worker() -> impl Strategy<Value = FromWorker> {
         (fence(), iteration(), digest())
             .prop_map(|(fence, iteration, state)| { FromWorker::Committed { fence, iteration, state } }),
         (fence(), digest()).prop_map(|(fence, state)| FromWorker::Changed { fence, state }),
-        (fence(), vec(part(), 0..5)).prop_map(|(fence, parts)| FromWorker::PartsWritten { fence, parts }),
+        (fence(), digest(), vec(part(), 0..5)).prop_map(|(fence, state, parts)| FromWorker::PartsWritten {
+            fence,
+            state,
+            parts
+        }),
+        (fence(), name()).prop_map(|(fence, message)| FromWorker::CollectiveFailed { fence, message }),
     ]
 }
 
@@ -147,7 +152,13 @@ fn state_change() -> impl Strategy<Value = StateChange> {
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    let state = prop_oneof![Just(StateSource::Empty), name().prop_map(|key| StateSource::Checkpoint { key })];
+    let state = prop_oneof![
+        Just(StateSource::Empty),
+        name().prop_map(|key| StateSource::Checkpoint { key }),
+        Just(StateSource::Held { root: None }),
+        Just(StateSource::Held { root: Some(0) }),
+        Just(StateSource::Peer { root: 0 }),
+    ];
     prop_oneof![
         (fence(), 0..u32::MAX, any::<u32>(), name(), state).prop_map(|(fence, rank, more, rendezvous, state)| {
             let world = rank.saturating_add(more).max(rank + 1);
@@ -159,9 +170,16 @@ fn command() -> impl Strategy<Value = Command> {
             work
         })),
         (fence(), iteration()).prop_map(|(fence, iteration)| Command::Reduce { fence, iteration }),
-        (fence(), iteration(), any::<u64>(), number()).prop_map(|(fence, iteration, divisor, learning_rate)| {
-            Command::Commit { fence, iteration, divisor, learning_rate }
-        }),
+        (fence(), iteration(), any::<u64>(), number(), digest()).prop_map(
+            |(fence, iteration, divisor, learning_rate, state)| Command::Commit {
+                fence,
+                iteration,
+                divisor,
+                learning_rate,
+                state
+            }
+        ),
+        fence().prop_map(|fence| Command::Abort { fence }),
         (fence(), state_change()).prop_map(|(fence, change)| Command::Change { fence, change }),
         (fence(), name()).prop_map(|(fence, key)| Command::WriteParts { fence, key }),
         name().prop_map(|reason| Command::Stop { reason }),
@@ -191,6 +209,7 @@ fn activity() -> impl Strategy<Value = Activity> {
         Just(Activity::Preparing),
         vec(name(), 0..4).prop_map(|summary| Activity::Prepared { summary }),
         Just(Activity::Forming),
+        name().prop_map(|reason| Activity::Lost { reason }),
         (pass(), name(), any::<[u32; 2]>(), number(), option::of(number()), option::of(number())).prop_map(
             |(pass, stage, [done, of], loss, reward, kl)| {
                 Activity::Training { pass, stage, done, of, loss, reward, kl }
@@ -274,6 +293,7 @@ fn an_exit_code_outside_a_byte_is_refused() {
 fn a_list_beyond_its_limit_is_refused() {
     let part = wire::Part { name: "a".into(), bytes: 1, sha256: vec![0; 32] };
     let error = refused(wire::worker_message::Body::PartsWritten(wire::PartsWritten {
+        state: vec![0; 32],
         fence: 1,
         parts: vec![part; conrec_proto::convert::limits::MAX_PARTS + 1],
     }));

@@ -8,12 +8,14 @@ mod ffi;
 pub mod gloo;
 pub mod rendezvous;
 pub mod single;
+pub mod switch;
 
 use std::time::Duration;
 
 pub use gloo::{Gloo, Membership};
 pub use rendezvous::Rendezvous;
 pub use single::Single;
+pub use switch::Switch;
 
 /// The members of one roster, as seen by one of them.
 pub trait Collective: Send + Sync {

@@ -132,6 +132,14 @@ pub enum WorkerError {
         /// The folder that was looked into.
         store: PathBuf,
     },
+    /// The session broke off: the coordinator gave this worker up, or the connection was lost. It may join again.
+    #[error("coordinator {address}: {message}")]
+    Interrupted {
+        /// `host:port`.
+        address: String,
+        /// What happened.
+        message: String,
+    },
     /// The coordinator asked for something out of order.
     #[error("{0}")]
     Protocol(String),
@@ -149,7 +157,8 @@ impl WorkerError {
             Self::Usage { .. } | Self::NoRun { .. } => WRONG_USAGE,
             Self::Spec(_) | Self::Synthetic(_) | Self::Config { .. } | Self::ConfigFile { .. } => BAD_CONFIG,
             Self::Read(_) | Self::Split(_) | Self::Instances(_) | Self::Prepared(_) | Self::SemanticIds(_) => BAD_DATA,
-            Self::Part(_) | Self::File { .. } | Self::ModelFile(_) | Self::Coordinator { .. } => UNAVAILABLE,
+            Self::Part(_) | Self::File { .. } | Self::ModelFile(_) => UNAVAILABLE,
+            Self::Coordinator { .. } | Self::Interrupted { .. } => UNAVAILABLE,
             Self::RqVae(_)
             | Self::Reward(_)
             | Self::BeamSearch(_)

@@ -2,13 +2,14 @@
 //! the lanes; everything that changes the state waits until these are idle.
 
 use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
-use crate::collective::{Collective, Gloo, Membership, Single};
+use crate::collective::{Collective, Gloo, Membership, Single, Switch};
 use crate::error::WorkerError;
 use crate::lanes::{Deliver, Lanes};
 use crate::lease::{Loaded, Place, TrainingPolicies, train};
 use crate::prepare::prepare;
 use crate::report::write_report;
 use crate::run_folder::RunFolder;
+use crate::state_transfer::{receive, share};
 use crate::validate::validate;
 use bytes::Bytes;
 use conrec_domain::effect::{Command, StateSource};
@@ -29,7 +30,7 @@ type Computation = Box<dyn FnOnce() -> Result<Outcome, WorkerError> + Send>;
 /// The roster that this worker belongs to.
 struct Roster {
     fence: Fence,
-    collective: Box<dyn Collective>,
+    collective: Arc<dyn Collective>,
 }
 
 /// Performs commands. Everything that it knows of the network is the collective of its roster.
@@ -39,6 +40,7 @@ pub struct Executor {
     parts: CheckpointParts,
     store: tokio::runtime::Runtime,
     roster: Option<Roster>,
+    switch: Switch,
     loaded: Option<Arc<Loaded>>,
     lanes: Lanes,
     state: TrainingState,
@@ -54,7 +56,12 @@ impl Executor {
     ///
     /// # Errors
     /// A store or a model shape that cannot be used.
-    pub fn new(spec: RunSpec, folder: RunFolder, lanes: u32, deliver: &Deliver) -> Result<Self, WorkerError> {
+    pub fn new(
+        spec: RunSpec,
+        folder: RunFolder,
+        (lanes, switch): (u32, Switch),
+        deliver: &Deliver,
+    ) -> Result<Self, WorkerError> {
         let threads = i32::try_from(spec.cluster.threads).unwrap_or(1);
         tch::set_num_threads(threads);
         let parts = CheckpointParts::local(folder.store(), folder.run().clone())?;
@@ -65,7 +72,19 @@ impl Executor {
         let state = TrainingState::new(&spec, vocabulary_size(&spec))?;
         let lanes = Lanes::start(lanes, threads, deliver);
         let spec = Arc::new(spec);
-        Ok(Self { spec, folder, parts, store, roster: None, loaded: None, lanes, state, open: None, reduced: None })
+        Ok(Self {
+            spec,
+            folder,
+            parts,
+            store,
+            roster: None,
+            switch,
+            loaded: None,
+            lanes,
+            state,
+            open: None,
+            reduced: None,
+        })
     }
 
     /// Performs a command; gives the answer where it has one. The answer to a lease comes from its lane.
@@ -78,13 +97,22 @@ impl Executor {
         }
         match command {
             Command::Form { fence, rank, world, rendezvous, state } => {
-                self.form(Membership { rendezvous, fence, rank, world, deadline: self.reduce_deadline() })?;
-                self.take_state(&state)?;
-                Ok(Some(FromWorker::Formed { fence, state: self.state.digest()? }))
+                let membership = Membership { rendezvous, fence, rank, world, deadline: self.reduce_deadline() };
+                let formed = self.form(membership).and_then(|()| self.take_state(&state));
+                self.unless_collective_failed(fence, formed)?
+                    .map_or_else(|| Ok(FromWorker::Formed { fence, state: self.state.digest()? }), Ok)
+                    .map(Some)
             }
             Command::Grant(lease) => self.grant(lease),
-            Command::Reduce { fence, iteration } => self.reduce(fence, iteration).map(Some),
-            Command::Commit { fence, iteration, divisor, learning_rate } => {
+            Command::Reduce { fence, iteration } => {
+                let reduced = self.reduce(fence, iteration);
+                match reduced {
+                    Ok(answer) => Ok(Some(answer)),
+                    Err(error) => self.unless_collective_failed(fence, Err(error)),
+                }
+            }
+            Command::Commit { fence, iteration, divisor, learning_rate, state } => {
+                self.check_memory(state)?;
                 let reduced = self.reduced.take().filter(|(of, _)| *of == iteration).ok_or_else(|| {
                     WorkerError::Protocol(format!("commit of iteration {iteration}, which was not reduced"))
                 })?;
@@ -102,10 +130,11 @@ impl Executor {
                     .map(|(name, bytes)| NamedBytes { name: name.to_owned(), bytes: Bytes::from(bytes) })
                     .collect();
                 let parts = self.store.block_on(self.parts.write(&key, &named))?;
-                Ok(Some(FromWorker::PartsWritten { fence, parts }))
+                let state = self.state.digest_anew()?;
+                Ok(Some(FromWorker::PartsWritten { fence, state, parts }))
             }
-            // The session ends on Stop before it comes here.
-            Command::Stop { .. } => Ok(None),
+            // The session takes these two before they come here.
+            Command::Abort { .. } | Command::Stop { .. } => Ok(None),
         }
     }
 
@@ -115,19 +144,59 @@ impl Executor {
 
     fn form(&mut self, membership: Membership) -> Result<(), WorkerError> {
         let fence = membership.fence;
-        let collective: Box<dyn Collective> =
-            if membership.world == 1 { Box::new(Single::new()) } else { Box::new(Gloo::form(&membership)?) };
+        // The old group is let go first: its members may already be gone.
+        self.roster = None;
+        let given_up = || self.switch.is_aborted(fence);
+        let collective: Arc<dyn Collective> = if membership.world == 1 {
+            Arc::new(Single::new())
+        } else {
+            Arc::new(Gloo::form_unless(&membership, &given_up)?)
+        };
+        self.switch.set(fence, &collective);
         self.roster = Some(Roster { fence, collective });
         Ok(())
     }
 
     fn take_state(&mut self, source: &StateSource) -> Result<(), WorkerError> {
-        let StateSource::Checkpoint { key } = source else {
-            self.state = TrainingState::new(&self.spec, vocabulary_size(&self.spec))?;
-            return Ok(());
+        let vocabulary = vocabulary_size(&self.spec);
+        let roster = || self.roster.as_ref().ok_or_else(|| WorkerError::Protocol("no roster has formed".to_owned()));
+        let taken = match source {
+            StateSource::Held { root: None } => return Ok(()),
+            StateSource::Held { root: Some(root) } => return share(roster()?.collective.as_ref(), *root, &self.state),
+            StateSource::Empty => TrainingState::new(&self.spec, vocabulary)?,
+            StateSource::Checkpoint { key } => load_state(&self.spec, (&self.folder, &self.parts), key, &self.store)?,
+            StateSource::Peer { root } => receive(roster()?.collective.as_ref(), *root, (&self.spec, vocabulary))?,
         };
-        self.state = load_state(&self.spec, (&self.folder, &self.parts), key, &self.store)?;
+        self.state = taken;
+        (self.open, self.reduced) = (None, None);
         Ok(())
+    }
+
+    /// A collective that failed ends the roster, not this worker: the coordinator is told, and decides.
+    fn unless_collective_failed(
+        &self,
+        fence: Fence,
+        result: Result<(), WorkerError>,
+    ) -> Result<Option<FromWorker>, WorkerError> {
+        match result {
+            Ok(()) => Ok(None),
+            Err(WorkerError::Collective(error)) => {
+                let message = error.to_string();
+                Ok(Some(FromWorker::CollectiveFailed { fence, message }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses to go on from a state that is not the one all workers agreed on.
+    fn check_memory(&mut self, agreed: Digest) -> Result<(), WorkerError> {
+        let found = self.state.digest_anew()?;
+        if found == agreed {
+            return Ok(());
+        }
+        let (found, agreed) = (found.to_string(), agreed.to_string());
+        let what = format!("the training state has digest {found:.12}, agreed was {agreed:.12}");
+        Err(WorkerError::Protocol(format!("{what}: the memory of this machine is damaged")))
     }
 
     /// Prepares and reports itself; other leases go to a lane.

@@ -19,6 +19,7 @@ pub mod pass_data;
 pub mod prepare;
 pub mod rank;
 pub mod stage_prompts;
+pub mod state_transfer;
 pub mod validate;
 
 pub mod evaluate;

@@ -1,7 +1,7 @@
 //! A worker's session with the coordinator: the network side. Commands go to the compute thread in the order in which
 //! they came; its answers and a heartbeat go back. Nothing is computed here, so that the heartbeat never waits.
 
-use crate::collective::Rendezvous;
+use crate::collective::{Rendezvous, Switch};
 use crate::error::WorkerError;
 use crate::execute::Executor;
 use crate::lanes::Deliver;
@@ -18,11 +18,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Streaming};
 
 /// How long a worker tries to reach a coordinator that does not answer yet.
 const CONNECT_FOR: Duration = Duration::from_secs(20);
+/// Between a session that broke off and the next.
+const REJOIN_AFTER: Duration = Duration::from_millis(100);
 /// Answers that may wait for the network.
 const QUEUE: usize = 64;
 /// After a failure: how long the coordinator has to say Stop.
@@ -45,11 +47,23 @@ pub struct SessionOptions {
     pub lanes: u32,
 }
 
-/// Joins the run, works until told to stop.
+/// Joins the run, works until told to stop. Joins again, as a new worker, when the session breaks off.
 ///
 /// # Errors
 /// Any [`WorkerError`]; the coordinator has been told where it could be.
 pub async fn run(options: &SessionOptions) -> Result<(), WorkerError> {
+    loop {
+        match session(options).await {
+            Err(WorkerError::Interrupted { address, message }) => {
+                tracing::warn!(%address, message, "the session broke off; joining again");
+                sleep(REJOIN_AFTER).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+async fn session(options: &SessionOptions) -> Result<(), WorkerError> {
     let rendezvous = Rendezvous::start()?;
     let (answers, outgoing) = mpsc::channel::<FromWorker>(QUEUE);
     let hello = Hello {
@@ -83,9 +97,12 @@ async fn work(
     let (coordinator, lanes) = (options.coordinator.as_str(), options.lanes);
     let spec = RunSpec::check(RunConfig::parse(&welcome.run_spec_toml, "the run's config")?)?;
     let folder = RunFolder::new(options.store.as_deref().unwrap_or(&welcome.store_url), welcome.run_id.clone())?;
-    let start = move |deliver: &Deliver| Executor::new(spec, folder, lanes, deliver);
-    let (commands, failure) = start_compute(start, answers.clone());
-    let mut failure = failure;
+    let switch = Switch::default();
+    let own = switch.clone();
+    let start = move |deliver: &Deliver| Executor::new(spec, folder, (lanes, own), deliver);
+    let (commands, mut failure) = start_compute(start, answers.clone());
+    // A compute thread that is blocked in a collective must not outlive its session.
+    let _guard = AbortOnDrop(switch.clone());
     loop {
         tokio::select! {
             message = receive(incoming, coordinator) => match message? {
@@ -93,22 +110,32 @@ async fn work(
                     tracing::info!(reason, "stopped");
                     return Ok(());
                 }
+                Some(ToWorker::Command(Command::Abort { fence })) => switch.abort(fence),
                 Some(ToWorker::Command(command)) => {
                     // A compute thread that is gone has left its error in `failure`.
                     let _ = commands.send(command);
                 }
                 Some(ToWorker::Welcome(_)) => return Err(WorkerError::Protocol("a second Welcome".to_owned())),
-                None => return Err(lost(coordinator, "closed the session")),
+                None => return Err(interrupted(coordinator, "closed the session")),
             },
             Some(error) = failure.recv() => {
                 tracing::error!(%error, "failed");
                 let told = FromWorker::Failed { message: error.to_string(), exit_code: error.exit_code() };
                 send(answers, told).await;
-                // The coordinator ends the run and says Stop; waiting for it makes sure that it has read the reason.
+                // The coordinator says Stop or ends the stream; waiting for it makes sure that it has read the reason.
                 let _ = timeout(FAREWELL, await_stop(incoming, coordinator)).await;
                 return Err(error);
             }
         }
+    }
+}
+
+/// Gives up every collective of a session that is over.
+struct AbortOnDrop(Switch);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort_all();
     }
 }
 
@@ -179,7 +206,11 @@ async fn receive(incoming: &mut Streaming<CoordinatorMessage>, address: &str) ->
     match incoming.message().await {
         Ok(None) => Ok(None),
         Ok(Some(message)) => ToWorker::try_from(message).map(Some).map_err(|e| WorkerError::Protocol(e.to_string())),
-        Err(status) => Err(lost(address, status.message())),
+        // A worker that was refused would be refused again.
+        Err(status) if matches!(status.code(), Code::FailedPrecondition | Code::InvalidArgument) => {
+            Err(lost(address, status.message()))
+        }
+        Err(status) => Err(interrupted(address, status.message())),
     }
 }
 
@@ -197,6 +228,10 @@ async fn heartbeat(answers: mpsc::Sender<FromWorker>, deadline_seconds: u32) {
 async fn send(answers: &mpsc::Sender<FromWorker>, message: FromWorker) {
     // A closed channel means that the session is over; the receiving side says why.
     let _ = answers.send(message).await;
+}
+
+fn interrupted(address: &str, message: impl std::fmt::Display) -> WorkerError {
+    WorkerError::Interrupted { address: address.to_owned(), message: message.to_string() }
 }
 
 fn lost(address: &str, message: impl std::fmt::Display) -> WorkerError {

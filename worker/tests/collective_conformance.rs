@@ -152,6 +152,17 @@ fn a_member_that_never_comes_is_an_error_at_the_deadline() {
 }
 
 #[test]
+fn forming_ends_at_once_when_it_is_given_up() {
+    let server = Rendezvous::start().unwrap();
+    let began = Instant::now();
+    let after = |time: Duration| move || began.elapsed() > time;
+    let alone = membership(server.port(), 1, 0, 2, DEADLINE);
+    let error = Gloo::form_unless(&alone, &after(DEADLINE / 10)).err().unwrap();
+    assert!(matches!(error, CollectiveError::Aborted { .. }), "{error}");
+    assert!(began.elapsed() < DEADLINE, "took {:?}", began.elapsed());
+}
+
+#[test]
 fn a_rendezvous_that_is_not_there_is_an_error_at_the_deadline() {
     let server = Rendezvous::start().unwrap();
     let port = server.port();

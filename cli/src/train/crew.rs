@@ -35,6 +35,9 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// Processes have so long to end once they were asked to.
 const ASKED: Duration = Duration::from_secs(5);
 
+/// Workers are started again at most so often while the run does not get on.
+const MOST_RESTARTS: u32 = 6;
+
 /// How often children are looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -51,6 +54,10 @@ pub struct Crew {
     stops: u32,
     /// Committed iterations, as last seen; none before the coordinator has said so.
     iteration: Option<u64>,
+    /// Where the coordinator listens, once it does.
+    coordinator_address: Option<String>,
+    /// Workers started again since the run was at this iteration.
+    restarts: (Option<u64>, u32),
     /// When a worker was first seen to have failed, and which.
     lost: Option<(usize, Instant)>,
 }
@@ -82,6 +89,8 @@ impl Crew {
             view,
             stops: 0,
             iteration: None,
+            coordinator_address: None,
+            restarts: (None, 0),
             lost: None,
         })
     }
@@ -100,6 +109,7 @@ impl Crew {
             if !started && let Some(address) = self.address(deadline)? {
                 statuses = Some(watch::statuses(&address));
                 self.start_workers(plan, &address)?;
+                self.coordinator_address = Some(address);
                 started = true;
             }
             tokio::select! {
@@ -110,7 +120,10 @@ impl Crew {
                 }
                 status = next(&mut statuses) => self.show(&status),
                 () = self.signals.next() => self.stop(),
-                () = sleep_until(Instant::now() + LOOK) => self.look()?,
+                () = sleep_until(Instant::now() + LOOK) => {
+                    self.start_again(plan)?;
+                    self.look()?;
+                }
             }
         }
     }
@@ -129,13 +142,39 @@ impl Crew {
     }
 
     fn start_workers(&mut self, plan: &Plan<'_>, address: &str) -> Result<(), Failure> {
-        let lanes = plan.args.lanes.unwrap_or_else(|| lanes(plan.args.workers, plan.spec.cluster.threads));
         for number in 1..=plan.args.workers {
-            let mut command = Command::new(&self.worker_program);
-            command.args(["worker", "--coordinator", address, "--store", &plan.args.store.store]);
-            command.args(["--lanes", &lanes.to_string()]);
-            command.env("OMP_NUM_THREADS", plan.spec.cluster.threads.to_string()).envs(QUIET);
-            self.workers.push(Child::start(&format!("worker {number}"), command, &self.logs)?);
+            let worker = self.start_worker(plan, address, number)?;
+            self.workers.push(worker);
+        }
+        Ok(())
+    }
+
+    fn start_worker(&self, plan: &Plan<'_>, address: &str, number: u32) -> Result<Child, Failure> {
+        let lanes = plan.args.lanes.unwrap_or_else(|| lanes(plan.args.workers, plan.spec.cluster.threads));
+        let mut command = Command::new(&self.worker_program);
+        command.args(["worker", "--coordinator", address, "--store", &plan.args.store.store]);
+        command.args(["--lanes", &lanes.to_string()]);
+        command.env("OMP_NUM_THREADS", plan.spec.cluster.threads.to_string()).envs(QUIET);
+        Child::start(&format!("worker {number}"), command, &self.logs)
+    }
+
+    /// Starts workers again that died, as often as the run makes its way between their deaths.
+    fn start_again(&mut self, plan: &Plan<'_>) -> Result<(), Failure> {
+        let Some(address) = self.coordinator_address.clone().filter(|_| self.stops == 0) else {
+            return Ok(());
+        };
+        for (index, number) in (0..self.workers.len()).zip(1..) {
+            if self.workers[index].ended().is_none_or(|status| !may_start_again(status)) {
+                continue;
+            }
+            if self.restarts.0 != self.iteration {
+                self.restarts = (self.iteration, 0);
+            }
+            if self.restarts.1 >= MOST_RESTARTS {
+                continue;
+            }
+            self.restarts.1 += 1;
+            self.workers[index] = self.start_worker(plan, &address, number)?;
         }
         Ok(())
     }
@@ -231,6 +270,13 @@ impl Crew {
         wind_down(&mut self.workers, [patience, ASKED]).await;
         wind_down(std::slice::from_mut(&mut self.coordinator), [LAST_WORDS, ASKED]).await;
     }
+}
+
+/// Killed, or failed in a way that another start may mend; not what is wrong with command line, data or config, nor a
+/// program that cannot be started.
+fn may_start_again(status: ExitStatus) -> bool {
+    let unavailable = i32::from(ExitCode::Unavailable.code());
+    status.signal().is_some() || status.code().is_some_and(|code| code == 1 || code == unavailable)
 }
 
 /// Leases at once, so that all workers together keep every core busy.

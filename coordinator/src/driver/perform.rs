@@ -24,6 +24,8 @@ impl Driver {
     async fn perform_one(&mut self, effect: Effect) -> Result<(), StoreError> {
         match effect {
             Effect::Send { worker, command } => self.send(worker, command).await?,
+            Effect::Drop { worker, reason } => self.drop_worker(worker, &reason),
+            Effect::RollBack { iteration, held } => self.journal.cut(iteration, held)?,
             Effect::AppendLedger(entry) => self.journal.append_ledger(&entry)?,
             Effect::AppendMetrics(line) => self.journal.append_metrics(&line)?,
             Effect::PublishManifest(manifest) => self.publish(&manifest).await?,
@@ -62,6 +64,14 @@ impl Driver {
             self.pending.push_back(Event::Left { worker, reason: reason.into() });
         }
         Ok(())
+    }
+
+    /// Ends the stream of a worker that is lost to the run; one that still lives learns why and may join again.
+    fn drop_worker(&mut self, worker: WorkerId, reason: &str) {
+        tracing::warn!(%worker, reason, "lost");
+        if let Some(outbox) = self.outboxes.remove(&worker) {
+            let _ = outbox.try_send(Err(tonic::Status::aborted(reason)));
+        }
     }
 
     /// The journal reaches the disk first, so that no checkpoint knows of an iteration that the ledger lacks.

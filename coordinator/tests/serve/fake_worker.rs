@@ -75,6 +75,8 @@ impl FakeWorker {
                 self.state = match state {
                     StateSource::Empty => Digest::of(b"empty"),
                     StateSource::Checkpoint { key } => self.load(&key),
+                    StateSource::Held { .. } => self.state,
+                    StateSource::Peer { .. } => panic!("these workers have no collective"),
                 };
                 FromWorker::Formed { fence, state: self.state }
             }
@@ -82,7 +84,7 @@ impl FakeWorker {
             Command::Reduce { fence, iteration } => {
                 FromWorker::Reduced { fence, iteration, gradient: Digest::of(&iteration.0.to_le_bytes()) }
             }
-            Command::Commit { fence, iteration, divisor, learning_rate } => {
+            Command::Commit { fence, iteration, divisor, learning_rate, .. } => {
                 self.move_on(&format!("commit {iteration} {divisor} {learning_rate}"));
                 FromWorker::Committed { fence, iteration, state: self.state }
             }
@@ -91,7 +93,7 @@ impl FakeWorker {
                 FromWorker::Changed { fence, state: self.state }
             }
             Command::WriteParts { fence, key } => self.write_parts(fence, &key),
-            Command::Stop { .. } => return None,
+            Command::Abort { .. } | Command::Stop { .. } => return None,
         })
     }
 
@@ -158,7 +160,7 @@ impl FakeWorker {
         std::fs::write(folder.join("state.txt"), &content).unwrap();
         let part =
             Part { name: "state.txt".into(), bytes: content.len() as u64, sha256: Digest::of(content.as_bytes()) };
-        FromWorker::PartsWritten { fence, parts: vec![part] }
+        FromWorker::PartsWritten { fence, state: self.state, parts: vec![part] }
     }
 
     fn load(&self, key: &str) -> Digest {

@@ -6,7 +6,7 @@ use conrec_domain::effect::Ending;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
-async fn a_worker_that_vanishes_fails_the_run_at_once_and_by_name() {
+async fn the_run_goes_on_at_once_without_a_worker_that_vanishes() {
     let store = tempfile::tempdir().unwrap();
     let serving = Serving::begin(open(store.path(), 2).await).await;
     let stays = serving.worker("stays", Pace::Slow);
@@ -14,11 +14,8 @@ async fn a_worker_that_vanishes_fails_the_run_at_once_and_by_name() {
     serving.reach(3).await;
     let since = Instant::now();
     vanishes.abort();
-    let ending = serving.ending.await.unwrap();
-    let Ending::Failed { reason, exit_code } = ending else { panic!("{ending:?}") };
-    assert!(reason.contains("(vanishes) left"), "{reason}");
-    assert_eq!(exit_code, 1);
-    assert!(since.elapsed() < Duration::from_secs(2), "noticed from the stream, not from a deadline");
+    assert_eq!(serving.ending.await.unwrap(), Ending::Completed);
+    assert!(since.elapsed() < Duration::from_secs(20), "noticed from the stream, not from a deadline of 30 s");
     stays.await.unwrap().unwrap();
 }
 

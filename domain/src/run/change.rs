@@ -27,15 +27,25 @@ impl Run {
         out: &mut Vec<Effect>,
     ) -> Result<(), Rejection> {
         self.check_fence(worker, fence)?;
-        let members = self.members();
         let name = self.phase.name();
         let Phase::Changing { answers } = &mut self.phase else {
             return Err(self.unexpected("a change of state"));
         };
         answers.add(worker, state, name)?;
+        self.settle_change(out);
+        Ok(())
+    }
+
+    /// Goes on once all members have answered.
+    pub(super) fn settle_change(&mut self, out: &mut Vec<Effect>) {
+        let members = self.members();
+        let Phase::Changing { answers } = &self.phase else {
+            return;
+        };
         match answers.verdict(&members) {
-            Verdict::Waiting => {}
-            Verdict::Differ(who) => {
+            Verdict::Waiting | Verdict::Failed(_) => {}
+            Verdict::Majority(others) => self.lose_all(&others, out),
+            Verdict::Split(who) => {
                 let at = self.place();
                 self.fail(format!("digests differ after a change of the training state {at}: {who}"), 1, out);
             }
@@ -46,6 +56,5 @@ impl Run {
                 }
             }
         }
-        Ok(())
     }
 }

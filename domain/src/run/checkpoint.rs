@@ -6,10 +6,10 @@
 //! validations lie between, and a resume repeats those with the same bits.
 
 use super::phase::Phase;
-use super::{Newest, Rejection, Run};
+use super::{Rejection, Run};
 use crate::curriculum::{Cursor, NextAction, Performed};
 use crate::effect::{Command, Effect};
-use crate::ids::{Fence, WorkerId};
+use crate::ids::{Digest, Fence, WorkerId};
 use crate::manifest::{Manifest, Part};
 use crate::work::Pass;
 
@@ -20,12 +20,14 @@ pub(super) struct Draft {
     pub(super) writer: WorkerId,
     /// The cursor that the manifest will hold: where a resumed run goes on.
     pub(super) cursor: Cursor,
+    /// Once the parts are there: what makes them a checkpoint.
+    pub(super) manifest: Option<Manifest>,
 }
 
 impl Run {
     /// The curriculum asks for a checkpoint.
     pub(super) fn start_checkpoint(&mut self, out: &mut Vec<Effect>) {
-        let taken = self.newest.as_ref().is_some_and(|n| n.iteration == self.cursor.iteration && n.fence == self.fence);
+        let taken = self.resume.as_ref().is_some_and(|n| n.iteration == self.cursor.iteration && n.fence == self.fence);
         if taken {
             if self.advance(Performed::Checkpointed, out) {
                 self.proceed(out);
@@ -40,7 +42,7 @@ impl Run {
 
     /// A stop was asked for: the run ends once the newest checkpoint holds all that it cannot repeat.
     pub(super) fn stop_with_checkpoint(&mut self, out: &mut Vec<Effect>) {
-        let enough = self.newest.as_ref().is_some_and(|n| {
+        let enough = self.resume.as_ref().is_some_and(|n| {
             n.iteration == self.cursor.iteration && (n.cursor == self.cursor || n.fence == self.fence)
         });
         if enough {
@@ -62,18 +64,19 @@ impl Run {
         if self.cursor.pass == Pass::Select && cursor.pass == Pass::Refit {
             cursor.select_checkpoint = Some(key.clone());
         }
-        self.enter(Phase::Writing { draft: Draft { key: key.clone(), writer, cursor } }, out);
+        self.enter(Phase::Writing { draft: Draft { key: key.clone(), writer, cursor, manifest: None } }, out);
         out.push(Effect::Send { worker: writer, command: Command::WriteParts { fence: self.fence, key } });
     }
 
-    /// The parts are in the store: the manifest makes them a checkpoint.
+    /// The parts are in the store: the manifest makes them a checkpoint. `from` is who and in which roster.
     pub(super) fn on_parts_written(
         &mut self,
-        worker: WorkerId,
-        fence: Fence,
+        from: (WorkerId, Fence),
+        state: Digest,
         mut parts: Vec<Part>,
         out: &mut Vec<Effect>,
     ) -> Result<(), Rejection> {
+        let (worker, fence) = from;
         self.check_fence(worker, fence)?;
         let draft = match &self.phase {
             Phase::Writing { draft } if draft.writer == worker => draft.clone(),
@@ -82,6 +85,11 @@ impl Run {
         let (Some(state_digest), Some(prepared)) = (self.state, &self.setup.prepared) else {
             return Err(self.unexpected("a checkpoint's parts"));
         };
+        if state != state_digest {
+            let (found, right) = (state.to_string(), state_digest.to_string());
+            self.lose(worker, &format!("wrote training state {found:.12} where the roster holds {right:.12}"), out);
+            return Ok(());
+        }
         let config_digest = match self.setup.spec.digest() {
             Ok(digest) => digest,
             Err(error) => {
@@ -102,6 +110,7 @@ impl Run {
             cursor: draft.cursor.clone(),
             parts,
         };
+        let draft = Draft { manifest: Some(manifest.clone()), ..draft };
         self.enter(Phase::Publishing { draft }, out);
         out.push(Effect::PublishManifest(manifest));
         Ok(())
@@ -115,9 +124,9 @@ impl Run {
         if key != draft.key {
             return Err(Rejection::WrongKey { found: key.into(), expected: draft.key.clone() });
         }
-        let cursor = draft.cursor.clone();
-        self.cursor = cursor.clone();
-        self.newest = Some(Newest { iteration: cursor.iteration, fence: self.fence, cursor });
+        let manifest = draft.manifest.clone();
+        self.cursor = draft.cursor.clone();
+        self.resume = manifest;
         self.checkpoints.push(key.to_owned());
         let kept = (self.setup.spec.checkpoint.keep_last as usize).max(1);
         let held = self.cursor.select_checkpoint.clone();
@@ -126,7 +135,11 @@ impl Run {
         if surplus > 0 {
             out.push(Effect::Prune { keys: self.checkpoints.drain(..surplus).collect() });
         }
-        self.proceed(out);
+        if self.nobody_holds_the_state() {
+            self.roll_back(out)
+        } else {
+            self.proceed(out)
+        }
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The sums are equal: the roster applies one optimiser step, and the iteration enters ledger and metrics.
 
 use super::answers::{Answers, Verdict};
+use super::leases::LeaseBook;
 use super::phase::Phase;
 use super::{LastMeans, Rejection, Run};
 use crate::curriculum::{Health, Performed, StagePoint};
@@ -25,13 +26,24 @@ pub(super) struct Totals {
 impl Run {
     /// Tells the roster to commit. The divisor is what the loss is a mean over: groups for GRPO, target codes for a
     /// supervised stage; where nothing entered the sum it is 1, as the sum is 0.
-    pub(super) fn start_commit(&mut self, totals: Totals, gradient: Digest, out: &mut Vec<Effect>) {
+    pub(super) fn start_commit(
+        &mut self,
+        leases: &LeaseBook,
+        started: Duration,
+        gradient: Digest,
+        out: &mut Vec<Effect>,
+    ) {
+        let totals = self.totals(leases, started);
+        let Some(state) = self.state else {
+            return self.fail("no training state is known".into(), 1, out);
+        };
         let divisor = self.divisor(&totals);
         let command = Command::Commit {
             fence: self.fence,
             iteration: self.coming(),
             divisor,
             learning_rate: totals.learning_rate,
+            state,
         };
         self.enter(Phase::Committing { totals, gradient, answers: Answers::default() }, out);
         self.send_all(&command, out);
@@ -52,17 +64,28 @@ impl Run {
     ) -> Result<(), Rejection> {
         let (worker, fence) = from;
         self.check_fence(worker, fence)?;
-        let (members, expected, name) = (self.members(), self.coming(), self.phase.name());
-        let Phase::Committing { answers, totals, gradient } = &mut self.phase else {
+        let (expected, name) = (self.coming(), self.phase.name());
+        let Phase::Committing { answers, .. } = &mut self.phase else {
             return Err(self.unexpected("a commit"));
         };
         if iteration != expected {
             return Err(Rejection::WrongIteration { worker, found: iteration, expected });
         }
         answers.add(worker, state, name)?;
+        self.settle_commit(out);
+        Ok(())
+    }
+
+    /// Goes on once all members have answered. One that is lost meanwhile is not missed: the others have the sum.
+    pub(super) fn settle_commit(&mut self, out: &mut Vec<Effect>) {
+        let members = self.members();
+        let Phase::Committing { answers, totals, gradient } = &self.phase else {
+            return;
+        };
         match answers.verdict(&members) {
-            Verdict::Waiting => {}
-            Verdict::Differ(who) => {
+            Verdict::Waiting | Verdict::Failed(_) => {}
+            Verdict::Majority(others) => self.lose_all(&others, out),
+            Verdict::Split(who) => {
                 let at = self.place();
                 self.fail(format!("digests differ after the commit {at}: {who}"), 1, out);
             }
@@ -71,12 +94,12 @@ impl Run {
                 self.committed(totals, gradient, after, out);
             }
         }
-        Ok(())
     }
 
     /// The iteration is committed everywhere.
     fn committed(&mut self, totals: Totals, gradient: Digest, after: Digest, out: &mut Vec<Effect>) {
         let before = self.state.replace(after).unwrap_or(after);
+        self.failed_rosters = 0;
         out.push(Effect::AppendLedger(LedgerEntry {
             iteration: self.coming(),
             pass: self.cursor.pass,

@@ -15,12 +15,12 @@ enum Missed {
 }
 
 impl Run {
-    /// Ends the run if a deadline was missed.
+    /// A worker that missed a deadline is lost; the run ends where nobody came.
     pub(super) fn on_tick(&mut self, out: &mut Vec<Effect>) {
         match self.silent_worker().or_else(|| self.overdue()) {
             None => {}
-            Some(Missed::By(worker, what)) => self.fail_of_worker(worker, &what, 1, out),
-            Some(Missed::Nobody(reason)) => self.fail(reason, 1, out),
+            Some(Missed::By(worker, what)) => self.lose(worker, &what, out),
+            Some(Missed::Nobody(reason)) => self.fail(reason, 69, out),
         }
     }
 
@@ -42,10 +42,11 @@ impl Run {
         match &self.phase {
             Phase::WaitingForWorkers => passed(cluster.join_seconds).then(|| {
                 let (joined, expected, limit) = (self.workers.len(), self.expected(), cluster.join_seconds);
-                Missed::Nobody(format!("{joined} of {expected} workers joined within {limit} s"))
+                let after = self.last_loss.as_ref().map_or_else(String::new, |why| format!("; the last one: {why}"));
+                Missed::Nobody(format!("{joined} of {expected} workers joined within {limit} s{after}"))
             }),
             Phase::Preparing { worker } | Phase::Reporting { worker } => late(Some(*worker), cluster.prepare_seconds),
-            Phase::Forming { answers } | Phase::Changing { answers } => {
+            Phase::Forming { answers, .. } | Phase::Changing { answers } => {
                 late(answers.missing(&self.members()).first().copied(), cluster.join_seconds)
             }
             Phase::Reducing { answers, .. } | Phase::Committing { answers, .. } => {

@@ -1,15 +1,16 @@
-//! A worker joins; the last one expected starts the run.
+//! A worker joins; the last one expected starts the run, a later one waits for the next roster.
 
 use super::phase::Phase;
+use super::roster::Then;
 use super::{Rejection, Run, Worker};
 use crate::effect::Effect;
 use crate::event::Hello;
 use crate::ids::WorkerId;
 
 impl Run {
-    /// Workers that the run waits for.
+    /// Workers that the run waits for: once it has begun, it goes on with any.
     pub(super) fn expected(&self) -> u32 {
-        self.setup.expected_workers.max(1)
+        if self.begun { 1 } else { self.setup.expected_workers.max(1) }
     }
 
     /// A worker opened its session.
@@ -18,17 +19,19 @@ impl Run {
         if self.workers.contains_key(&worker) {
             return Err(Rejection::AlreadyJoined { worker });
         }
-        if !matches!(self.phase, Phase::WaitingForWorkers) {
-            return Err(Rejection::RosterFull { worker, expected });
-        }
         if hello.code_version != self.setup.code_version {
             let (found, expected) = (hello.code_version, self.setup.code_version.clone());
             return Err(Rejection::CodeVersion { worker, found, expected });
         }
         self.workers.insert(worker, Worker { hello, seen: self.now });
         self.show(out);
-        if self.workers.len() >= expected as usize {
-            if self.setup.prepared.is_some() { self.start_forming(out) } else { self.start_preparing(out) }
+        // One that comes later is taken in where the next roster forms: between two iterations.
+        if matches!(self.phase, Phase::WaitingForWorkers) && self.workers.len() >= expected as usize {
+            if self.setup.prepared.is_some() {
+                self.start_forming(Then::Proceed, out);
+            } else {
+                self.start_preparing(out);
+            }
         }
         Ok(())
     }

@@ -54,7 +54,8 @@ pub(crate) struct LeaseBook {
     works: Vec<Work>,
     waiting: BTreeSet<LeaseId>,
     held: BTreeMap<WorkerId, Holder>,
-    done: BTreeMap<LeaseId, Outcome>,
+    /// What came back, and from whom: a worker's sum dies with it.
+    done: BTreeMap<LeaseId, (WorkerId, Outcome)>,
 }
 
 impl LeaseBook {
@@ -88,7 +89,7 @@ impl LeaseBook {
 
     /// The outcomes so far, in order of their lease ids.
     pub(super) fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
-        self.done.values()
+        self.done.values().map(|(_, outcome)| outcome)
     }
 
     /// Grants waiting leases, the lowest first, each to the worker that holds fewest a lane (the lowest id among equals).
@@ -116,6 +117,20 @@ impl LeaseBook {
         }
     }
 
+    /// A worker is lost: what it held waits again.
+    pub(super) fn release(&mut self, worker: WorkerId) {
+        let held = self.held.remove(&worker).map(|holder| holder.leases).unwrap_or_default();
+        self.waiting.extend(held.into_iter().map(|held| held.lease));
+    }
+
+    /// A worker is lost, and with it the sum that its finished leases went into: all of them wait again.
+    pub(super) fn release_with_done(&mut self, worker: WorkerId) {
+        self.release(worker);
+        let lost = self.done.iter().filter(|(_, (by, _))| *by == worker).map(|(lease, _)| *lease);
+        self.waiting.extend(lost);
+        self.done.retain(|_, (by, _)| *by != worker);
+    }
+
     /// Whether the worker holds the lease.
     pub(super) fn holds(&self, worker: WorkerId, lease: LeaseId) -> bool {
         self.held.get(&worker).is_some_and(|holder| holder.leases.iter().any(|h| h.lease == lease))
@@ -136,7 +151,7 @@ impl LeaseBook {
         if let Some(next) = holder.leases.get_mut(holder.lanes - 1) {
             next.since = now;
         }
-        self.done.insert(lease, outcome);
+        self.done.insert(lease, (worker, outcome));
         Ok(())
     }
 
@@ -185,7 +200,7 @@ impl Run {
     }
 
     /// Whether the outcome was computed from the state that the run believes all workers hold. A wrong stamp means
-    /// that a worker's sum already holds a gradient of another policy, so the run cannot go on with it.
+    /// that a worker's sum already holds a gradient of another policy: the worker is lost, and its sum with it.
     pub(super) fn stamp_is_right(&mut self, done: &Done, out: &mut Vec<Effect>) -> bool {
         if self.state == Some(done.state) {
             return true;
@@ -196,7 +211,7 @@ impl Run {
             done.lease.0,
             done.state.to_string()
         );
-        self.fail_of_worker(done.worker, &what, 1, out);
+        self.lose(done.worker, &what, out);
         false
     }
 }

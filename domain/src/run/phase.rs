@@ -5,6 +5,7 @@ use super::answers::Answers;
 use super::checkpoint::Draft;
 use super::commit::Totals;
 use super::leases::LeaseBook;
+use super::roster::Then;
 use crate::effect::{Effect, Ending};
 use crate::ids::{Digest, WorkerId};
 use crate::status::Activity;
@@ -18,13 +19,13 @@ pub(super) enum Phase {
     /// One worker prepares the data.
     Preparing { worker: WorkerId },
     /// The roster forms its collective and takes the state.
-    Forming { answers: Answers },
+    Forming { answers: Answers, then: Then },
     /// Every worker changes its training state.
     Changing { answers: Answers },
     /// Training leases of one iteration are out.
     Rollout { leases: LeaseBook, started: Duration },
     /// The sums of the roster are added up.
-    Reducing { totals: Totals, answers: Answers },
+    Reducing { leases: LeaseBook, started: Duration, answers: Answers },
     /// The optimiser step is applied.
     Committing { totals: Totals, gradient: Digest, answers: Answers },
     /// Validation leases are out.
@@ -58,35 +59,30 @@ impl Phase {
         }
     }
 
-    /// Whether `next` may follow; every phase may end.
+    /// Whether `next` may follow; every phase may end, and after a loss every phase but the first two may give way to
+    /// a new roster or to waiting for workers.
     fn may_precede(&self, next: &Self) -> bool {
         use Phase as P;
+        if matches!(next, P::Ended(_)) {
+            return !matches!(self, P::Ended(_));
+        }
+        if matches!(next, P::Forming { .. } | P::WaitingForWorkers) {
+            return !matches!(self, P::Ended(_));
+        }
         match self {
-            P::WaitingForWorkers => {
-                matches!(next, P::Preparing { .. } | P::Forming { .. } | P::Ended(_))
-            }
-            P::Preparing { .. } => matches!(next, P::Forming { .. } | P::Ended(_)),
-            P::Forming { .. } | P::Changing { .. } | P::Publishing { .. } => matches!(
+            P::WaitingForWorkers => matches!(next, P::Preparing { .. }),
+            P::Preparing { .. } => matches!(next, P::Preparing { .. }),
+            P::Forming { .. } => !matches!(next, P::Preparing { .. } | P::Committing { .. } | P::Publishing { .. }),
+            P::Changing { .. } | P::Publishing { .. } => matches!(
                 next,
-                P::Changing { .. }
-                    | P::Rollout { .. }
-                    | P::Validating { .. }
-                    | P::Writing { .. }
-                    | P::Reporting { .. }
-                    | P::Ended(_)
+                P::Changing { .. } | P::Rollout { .. } | P::Validating { .. } | P::Writing { .. } | P::Reporting { .. }
             ),
-            P::Rollout { .. } => {
-                matches!(next, P::Reducing { .. } | P::Writing { .. } | P::Ended(_))
-            }
-            P::Reducing { .. } => matches!(next, P::Committing { .. } | P::Ended(_)),
-            P::Committing { .. } => {
-                matches!(next, P::Rollout { .. } | P::Validating { .. } | P::Writing { .. } | P::Ended(_))
-            }
-            P::Validating { .. } => {
-                matches!(next, P::Changing { .. } | P::Rollout { .. } | P::Writing { .. } | P::Ended(_))
-            }
-            P::Writing { .. } => matches!(next, P::Publishing { .. } | P::Ended(_)),
-            P::Reporting { .. } => matches!(next, P::Ended(_)),
+            P::Rollout { .. } => matches!(next, P::Reducing { .. } | P::Writing { .. }),
+            P::Reducing { .. } => matches!(next, P::Committing { .. } | P::Rollout { .. }),
+            P::Committing { .. } => matches!(next, P::Rollout { .. } | P::Validating { .. } | P::Writing { .. }),
+            P::Validating { .. } => matches!(next, P::Changing { .. } | P::Rollout { .. } | P::Writing { .. }),
+            P::Writing { .. } => matches!(next, P::Publishing { .. }),
+            P::Reporting { .. } => matches!(next, P::Reporting { .. }),
             P::Ended(_) => false,
         }
     }

@@ -3,6 +3,7 @@
 use super::form::BAD_CONFIG;
 use super::leases::Done;
 use super::phase::Phase;
+use super::roster::Then;
 use super::{Rejection, Run};
 use crate::effect::{Command, Effect};
 use crate::ids::LeaseId;
@@ -35,10 +36,10 @@ impl Run {
                 let activity = Activity::Prepared { summary: prepared.summary.clone() };
                 out.push(Effect::Show(Status { activity, ..self.status() }));
                 self.setup.prepared = Some(prepared);
-                self.start_forming(out);
+                self.start_forming(Then::Proceed, out);
             }
             Outcome::Trained(_) | Outcome::Validated(_) | Outcome::Reported => {
-                self.fail_of_worker(worker, "answered the prepare lease with another outcome", 1, out);
+                self.lose(worker, "answered the prepare lease with another outcome", out);
             }
         }
         Ok(())
@@ -46,7 +47,7 @@ impl Run {
 
     /// Whether the prepared data can be trained on as the config says; ends the run otherwise.
     pub(super) fn data_fits(&mut self, out: &mut Vec<Effect>) -> bool {
-        let problem = match (&self.setup.prepared, &self.setup.resume) {
+        let problem = match (&self.setup.prepared, &self.resume) {
             (None, _) => Some("no data has been prepared".into()),
             (Some(prepared), Some(manifest)) if manifest.data_digest != prepared.data_digest => Some(format!(
                 "the checkpoint was trained on data {:.12}, the prepared data is {:.12}: resume with the same files",

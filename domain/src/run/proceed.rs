@@ -1,6 +1,7 @@
 //! From the curriculum's next action to the phase that does it. A stop that was asked for comes first.
 
 use super::Run;
+use super::roster::Then;
 use crate::curriculum::{NextAction, Performed};
 use crate::effect::{Effect, Ending};
 use crate::status::{Activity, Status};
@@ -40,7 +41,12 @@ impl Run {
         if self.stopping {
             return self.stop_with_checkpoint(out);
         }
-        match self.cursor.next_action() {
+        let action = self.cursor.next_action();
+        // What remains at the end is one worker's: nobody has to meet for it.
+        if self.roster_is_due() && !matches!(action, NextAction::Report | NextAction::Nothing) {
+            return self.start_forming(Then::Proceed, out);
+        }
+        match action {
             NextAction::Change(change) => self.start_change(change, out),
             NextAction::Validate => self.start_validation(out),
             NextAction::Train => self.start_rollout(out),

@@ -27,14 +27,6 @@ pub enum Rejection {
         /// Who.
         worker: WorkerId,
     },
-    /// The run has all the workers it waits for.
-    #[error("{worker} is one too many: the run was started for {expected} workers and has them")]
-    RosterFull {
-        /// Who.
-        worker: WorkerId,
-        /// How many are expected.
-        expected: u32,
-    },
     /// Other code could give other bits.
     #[error("{worker} runs version `{found}`, this run needs `{expected}`: start the worker from the same build")]
     CodeVersion {

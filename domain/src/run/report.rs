@@ -36,7 +36,7 @@ impl Run {
             return Ok(());
         }
         if done.outcome != Outcome::Reported {
-            self.fail_of_worker(worker, "answered the report lease with another outcome", 1, out);
+            self.lose(worker, "answered the report lease with another outcome", out);
             return Ok(());
         }
         if self.advance(Performed::Reported, out) {

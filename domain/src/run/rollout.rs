@@ -7,6 +7,7 @@ use super::{Rejection, Run};
 use crate::effect::Effect;
 use crate::schedule::{Schedule, learning_rate};
 use crate::work::{Outcome, TrainMetrics, Work};
+use std::time::Duration;
 
 impl Run {
     /// Cuts the iteration into leases and grants the first.
@@ -44,7 +45,7 @@ impl Run {
             return Ok(());
         }
         if !matches!(done.outcome, Outcome::Trained(_)) {
-            self.fail_of_worker(worker, "answered a train lease with another outcome", 1, out);
+            self.lose(worker, "answered a train lease with another outcome", out);
             return Ok(());
         }
         let (now, fence) = (self.now, self.fence);
@@ -56,11 +57,16 @@ impl Run {
             leases.send_grants(fence, now, out);
             return Ok(());
         }
-        let started = *started;
+        let (leases, started) = (leases.clone(), *started);
+        self.start_reduce(leases, started, out);
+        Ok(())
+    }
+
+    /// What the leases of the iteration came to.
+    pub(super) fn totals(&self, leases: &LeaseBook, started: Duration) -> Totals {
         let (prompts, metrics) = sums(leases);
         let rate = self.stage().map_or(0.0, |stage| learning_rate(stage, self.cursor.stage_iteration));
-        self.start_reduce(Totals { prompts, metrics, learning_rate: rate, started }, out);
-        Ok(())
+        Totals { prompts, metrics, learning_rate: rate, started }
     }
 }
 

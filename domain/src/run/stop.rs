@@ -14,11 +14,12 @@ impl Run {
         self.stopping = true;
         match self.phase {
             // Nothing is under way that a resume would not do again; the report is written anew as a whole.
-            Phase::WaitingForWorkers | Phase::Preparing { .. } | Phase::Forming { .. } | Phase::Reporting { .. } => {
-                self.finish_stopped(out);
-            }
+            Phase::WaitingForWorkers | Phase::Preparing { .. } | Phase::Reporting { .. } => self.finish_stopped(out),
+            // Workers that hold nothing yet lose nothing; the others first write down what they hold.
+            Phase::Forming { .. } if self.state.is_none() => self.finish_stopped(out),
             Phase::Rollout { .. } | Phase::Validating { .. } => self.stop_with_checkpoint(out),
-            Phase::Reducing { .. }
+            Phase::Forming { .. }
+            | Phase::Reducing { .. }
             | Phase::Committing { .. }
             | Phase::Changing { .. }
             | Phase::Writing { .. }

@@ -37,7 +37,7 @@ impl Run {
             return Ok(());
         }
         if !matches!(done.outcome, Outcome::Validated(_)) {
-            self.fail_of_worker(worker, "answered a validation lease with another outcome", 1, out);
+            self.lose(worker, "answered a validation lease with another outcome", out);
             return Ok(());
         }
         let (now, fence) = (self.now, self.fence);

@@ -139,7 +139,8 @@ impl Bench {
     }
 
     pub fn parts(&mut self, worker: u64) -> Vec<Effect> {
-        self.apply(Event::PartsWritten { worker: w(worker), fence: self.run.fence(), parts: some_parts() })
+        let (worker, fence, state) = (w(worker), self.run.fence(), self.run.state_digest().unwrap());
+        self.apply(Event::PartsWritten { worker, fence, state, parts: some_parts() })
     }
 
     pub fn published(&mut self, iteration: u64) -> Vec<Effect> {

@@ -101,7 +101,8 @@ fn equal_sums_are_committed_with_the_divisor_of_the_stage() {
     for lease in 0..3 {
         bench.lease(1, lease, "s2", trained());
     }
-    let commit = Command::Commit { fence: Fence(1), iteration: Iteration(1), divisor: 96, learning_rate: 1e-3 };
+    let commit =
+        Command::Commit { fence: Fence(1), iteration: Iteration(1), divisor: 96, learning_rate: 1e-3, state: d("s2") };
     assert_eq!(bench.reduced(1, 1, "g1"), [send(1, commit)], "a supervised stage divides by target codes");
 }
 

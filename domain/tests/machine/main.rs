@@ -4,6 +4,7 @@
 mod bench;
 
 mod life;
+mod losses;
 
 mod refusals;
 

@@ -8,13 +8,16 @@ use conrec_domain::ids::{Digest, Fence, Iteration, WorkerId};
 use conrec_domain::invariants::{Witness, check_leases};
 use conrec_domain::ledger::LedgerEntry;
 use conrec_domain::manifest::{Manifest, Part};
-use conrec_domain::run::{Run, RunSetup};
+use conrec_domain::run::{Rejection, Run, RunSetup};
 use conrec_domain::spec::RunSpec;
 use conrec_domain::work::{Decision, Outcome, StateChange, TrainMetrics, ValidationCounts, Work};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+
+/// Failures that no run can help: two workers that differ, all workers lost again and again, workers that never come.
+const FOR_A_PERSON: [&str; 3] = ["differ", "were lost", "workers joined within"];
 
 /// What a worker trains: here only digests.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -39,6 +42,10 @@ struct Worker {
     /// The iteration of the sum, and the sum.
     sum: (Iteration, u64),
     reduced: Digest,
+    /// It does nothing any more, but its stream is open.
+    hangs: bool,
+    /// Collective calls of rosters up to this fence are given up.
+    aborted: Fence,
 }
 
 pub struct Simulation {
@@ -48,8 +55,10 @@ pub struct Simulation {
     now: Duration,
     workers: BTreeMap<WorkerId, Worker>,
     next_worker: u64,
-    /// Sums put into the collective of an iteration.
-    pooled: BTreeMap<WorkerId, u64>,
+    /// The members of each roster, as they were told.
+    rosters: BTreeMap<Fence, Vec<WorkerId>>,
+    /// Sums put into the collective of a roster.
+    pooled: BTreeMap<(Fence, Iteration), BTreeMap<WorkerId, u64>>,
     parts: BTreeMap<String, State>,
     publishing: Option<Manifest>,
     newest: Option<Manifest>,
@@ -57,6 +66,8 @@ pub struct Simulation {
     pub ledger: Vec<LedgerEntry>,
     pub events: u64,
     pub processes: u64,
+    /// Faults by kind.
+    pub faults: BTreeMap<&'static str, u64>,
     pub final_state: Option<Digest>,
     /// What the curriculum decided.
     pub decisions: Vec<Decision>,
@@ -81,6 +92,7 @@ impl Simulation {
             now: Duration::ZERO,
             workers: BTreeMap::new(),
             next_worker: empty % 100,
+            rosters: BTreeMap::new(),
             pooled: BTreeMap::new(),
             parts: BTreeMap::new(),
             publishing: None,
@@ -89,6 +101,7 @@ impl Simulation {
             ledger: Vec::new(),
             events: 0,
             processes: 1,
+            faults: BTreeMap::new(),
             final_state: None,
             decisions: Vec::new(),
         };
@@ -128,14 +141,18 @@ impl Simulation {
                 state: empty,
                 sum: (Iteration(0), 0),
                 reduced: Digest::of(b""),
+                hangs: false,
+                aborted: Fence(0),
             };
             self.workers.insert(worker, fresh);
         }
     }
 
-    /// Goes on until the run is complete; stops, losses and new rosters come one in `stop_one_in` events (0: never).
-    pub fn run_to_end(&mut self, stop_one_in: u64) -> Result<(), String> {
-        for _ in 0..100_000 {
+    /// Goes on until the run is complete; a fault comes once in `fault_one_in` events (0: never), up to a bound: after
+    /// it the run must make its way.
+    pub fn run_to_end(&mut self, fault_one_in: u64) -> Result<(), String> {
+        for step in 0..100_000 {
+            let fault_one_in = if step < 3_000 { fault_one_in } else { 0 };
             match self.run.ending().cloned() {
                 Some(Ending::Completed) => {
                     self.final_state = self.run.state_digest();
@@ -143,11 +160,14 @@ impl Simulation {
                     return Ok(());
                 }
                 Some(Ending::Stopped) => self.resume(),
-                Some(Ending::Failed { reason, .. }) if reason.contains("cut") => self.resume(),
+                // A person starts the run anew.
+                Some(Ending::Failed { reason, .. }) if FOR_A_PERSON.iter().any(|known| reason.contains(known)) => {
+                    self.resume();
+                }
                 Some(Ending::Failed { reason, .. }) => {
                     return Err(format!("the run has failed: {reason}"));
                 }
-                None => self.one_thing(stop_one_in)?,
+                None => self.one_thing(fault_one_in)?,
             }
         }
         Err("the run does not end".into())
@@ -159,6 +179,7 @@ impl Simulation {
         let fence = self.run.fence();
         self.workers.clear();
         self.pooled.clear();
+        self.rosters.clear();
         self.publishing = None;
         let workers = 1 + self.below(3) as u32;
         self.run = Run::new(Self::setup(&self.spec, workers, self.newest.clone(), fence), self.now);
@@ -167,20 +188,16 @@ impl Simulation {
     }
 
     /// One thing happens, whichever the seed picks.
-    fn one_thing(&mut self, stop_one_in: u64) -> Result<(), String> {
+    fn one_thing(&mut self, fault_one_in: u64) -> Result<(), String> {
         self.now += Duration::from_millis(self.random.next_u64() % 20);
-        if self.chance(stop_one_in) {
-            return self.deliver(Event::StopRequested);
+        if self.workers.is_empty() {
+            self.open_sessions(1);
         }
-        if self.chance(stop_one_in.saturating_mul(4)) && !self.workers.is_empty() {
-            let worker = self.any_worker();
-            if self.workers[&worker].answers.iter().any(|e| matches!(e, Event::Joined { .. })) {
-                return Ok(());
-            }
-            self.workers.remove(&worker);
-            return self.deliver(Event::Left { worker, reason: "the line was cut".into() });
+        if self.chance(fault_one_in) {
+            return self.fault();
         }
         match self.below(8) {
+            0 if self.workers.values().any(|w| w.hangs) && self.below(10) == 0 => self.much_time_passes(),
             0 => self.deliver(Event::Tick),
             1 => {
                 let Some(manifest) = self.publishing.take() else {
@@ -192,7 +209,8 @@ impl Simulation {
             }
             2..=4 => {
                 let worker = self.any_worker();
-                let answer = self.workers.get_mut(&worker).and_then(|w| w.answers.pop_front());
+                let living = self.workers.get_mut(&worker).filter(|w| !w.hangs);
+                let answer = living.and_then(|w| w.answers.pop_front());
                 answer.map_or(Ok(()), |event| self.deliver(event))
             }
             _ => {
@@ -203,6 +221,53 @@ impl Simulation {
         }
     }
 
+    /// Something goes wrong.
+    fn fault(&mut self) -> Result<(), String> {
+        let kind = ["killed", "hangs", "joins", "corrupt", "killed", "stop"][self.below(6)];
+        let worker = self.any_worker();
+        let unknown = |w: &Worker| w.answers.iter().any(|e| matches!(e, Event::Joined { .. }));
+        let joining = self.workers.get(&worker).is_some_and(unknown);
+        match kind {
+            "joins" if self.workers.len() < 6 => self.open_sessions(1),
+            // A run of which the coordinator has not heard cannot lose or hold anything yet.
+            _ if joining => return Ok(()),
+            "killed" => {
+                *self.faults.entry(kind).or_default() += 1;
+                self.workers.remove(&worker);
+                return self.deliver(Event::Left { worker, reason: "the line was cut".into() });
+            }
+            "hangs" => self.workers.get_mut(&worker).into_iter().for_each(|w| w.hangs = true),
+            // With two, nobody can say who is right; a single one is caught by the stamps of its leases only.
+            "corrupt" if self.workers.values().filter(|w| !w.hangs && !unknown(w)).count() > 2 => {
+                let flipped = mix(&[&"flipped", &self.workers[&worker].state]);
+                self.workers.get_mut(&worker).into_iter().for_each(|w| w.state.now = flipped);
+            }
+            "stop" => {
+                *self.faults.entry(kind).or_default() += 1;
+                return self.deliver(Event::StopRequested);
+            }
+            _ => return Ok(()),
+        }
+        *self.faults.entry(kind).or_default() += 1;
+        Ok(())
+    }
+
+    /// Long enough for those that hang to be missed; the others are heard of.
+    fn much_time_passes(&mut self) -> Result<(), String> {
+        for _ in 0..3 {
+            self.now += Duration::from_secs(4);
+            let joined = |w: &Worker| !w.answers.iter().any(|e| matches!(e, Event::Joined { .. }));
+            let heard = self.workers.iter().filter(|(_, w)| !w.hangs && joined(w)).map(|(id, _)| *id);
+            for worker in heard.collect::<Vec<_>>() {
+                // An answer earlier in this loop may have ended its session.
+                if self.workers.contains_key(&worker) && self.run.ending().is_none() {
+                    self.deliver(Event::Heartbeat { worker })?;
+                }
+            }
+        }
+        if self.run.ending().is_some() { Ok(()) } else { self.deliver(Event::Tick) }
+    }
+
     fn any_worker(&mut self) -> WorkerId {
         let place = self.below(self.workers.len());
         *self.workers.keys().nth(place).unwrap()
@@ -211,14 +276,21 @@ impl Simulation {
     /// An event reaches the run; its effects are performed and watched.
     fn deliver(&mut self, event: Event) -> Result<(), String> {
         self.events += 1;
-        let effects = self.run.apply(event.clone(), self.now).map_err(|r| format!("{event:?} refused: {r}"))?;
+        let effects = match self.run.apply(event.clone(), self.now) {
+            Ok(effects) => effects,
+            // What was on its way when a roster broke.
+            Err(Rejection::StaleFence { .. } | Rejection::UnknownWorker { .. }) => return Ok(()),
+            Err(rejection) => return Err(format!("{event:?} refused: {rejection}")),
+        };
         self.witness.see(&event, &effects).map_err(|b| format!("{b} after {event:?}: {effects:?}"))?;
         check_leases(&self.run).map_err(|b| format!("{b} after {event:?}"))?;
         for effect in effects {
             match effect {
-                Effect::Send { worker, command } => {
-                    if let Some(w) = self.workers.get_mut(&worker) {
-                        w.commands.push_back(command);
+                Effect::Send { worker, command } => self.send(worker, command),
+                Effect::Drop { worker, .. } => {
+                    // It notices, and joins again as a new worker; one that hangs does not.
+                    if self.workers.remove(&worker).is_some_and(|w| !w.hangs) {
+                        self.open_sessions(1);
                     }
                 }
                 Effect::AppendLedger(entry) => self.ledger.push(entry),
@@ -226,16 +298,33 @@ impl Simulation {
                 Effect::Prune { keys } => keys.iter().for_each(|key| {
                     self.parts.remove(key);
                 }),
-                Effect::AppendMetrics(_) | Effect::Show(_) | Effect::Finish(_) => {}
+                Effect::AppendMetrics(_) | Effect::RollBack { .. } | Effect::Show(_) | Effect::Finish(_) => {}
             }
         }
         Ok(())
     }
 
+    fn send(&mut self, worker: WorkerId, command: Command) {
+        if let Command::Form { fence, .. } = &command {
+            self.rosters.entry(*fence).or_default().push(worker);
+        }
+        let Some(w) = self.workers.get_mut(&worker) else {
+            return;
+        };
+        match command {
+            Command::Abort { fence } => w.aborted = w.aborted.max(fence),
+            command => w.commands.push_back(command),
+        }
+    }
+
+    /// Whether all members of a roster live.
+    fn is_whole(&self, fence: Fence) -> bool {
+        self.rosters[&fence].iter().all(|id| self.workers.get(id).is_some_and(|w| !w.hangs))
+    }
+
     /// A worker does its next command, or beats its heart.
     fn work(&mut self, id: WorkerId) {
-        let world = self.workers.len();
-        let Some(worker) = self.workers.get_mut(&id) else {
+        let Some(worker) = self.workers.get_mut(&id).filter(|w| !w.hangs) else {
             return;
         };
         let Some(command) = worker.commands.front().cloned() else {
@@ -244,27 +333,75 @@ impl Simulation {
             }
             return;
         };
-        if let Command::Reduce { fence, iteration } = command {
-            self.pooled.entry(id).or_insert(worker.sum.1);
-            if self.pooled.len() < world {
-                return;
+        match command {
+            Command::Reduce { fence, iteration } => self.reduce(id, fence, iteration),
+            Command::Form { fence, state, .. } => self.form(id, fence, &state),
+            other => {
+                worker.commands.pop_front();
+                let answer = worker.perform(id, other, &mut self.parts);
+                worker.answers.extend(answer);
             }
-            // All have put theirs in: everybody gets the sum, whoever comes first.
-            let sum = self.pooled.values().fold(0u64, |a, b| a.wrapping_add(*b));
-            let gradient = mix(&[&"gradient", &iteration, &sum]);
-            for (worker, w) in &mut self.workers {
-                w.commands.pop_front();
-                w.sum = (Iteration(0), 0);
-                w.reduced = gradient;
-                w.answers.push_back(Event::Reduced { worker: *worker, fence, iteration, gradient });
-            }
-            self.pooled.clear();
+        }
+    }
+
+    /// A collective call that cannot succeed ends with a failure, sooner or later; whether the worker gave it up.
+    fn gives_up(&mut self, id: WorkerId, fence: Fence) -> bool {
+        let whole = self.is_whole(fence);
+        let impatient = self.below(4) == 0;
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return true;
+        };
+        let lost = worker.aborted >= fence || (!whole && impatient);
+        if lost {
+            worker.commands.pop_front();
+            let message = "a member was lost".into();
+            worker.answers.push_back(Event::CollectiveFailed { worker: id, fence, message });
+        }
+        lost
+    }
+
+    fn form(&mut self, id: WorkerId, fence: Fence, source: &StateSource) {
+        if !self.is_whole(fence) {
+            self.gives_up(id, fence);
             return;
         }
+        let root = |rank: &u32| self.workers[&self.rosters[&fence][*rank as usize]].state;
+        let taken = match source {
+            StateSource::Held { .. } => None,
+            StateSource::Peer { root: rank } => Some(root(rank)),
+            StateSource::Checkpoint { key } => Some(self.parts[key]),
+            StateSource::Empty => Some(State { now: Digest::of(b"empty"), best: Digest::of(b"none") }),
+        };
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
         worker.commands.pop_front();
-        if let Some(answer) = worker.perform(id, command, &mut self.parts) {
-            worker.answers.push_back(answer);
+        if let Some(state) = taken {
+            worker.state = state;
+            worker.sum = (Iteration(0), 0);
         }
+        worker.answers.push_back(Event::Formed { worker: id, fence, state: worker.state.digest() });
+    }
+
+    /// All members put their sums in; when the last has come everybody gets the total and keeps its own.
+    fn reduce(&mut self, id: WorkerId, fence: Fence, iteration: Iteration) {
+        let sum = self.workers[&id].sum;
+        let own = if sum.0 == iteration { sum.1 } else { 0 };
+        let pool = self.pooled.entry((fence, iteration)).or_default();
+        pool.insert(id, own);
+        let complete = self.rosters[&fence].iter().all(|member| pool.contains_key(member));
+        if !complete {
+            self.gives_up(id, fence);
+            return;
+        }
+        let total = pool.values().fold(0u64, |a, b| a.wrapping_add(*b));
+        let gradient = mix(&[&"gradient", &iteration, &total]);
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
+        worker.commands.pop_front();
+        worker.reduced = gradient;
+        worker.answers.push_back(Event::Reduced { worker: id, fence, iteration, gradient });
     }
 }
 
@@ -272,19 +409,18 @@ impl Worker {
     /// Does one command; the answer, if it has one.
     fn perform(&mut self, worker: WorkerId, command: Command, store: &mut BTreeMap<String, State>) -> Option<Event> {
         match command {
-            Command::Form { fence, state, .. } => {
-                if let StateSource::Checkpoint { key } = state {
-                    self.state = store[&key];
-                }
-                Some(Event::Formed { worker, fence, state: self.state.digest() })
-            }
             Command::Grant(lease) => {
                 let outcome = self.compute(&lease.work);
                 let (fence, lease) = (lease.fence, lease.id);
                 Some(Event::LeaseDone { worker, fence, lease, state: self.state.digest(), outcome })
             }
-            Command::Reduce { .. } | Command::Stop { .. } => None,
-            Command::Commit { fence, iteration, divisor, learning_rate } => {
+            // The first two are collective calls; an abort overtakes.
+            Command::Form { .. } | Command::Reduce { .. } | Command::Abort { .. } | Command::Stop { .. } => None,
+            Command::Commit { state, .. } if state != self.state.digest() => {
+                let message = "its memory is damaged".into();
+                Some(Event::WorkerFailed { worker, message, exit_code: 1 })
+            }
+            Command::Commit { fence, iteration, divisor, learning_rate, .. } => {
                 let before = self.state.now;
                 self.state.now = mix(&[&"commit", &before, &self.reduced, &divisor, &learning_rate.to_bits()]);
                 Some(Event::Committed { worker, fence, iteration, state: self.state.digest() })
@@ -297,7 +433,7 @@ impl Worker {
                 assert!(store.insert(key.clone(), self.state).is_none(), "{key} was written before");
                 let sha256 = mix(&[&self.state]);
                 let parts = vec![Part { name: "state.safetensors".into(), bytes: 1, sha256 }];
-                Some(Event::PartsWritten { worker, fence, parts })
+                Some(Event::PartsWritten { worker, fence, state: self.state.digest(), parts })
             }
         }
     }

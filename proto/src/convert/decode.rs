@@ -42,9 +42,15 @@ impl TryFrom<wire::WorkerMessage> for FromWorker {
             Body::Changed(changed) => {
                 Self::Changed { fence: Fence(changed.fence), state: digest("Changed.state", changed.state)? }
             }
-            Body::PartsWritten(written) => {
-                Self::PartsWritten { fence: Fence(written.fence), parts: parts("PartsWritten.parts", written.parts)? }
-            }
+            Body::PartsWritten(written) => Self::PartsWritten {
+                fence: Fence(written.fence),
+                state: digest("PartsWritten.state", written.state)?,
+                parts: parts("PartsWritten.parts", written.parts)?,
+            },
+            Body::CollectiveFailed(failed) => Self::CollectiveFailed {
+                fence: Fence(failed.fence),
+                message: text("CollectiveFailed.message", failed.message, MAX_SENTENCE_BYTES)?,
+            },
         })
     }
 }
@@ -96,6 +102,7 @@ impl TryFrom<wire::CoordinatorMessage> for ToWorker {
                 iteration: Iteration(commit.iteration),
                 divisor: commit.divisor,
                 learning_rate: commit.learning_rate,
+                state: digest("Commit.state", commit.state)?,
             },
             Body::Change(change) => Command::Change {
                 fence: Fence(change.fence),
@@ -105,6 +112,7 @@ impl TryFrom<wire::CoordinatorMessage> for ToWorker {
                 fence: Fence(write.fence),
                 key: text("WriteParts.key", write.key, MAX_NAME_BYTES)?,
             },
+            Body::Abort(abort) => Command::Abort { fence: Fence(abort.fence) },
             Body::Stop(stop) => Command::Stop { reason: text("Stop.reason", stop.reason, MAX_SENTENCE_BYTES)? },
         };
         Ok(Self::Command(command))
@@ -147,9 +155,21 @@ impl TryFrom<wire::Form> for Command {
                 wire::form::State::Checkpoint(key) => {
                     StateSource::Checkpoint { key: text("Form.checkpoint", key, MAX_NAME_BYTES)? }
                 }
+                wire::form::State::Held(held) => {
+                    StateSource::Held { root: held.root.map(|root| member("Form.held", root, form.world)).transpose()? }
+                }
+                wire::form::State::Peer(peer) => {
+                    StateSource::Peer { root: member("Form.peer", peer.root, form.world)? }
+                }
             },
         })
     }
+}
+
+/// A rank of the roster.
+fn member(field: &'static str, rank: u32, world: u32) -> Result<u32, ConvertError> {
+    let wrong = || ConvertError::new(field, rank.to_string(), format!("less than Form.world = {world}"));
+    (rank < world).then_some(rank).ok_or_else(wrong)
 }
 
 impl TryFrom<wire::StatusMessage> for Status {
@@ -181,6 +201,7 @@ impl TryFrom<wire::status_message::Activity> for Activity {
                 })?,
             },
             Wire::Forming(wire::Forming {}) => Self::Forming,
+            Wire::Lost(lost) => Self::Lost { reason: text("Lost.reason", lost.reason, MAX_SENTENCE_BYTES)? },
             Wire::Training(training) => Self::Training {
                 pass: pass("Training.pass", training.pass)?,
                 stage: text("Training.stage", training.stage, MAX_NAME_BYTES)?,

@@ -57,7 +57,11 @@ impl From<FromWorker> for wire::WorkerMessage {
             FromWorker::Changed { fence, state } => {
                 Body::Changed(wire::Changed { fence: fence.0, state: bytes(state) })
             }
-            FromWorker::PartsWritten { fence, parts } => Body::PartsWritten(wire::PartsWritten {
+            FromWorker::CollectiveFailed { fence, message } => {
+                Body::CollectiveFailed(wire::CollectiveFailed { fence: fence.0, message: sentence(message) })
+            }
+            FromWorker::PartsWritten { fence, state, parts } => Body::PartsWritten(wire::PartsWritten {
+                state: bytes(state),
                 fence: fence.0,
                 parts: parts.into_iter().map(Into::into).collect(),
             }),
@@ -166,19 +170,23 @@ impl From<Command> for wire::coordinator_message::Body {
                 state: Some(match state {
                     StateSource::Empty => wire::form::State::Empty(wire::EmptyState {}),
                     StateSource::Checkpoint { key } => wire::form::State::Checkpoint(key),
+                    StateSource::Held { root } => wire::form::State::Held(wire::HeldState { root }),
+                    StateSource::Peer { root } => wire::form::State::Peer(wire::PeerState { root }),
                 }),
             }),
             Command::Grant(lease) => Self::Grant(lease.into()),
             Command::Reduce { fence, iteration } => {
                 Self::Reduce(wire::Reduce { fence: fence.0, iteration: iteration.0 })
             }
-            Command::Commit { fence, iteration, divisor, learning_rate } => {
-                Self::Commit(wire::Commit { fence: fence.0, iteration: iteration.0, divisor, learning_rate })
+            Command::Commit { fence, iteration, divisor, learning_rate, state } => {
+                let (fence, iteration, state) = (fence.0, iteration.0, bytes(state));
+                Self::Commit(wire::Commit { fence, iteration, divisor, learning_rate, state })
             }
             Command::Change { fence, change } => {
                 Self::Change(wire::Change { fence: fence.0, change: Some(change.into()) })
             }
             Command::WriteParts { fence, key } => Self::WriteParts(wire::WriteParts { fence: fence.0, key }),
+            Command::Abort { fence } => Self::Abort(wire::Abort { fence: fence.0 }),
             Command::Stop { reason } => Self::Stop(wire::Stop { reason: sentence(reason) }),
         }
     }
@@ -266,6 +274,7 @@ impl From<Activity> for wire::status_message::Activity {
                 Self::DataPrepared(wire::DataPrepared { summary: summary.into_iter().map(sentence).collect() })
             }
             Activity::Forming => Self::Forming(wire::Forming {}),
+            Activity::Lost { reason } => Self::Lost(wire::Lost { reason: sentence(reason) }),
             Activity::Training { pass: which, stage, done, of, loss, reward, kl } => {
                 Self::Training(wire::Training { pass: pass(which), stage, done, of, loss, reward, kl })
             }

@@ -9,11 +9,13 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::ptr::{self, NonNull};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const FORM: &str = "forming the roster";
 /// What libtorch may take beyond the deadline, so that its own words reach the user where it keeps it.
 const GRACE: Duration = Duration::from_millis(250);
+/// How often it looks whether the roster was given up while it forms.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Who takes part in a roster and where its members meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,9 +49,18 @@ impl Gloo {
     /// Meets the other members and connects to each of them. Blocks.
     ///
     /// # Errors
+    /// As [`Gloo::form_unless`], of which it is the case that is never given up.
+    pub fn form(membership: &Membership) -> Result<Self, CollectiveError> {
+        Self::form_unless(membership, &|| false)
+    }
+
+    /// [`Gloo::form`], until `given_up` says that it need not go on.
+    ///
+    /// # Errors
+    /// [`CollectiveError::Aborted`] when it was given up,
     /// [`CollectiveError::Timeout`] when a member or the rendezvous does not appear in time,
     /// [`CollectiveError::Argument`] for a malformed address or a rank outside the roster.
-    pub fn form(membership: &Membership) -> Result<Self, CollectiveError> {
+    pub fn form_unless(membership: &Membership, given_up: &dyn Fn() -> bool) -> Result<Self, CollectiveError> {
         let (host, port) = check(membership)?;
         let address = own_address(host, port).map_err(|error| {
             let rendezvous = &membership.rendezvous;
@@ -68,10 +79,17 @@ impl Gloo {
         // libtorch repeats a refused connection beyond the deadline it is given. So it works on a thread of its own,
         // and a group that comes too late is dropped there.
         thread::spawn(move || send.send(connect(&place, &asked)));
-        receive.recv_timeout(membership.deadline + GRACE).unwrap_or_else(|_| {
-            let message = "the members did not all appear in time".to_owned();
-            Err(CollectiveError::Timeout { call: FORM, deadline: membership.deadline, message })
-        })
+        let begun = Instant::now();
+        while begun.elapsed() < membership.deadline + GRACE {
+            if let Ok(group) = receive.recv_timeout(LOOK) {
+                return group;
+            }
+            if given_up() {
+                return Err(CollectiveError::Aborted { call: FORM, message: "a member was lost".to_owned() });
+            }
+        }
+        let message = "the members did not all appear in time".to_owned();
+        Err(CollectiveError::Timeout { call: FORM, deadline: membership.deadline, message })
     }
 
     fn outcome(&self, call: &'static str, code: i32, failure: &Failure) -> Result<(), CollectiveError> {
