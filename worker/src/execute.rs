@@ -144,7 +144,6 @@ impl Executor {
 
     fn form(&mut self, membership: Membership) -> Result<(), WorkerError> {
         let fence = membership.fence;
-        // The old group is let go first: its members may already be gone.
         self.roster = None;
         let given_up = || self.switch.is_aborted(fence);
         let collective: Arc<dyn Collective> = if membership.world == 1 {
