@@ -2,6 +2,7 @@
 
 mod crew;
 mod outcome;
+mod restarts;
 mod watch;
 
 use crate::args::TrainArgs;

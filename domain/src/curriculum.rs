@@ -148,6 +148,22 @@ impl Cursor {
         }
     }
 
+    /// Where it stands, as a number that grows with every move that changes the training state or needs a checkpoint.
+    pub fn place(&self) -> (Iteration, Pass, u32, u32, u8) {
+        let point = match self.at {
+            StagePoint::BeginPass => 0,
+            StagePoint::BeginStage => 1,
+            StagePoint::Validate => 2,
+            StagePoint::KeepBest => 3,
+            StagePoint::RestoreBest { .. } => 4,
+            StagePoint::Checkpoint { .. } => 5,
+            StagePoint::Train => 6,
+            StagePoint::Report => 7,
+            StagePoint::Done => 8,
+        };
+        (self.iteration, self.pass, self.stage, self.attempt, point)
+    }
+
     /// What comes next; [`Cursor::advance`] takes its result.
     pub fn next_action(&self) -> NextAction {
         match self.at {

@@ -1,5 +1,6 @@
 //! All that a run may ask of the world.
 
+use crate::bookmark::Bookmark;
 use crate::ids::{Digest, Fence, Iteration, WorkerId};
 use crate::ledger::LedgerEntry;
 use crate::manifest::Manifest;
@@ -125,6 +126,8 @@ pub enum Command {
         fence: Fence,
         /// How.
         change: StateChange,
+        /// Digest of the training state that is changed; a worker that holds another one must fail.
+        state: Digest,
     },
     /// Write the parts of a checkpoint under this key prefix; answered by `PartsWritten`. They hold the whole
     /// training state: weights, adapter, moments, the reference (policy at the stage's start) and the kept best.
@@ -134,6 +137,9 @@ pub enum Command {
         /// `checkpoints/<iteration>-<fence>`.
         key: String,
     },
+    /// Where the run will stand once the next command (`Form`, `Change` or `Commit`) is done. To be kept with the state
+    /// from then on, and told to a coordinator that comes after this one. Not answered.
+    Remember(Box<Bookmark>),
     /// Give up the collective call under way, if there is one: somebody it waits for is lost. Not answered, but the call
     /// ends with `CollectiveFailed`.
     Abort {

@@ -1,5 +1,6 @@
 //! All that can happen to a run.
 
+use crate::bookmark::Held;
 use crate::ids::{Digest, Fence, Iteration, LeaseId, WorkerId};
 use crate::manifest::Part;
 use crate::work::Outcome;
@@ -149,7 +150,7 @@ impl Event {
 }
 
 /// What a worker says of itself when it joins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     /// Name for people: host and process.
     pub name: String,
@@ -159,4 +160,6 @@ pub struct Hello {
     pub rendezvous: String,
     /// Leases that it computes at once, each on a thread (or threads) of its own; 1 or more.
     pub lanes: u32,
+    /// The training state that it holds from a session that broke off, with where the run stands.
+    pub held: Option<Box<Held>>,
 }

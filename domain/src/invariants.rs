@@ -182,7 +182,7 @@ impl Witness {
             }
             Command::Change { .. } => self.changed = true,
             Command::WriteParts { .. } => self.close(),
-            Command::Reduce { .. } | Command::Abort { .. } | Command::Stop { .. } => {}
+            Command::Reduce { .. } | Command::Remember(_) | Command::Abort { .. } | Command::Stop { .. } => {}
         }
         Ok(())
     }
@@ -227,20 +227,22 @@ impl Witness {
 
     fn see_entry(&mut self, entry: &LedgerEntry) -> Result<(), Broken> {
         let iteration = entry.iteration;
+        // A coordinator that came after writes what workers remember; the leases were an earlier one's.
+        let recovered = self.granted.is_empty();
         if let Some(earlier) = &self.ledger {
             if iteration.0 != earlier.iteration.0 + 1 {
                 return Err(Broken::LedgerOrder { found: iteration, earlier: earlier.iteration });
             }
-            if !self.changed && earlier.after != entry.before {
+            if !recovered && !self.changed && earlier.after != entry.before {
                 return Err(Broken::LedgerChain { iteration });
             }
         }
         let of_leases: Vec<u32> = self.granted.values().flat_map(|(_, prompts)| prompts).copied().collect();
-        if of_leases != entry.prompts {
+        if !recovered && of_leases != entry.prompts {
             return Err(Broken::LedgerPrompts { iteration });
         }
         self.ledger = Some(entry.clone());
-        self.changed = false;
+        self.changed = recovered;
         self.close();
         Ok(())
     }

@@ -17,6 +17,7 @@ pub mod effect;
 
 pub mod run;
 
+pub mod bookmark;
 pub mod ledger;
 pub mod manifest;
 pub mod metrics_line;

@@ -7,6 +7,8 @@ mod rejection;
 // The verbs, in the order in which a run meets them.
 mod join;
 
+mod recover;
+
 mod prepare;
 
 mod form;
@@ -37,6 +39,7 @@ mod stop;
 mod answers;
 mod leases;
 mod roster;
+mod trail;
 
 pub use rejection::Rejection;
 
@@ -53,6 +56,7 @@ use phase::Phase;
 use roster::Roster;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use trail::Trail;
 
 /// What a run is made from.
 #[derive(Clone, Debug)]
@@ -77,6 +81,7 @@ pub struct RunSetup {
 #[derive(Clone, Debug)]
 struct Worker {
     hello: Hello,
+    joined: Duration,
     /// When it was last heard of.
     seen: Duration,
 }
@@ -122,6 +127,10 @@ pub struct Run {
     resume: Option<Manifest>,
     /// Keys of all whole checkpoints known, oldest first.
     checkpoints: Vec<String>,
+    /// The journal since that checkpoint.
+    trail: Trail,
+    /// Seconds that coordinators before this one have worked on the run.
+    worked: f64,
     /// What the last iteration measured, for people.
     last_means: LastMeans,
     shown: Option<Status>,
@@ -148,6 +157,8 @@ impl Run {
             cursor: resume.as_ref().map_or_else(Cursor::start, |n| n.cursor.clone()),
             stopping: false,
             checkpoints: resume.iter().map(|n| Manifest::key(n.iteration, n.fence)).collect(),
+            trail: Trail::default(),
+            worked: resume.as_ref().map_or(0.0, |manifest| manifest.cursor.seconds),
             resume,
             last_means: LastMeans::default(),
             shown: None,
@@ -164,10 +175,9 @@ impl Run {
         self
     }
 
-    /// Seconds of work on the run: those of earlier coordinators up to the checkpoint resumed from, and this one's.
+    /// Seconds of work on the run: those of earlier coordinators up to where this one took over, and this one's.
     fn seconds(&self) -> f64 {
-        let before = self.setup.resume.as_ref().map_or(0.0, |manifest| manifest.cursor.seconds);
-        before + self.now.as_secs_f64()
+        self.worked + self.now.as_secs_f64()
     }
 
     /// Takes in one event. The effects are to be performed in their order. A rejection leaves the run as it was (but

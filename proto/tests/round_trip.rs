@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use conrec_domain::bookmark::{Bookmark, Held, JournalLine};
+use conrec_domain::curriculum::Cursor;
 use conrec_domain::effect::{Command, StateSource};
 use conrec_domain::event::Hello;
 use conrec_domain::ids::{Digest, Fence, Iteration, LeaseId, WorkerId};
+use conrec_domain::ledger::LedgerEntry;
 use conrec_domain::manifest::Part;
 use conrec_domain::status::{Activity, Status};
 use conrec_domain::work::{
@@ -95,11 +98,54 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
+fn entry() -> impl Strategy<Value = LedgerEntry> {
+    (iteration(), pass(), name(), fence(), vec(any::<u32>(), 0..9), [digest(), digest(), digest()]).prop_map(
+        |(iteration, pass, stage, fence, prompts, [gradient, before, after])| LedgerEntry {
+            iteration,
+            pass,
+            stage,
+            attempt: 1,
+            fence,
+            prompts,
+            gradient,
+            before,
+            after,
+        },
+    )
+}
+
+fn bookmark() -> impl Strategy<Value = Bookmark> {
+    (option::of(digest()), iteration(), any::<bool>(), vec(entry(), 0..4), option::of(entry())).prop_map(
+        |(from, iteration, follows, lines, pending)| Bookmark {
+            from,
+            cursor: Cursor { iteration, ..Cursor::start() },
+            follows,
+            lines: lines.into_iter().map(JournalLine::Ledger).collect(),
+            pending: pending.map(|entry| (entry, None)),
+        },
+    )
+}
+
+fn held() -> impl Strategy<Value = Held> {
+    ("[a-z0-9]{1,20}", fence(), any::<u32>(), [digest(), digest()], bookmark()).prop_map(
+        |(run_id, fence, world, [config_digest, state], bookmark)| Held {
+            run_id: run_id.parse().unwrap(),
+            config_digest,
+            fence,
+            world,
+            state,
+            bookmark,
+        },
+    )
+}
+
 fn from_worker() -> impl Strategy<Value = FromWorker> {
     prop_oneof![
-        (name(), name(), name(), 1..=1024_u32).prop_map(|(name, code_version, rendezvous, lanes)| {
-            FromWorker::Hello(Hello { name, code_version, rendezvous, lanes })
-        }),
+        (name(), name(), name(), 1..=1024_u32, option::of(held())).prop_map(
+            |(name, code_version, rendezvous, lanes, held)| {
+                FromWorker::Hello(Hello { name, code_version, rendezvous, lanes, held: held.map(Box::new) })
+            }
+        ),
         Just(FromWorker::Heartbeat),
         (fence(), digest()).prop_map(|(fence, state)| FromWorker::Formed { fence, state }),
         (fence(), any::<u32>(), digest(), outcome()).prop_map(|(fence, lease, state, outcome)| {
@@ -180,7 +226,8 @@ fn command() -> impl Strategy<Value = Command> {
             }
         ),
         fence().prop_map(|fence| Command::Abort { fence }),
-        (fence(), state_change()).prop_map(|(fence, change)| Command::Change { fence, change }),
+        (fence(), state_change(), digest()).prop_map(|(fence, change, state)| Command::Change { fence, change, state }),
+        bookmark().prop_map(|bookmark| Command::Remember(Box::new(bookmark))),
         (fence(), name()).prop_map(|(fence, key)| Command::WriteParts { fence, key }),
         name().prop_map(|reason| Command::Stop { reason }),
     ]
@@ -302,7 +349,11 @@ fn a_list_beyond_its_limit_is_refused() {
 
 #[test]
 fn an_unknown_pass_is_refused() {
-    let change = wire::Change { fence: 1, change: Some(wire::change::Change::BeginPass(wire::BeginPass { pass: 3 })) };
+    let change = wire::Change {
+        fence: 1,
+        change: Some(wire::change::Change::BeginPass(wire::BeginPass { pass: 3 })),
+        state: vec![0; 32],
+    };
     let message = wire::CoordinatorMessage { body: Some(wire::coordinator_message::Body::Change(change)) };
     let error = ToWorker::try_from(message).unwrap_err();
     assert_eq!((error.field, error.found.as_str()), ("BeginPass.pass", "3"));

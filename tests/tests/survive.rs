@@ -1,5 +1,5 @@
-//! Workers are killed and stopped at seeded random moments of a run of real processes; it goes on with those left and
-//! ends with the bits of an undisturbed run of one worker.
+//! Workers and coordinator are killed and stopped at seeded random moments of a run of real processes; it goes on with
+//! what is left and ends with the bits of an undisturbed run of one worker.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 use conrec_tests::{conrec, run, text};
@@ -14,13 +14,15 @@ use std::time::{Duration, Instant};
 use tempfile::tempdir;
 
 /// Faults of one run.
-const FAULTS: u32 = 20;
+const FAULTS: usize = 20;
 
 /// The tiny run with iterations enough to be disturbed so often, and a deadline that a stopped worker misses soon.
 fn arguments<'a>(store: &'a str, workers: &'a str) -> Vec<&'a str> {
     let mut arguments = vec!["train", "tests/configs/tiny.toml", "--store", store, "--run-id", "bits"];
     arguments.extend(["--workers", workers]);
-    for set in ["cluster.heartbeat_seconds=1", "stage.0.iterations=250", "stage.1.iterations=250"] {
+    for set in
+        ["cluster.heartbeat_seconds=1", "cluster.rejoin_seconds=1", "stage.0.iterations=250", "stage.1.iterations=250"]
+    {
         arguments.extend(["--set", set]);
     }
     arguments
@@ -36,16 +38,17 @@ impl Chance {
     }
 }
 
-/// The workers that a run has started and that live.
-fn workers_of(run: &Child) -> Vec<Pid> {
+/// The processes of a program that a run has started and that live.
+fn started_by(run: &Child, named: &str) -> Vec<Pid> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
         // A process may end while it is looked at.
         let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
         let program = fs::read_link(entry.path().join("exe")).unwrap_or_default();
-        let is_worker = program.file_name().is_some_and(|name| name == "conrec-worker");
-        if is_worker && status.lines().any(|line| line == format!("PPid:\t{}", run.id())) {
+        if program.file_name().is_some_and(|name| name == named)
+            && status.lines().any(|line| line == format!("PPid:\t{}", run.id()))
+        {
             found.push(Pid::from_raw(pid));
         }
     }
@@ -57,20 +60,38 @@ fn committed(store: &Path) -> usize {
     fs::read_to_string(store.join("bits/ledger.jsonl")).map_or(0, |text| text.lines().count())
 }
 
-/// One fault; a stopped worker goes on after the deadline, with an old fence.
-fn disturb(workers: &[Pid], chance: &mut Chance) {
-    let Some(worker) = workers.get(chance.below(workers.len().max(1) as u64) as usize).copied() else { return };
-    match chance.below(4) {
-        0 => {
-            let _ = kill(worker, Signal::SIGSTOP);
-            std::thread::spawn(move || {
-                sleep(Duration::from_millis(1_600));
-                let _ = kill(worker, Signal::SIGCONT);
-            });
-        }
-        1 => drop(kill(worker, Signal::SIGTERM)),
-        _ => drop(kill(worker, Signal::SIGKILL)),
+/// It does nothing for a while.
+fn pause(process: Pid, millis: u64) {
+    let _ = kill(process, Signal::SIGSTOP);
+    std::thread::spawn(move || {
+        sleep(Duration::from_millis(millis));
+        let _ = kill(process, Signal::SIGCONT);
+    });
+}
+
+/// One fault; gives its kind. A stopped worker goes on after the deadline, with an old fence.
+fn disturb(run: &Child, chance: &mut Chance) -> &'static str {
+    let mut one_of = |named: &str| {
+        let all = started_by(run, named);
+        all.get(chance.below(all.len().max(1) as u64) as usize).copied()
+    };
+    let (worker, coordinator) = (one_of("conrec-worker"), one_of("conrec"));
+    let (kind, process) = match chance.below(7) {
+        0 | 1 => ("coordinator killed", coordinator),
+        2 => ("coordinator stopped", coordinator),
+        3 => ("worker stopped", worker),
+        4 => ("worker asked to end", worker),
+        _ => ("worker killed", worker),
+    };
+    // Between its death and its next start there is none.
+    let Some(process) = process else { return "nobody" };
+    match kind {
+        "coordinator stopped" => pause(process, 400),
+        "worker stopped" => pause(process, 1_600),
+        "worker asked to end" => drop(kill(process, Signal::SIGTERM)),
+        _ => drop(kill(process, Signal::SIGKILL)),
     }
+    kind
 }
 
 /// State digest, iterations, test metrics; the ledger without fences.
@@ -87,7 +108,7 @@ fn outcome(store: &Path) -> [Value; 2] {
 }
 
 #[test]
-fn twenty_lost_workers_change_no_bit() {
+fn twenty_faults_change_no_bit() {
     let (quiet, loud) = (tempdir().unwrap(), tempdir().unwrap());
     let output = run(&arguments(quiet.path().to_str().unwrap(), "1")).unwrap();
     assert!(output.status.success(), "{}", text(&output));
@@ -99,30 +120,32 @@ fn twenty_lost_workers_change_no_bit() {
         .stderr(fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
-    let (mut chance, mut faults, mut seen, since) = (Chance(11), 0, 0, Instant::now());
+    let (mut chance, mut faults, mut seen, since) = (Chance(11), Vec::new(), 0, Instant::now());
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
         let now = committed(loud.path());
         // Each fault waits for some iterations, so that they meet all stages; and for a worker to disturb.
-        if faults < FAULTS && now > seen + 8 {
+        if faults.len() < FAULTS && now > seen + 8 {
             seen = now;
             sleep(Duration::from_millis(chance.below(40)));
-            disturb(&workers_of(&child), &mut chance);
-            faults += 1;
+            faults.push(disturb(&child, &mut chance));
         }
         assert!(
             since.elapsed() < Duration::from_secs(180),
-            "no end after {faults} faults: {}",
+            "no end after {faults:?}: {}",
             fs::read_to_string(&log).unwrap()
         );
         sleep(Duration::from_millis(5));
     };
     let said = fs::read_to_string(&log).unwrap();
-    assert!(status.success(), "{faults} faults, then {status}: {said}");
-    assert_eq!(faults, FAULTS, "the run was over before it was disturbed often enough");
-    assert!(said.matches("lost, the run goes on without it").count() >= 10, "{said}");
+    assert!(status.success(), "{faults:?}, then {status}: {said}");
+    assert_eq!(faults.len(), FAULTS, "the run was over before it was disturbed often enough");
+    for kind in ["coordinator killed", "coordinator stopped", "worker killed", "worker stopped"] {
+        assert!(faults.contains(&kind), "{faults:?}");
+    }
+    assert!(said.contains("lost, the run goes on without it") && said.contains("is started again"), "{said}");
     let ([found, ledger], [expected, expected_ledger]) = (outcome(loud.path()), outcome(quiet.path()));
     assert_eq!(found["state_digest"], expected["state_digest"], "{said}");
     assert_eq!((found, ledger), (expected, expected_ledger), "{said}");

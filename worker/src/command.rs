@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use conrec_domain::ids::RunId;
 use conrec_domain::spec::{RunConfig, RunSpec};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Everything of conrec that needs tensors. Use it through `conrec`.
 #[derive(Debug, Parser)]
@@ -49,6 +50,9 @@ struct WorkerArgs {
     /// Leases to compute at once; default: as many as this machine has cores. The result is the same for any number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     lanes: Option<u32>,
+    /// Give up when the coordinator could not be reached for this long; default: wait for ever, as it may be started again
+    #[arg(long, value_name = "SECONDS")]
+    give_up_after: Option<u64>,
     /// Name for people; default: the process id
     #[arg(long)]
     name: Option<String>,
@@ -114,6 +118,7 @@ fn work(args: WorkerArgs) -> Result<(), WorkerError> {
         name: args.name.unwrap_or_else(|| format!("pid-{}", std::process::id())),
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
         lanes: args.lanes.unwrap_or_else(cores),
+        patience: args.give_up_after.map(Duration::from_secs),
     };
     let result = runtime.block_on(session::run(&options));
     // The compute thread may be inside a long operation; it is not waited for.

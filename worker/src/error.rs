@@ -139,6 +139,8 @@ pub enum WorkerError {
         address: String,
         /// What happened.
         message: String,
+        /// Whether the coordinator gave this worker up: what it holds counts for nothing.
+        given_up: bool,
     },
     /// The coordinator asked for something out of order.
     #[error("{0}")]

@@ -9,9 +9,11 @@ use crate::lease::{Loaded, Place, TrainingPolicies, train};
 use crate::prepare::prepare;
 use crate::report::write_report;
 use crate::run_folder::RunFolder;
+use crate::standing::Standing;
 use crate::state_transfer::{receive, share};
 use crate::validate::validate;
 use bytes::Bytes;
+use conrec_domain::bookmark::Bookmark;
 use conrec_domain::effect::{Command, StateSource};
 use conrec_domain::ids::{Digest, Fence, Iteration};
 use conrec_domain::manifest::Manifest;
@@ -41,6 +43,9 @@ pub struct Executor {
     store: tokio::runtime::Runtime,
     roster: Option<Roster>,
     switch: Switch,
+    standing: Standing,
+    /// Where the run will stand once the next command is done.
+    coming: Option<Bookmark>,
     loaded: Option<Arc<Loaded>>,
     lanes: Lanes,
     state: TrainingState,
@@ -59,7 +64,7 @@ impl Executor {
     pub fn new(
         spec: RunSpec,
         folder: RunFolder,
-        (lanes, switch): (u32, Switch),
+        (lanes, (switch, standing)): (u32, (Switch, Standing)),
         deliver: &Deliver,
     ) -> Result<Self, WorkerError> {
         let threads = i32::try_from(spec.cluster.threads).unwrap_or(1);
@@ -79,6 +84,8 @@ impl Executor {
             store,
             roster: None,
             switch,
+            standing,
+            coming: None,
             loaded: None,
             lanes,
             state,
@@ -98,31 +105,37 @@ impl Executor {
         match command {
             Command::Form { fence, rank, world, rendezvous, state } => {
                 let membership = Membership { rendezvous, fence, rank, world, deadline: self.reduce_deadline() };
-                let formed = self.form(membership).and_then(|()| self.take_state(&state));
-                self.unless_collective_failed(fence, formed)?
-                    .map_or_else(|| Ok(FromWorker::Formed { fence, state: self.state.digest()? }), Ok)
-                    .map(Some)
+                let formed = self.stand(membership, &state);
+                unless_collective_failed(fence, formed).map(Some)
             }
             Command::Grant(lease) => self.grant(lease),
             Command::Reduce { fence, iteration } => {
                 let reduced = self.reduce(fence, iteration);
-                match reduced {
-                    Ok(answer) => Ok(Some(answer)),
-                    Err(error) => self.unless_collective_failed(fence, Err(error)),
-                }
+                unless_collective_failed(fence, reduced).map(Some)
             }
             Command::Commit { fence, iteration, divisor, learning_rate, state } => {
                 self.check_memory(state)?;
                 let reduced = self.reduced.take().filter(|(of, _)| *of == iteration).ok_or_else(|| {
                     WorkerError::Protocol(format!("commit of iteration {iteration}, which was not reduced"))
                 })?;
+                let before = self.standing.leave();
                 self.state.commit(&reduced.1, divisor, learning_rate, &self.spec.optimizer)?;
                 self.open = None;
-                Ok(Some(FromWorker::Committed { fence, iteration, state: self.state.digest()? }))
+                let state = self.state.digest()?;
+                self.standing.move_to(before, state, self.coming.take());
+                Ok(Some(FromWorker::Committed { fence, iteration, state }))
             }
-            Command::Change { fence, change } => {
+            Command::Change { fence, change, state } => {
+                self.check_memory(state)?;
+                let before = self.standing.leave();
                 self.change(change)?;
-                Ok(Some(FromWorker::Changed { fence, state: self.state.digest()? }))
+                let state = self.state.digest()?;
+                self.standing.move_to(before, state, self.coming.take());
+                Ok(Some(FromWorker::Changed { fence, state }))
+            }
+            Command::Remember(bookmark) => {
+                self.coming = Some(*bookmark);
+                Ok(None)
             }
             Command::WriteParts { fence, key } => {
                 let named = self.state.to_parts()?.into_iter();
@@ -140,6 +153,42 @@ impl Executor {
 
     fn reduce_deadline(&self) -> Duration {
         Duration::from_secs(u64::from(self.spec.cluster.reduce_seconds))
+    }
+
+    /// Whether the memory of what is held is undamaged; nothing is held any more where it is not, or is to be forgotten.
+    ///
+    /// # Errors
+    /// A state that cannot be read.
+    pub fn is_sound(&mut self, forget: bool) -> Result<bool, WorkerError> {
+        let Some(held) = self.standing.leave().filter(|_| !forget) else {
+            return Ok(false);
+        };
+        let sound = self.state.digest_anew()? == held.state;
+        if sound {
+            self.standing.restore(held);
+        }
+        Ok(sound)
+    }
+
+    /// Drops what belongs to a session that is over: the sum of its iteration, and its roster.
+    ///
+    /// # Errors
+    /// A state that has no sum.
+    pub fn drop_sum(&mut self) -> Result<(), WorkerError> {
+        self.lanes.wait();
+        self.state.clear_sum();
+        (self.open, self.reduced, self.roster, self.coming) = (None, None, None, None);
+        Ok(())
+    }
+
+    /// Takes the place in a roster and the state that goes with it.
+    fn stand(&mut self, membership: Membership, source: &StateSource) -> Result<FromWorker, WorkerError> {
+        let (fence, world) = (membership.fence, membership.world);
+        self.form(membership)?;
+        self.take_state(source)?;
+        let state = self.state.digest()?;
+        self.standing.join((fence, world), state, self.coming.take());
+        Ok(FromWorker::Formed { fence, state })
     }
 
     fn form(&mut self, membership: Membership) -> Result<(), WorkerError> {
@@ -169,22 +218,6 @@ impl Executor {
         self.state = taken;
         (self.open, self.reduced) = (None, None);
         Ok(())
-    }
-
-    /// A collective that failed ends the roster, not this worker: the coordinator is told, and decides.
-    fn unless_collective_failed(
-        &self,
-        fence: Fence,
-        result: Result<(), WorkerError>,
-    ) -> Result<Option<FromWorker>, WorkerError> {
-        match result {
-            Ok(()) => Ok(None),
-            Err(WorkerError::Collective(error)) => {
-                let message = error.to_string();
-                Ok(Some(FromWorker::CollectiveFailed { fence, message }))
-            }
-            Err(error) => Err(error),
-        }
     }
 
     /// Refuses to go on from a state that is not the one all workers agreed on.
@@ -281,6 +314,14 @@ impl Executor {
         self.reduced = None;
         self.state.apply(change, &self.spec)?;
         Ok(())
+    }
+}
+
+/// A collective that failed ends the roster, not this worker: the coordinator is told, and decides.
+fn unless_collective_failed(fence: Fence, result: Result<FromWorker, WorkerError>) -> Result<FromWorker, WorkerError> {
+    match result {
+        Err(WorkerError::Collective(error)) => Ok(FromWorker::CollectiveFailed { fence, message: error.to_string() }),
+        other => other,
     }
 }
 

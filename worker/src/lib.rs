@@ -1,6 +1,7 @@
 //! The worker: a shell around the policy. The session speaks with the coordinator, the compute thread performs its
 //! commands; leases are prepared data, gradients, validation counts, and the final report.
 
+pub mod backoff;
 pub mod command;
 pub mod error;
 pub mod run_folder;
@@ -9,7 +10,9 @@ pub mod session;
 // The compute thread.
 pub mod checkpoint_parts;
 pub mod collective;
+pub mod compute;
 pub mod execute;
+pub mod standing;
 
 // Leases.
 pub mod item_vectors;

@@ -1,30 +1,31 @@
 //! A worker's session with the coordinator: the network side. Commands go to the compute thread in the order in which
 //! they came; its answers and a heartbeat go back. Nothing is computed here, so that the heartbeat never waits.
 
-use crate::collective::{Rendezvous, Switch};
+use crate::backoff::Backoff;
+use crate::collective::Rendezvous;
+use crate::compute::Compute;
 use crate::error::WorkerError;
-use crate::execute::Executor;
-use crate::lanes::Deliver;
-use crate::run_folder::RunFolder;
 use conrec_domain::effect::Command;
 use conrec_domain::event::Hello;
-use conrec_domain::spec::{RunConfig, RunSpec};
 use conrec_proto::MAX_MESSAGE_BYTES;
-use conrec_proto::message::{FromWorker, ToWorker, Welcome};
+use conrec_proto::message::{FromWorker, ToWorker};
 use conrec_proto::wire::session_client::SessionClient;
 use conrec_proto::wire::{CoordinatorMessage, WorkerMessage};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Streaming};
 
-/// How long a worker tries to reach a coordinator that does not answer yet.
-const CONNECT_FOR: Duration = Duration::from_secs(20);
-/// Between a session that broke off and the next.
-const REJOIN_AFTER: Duration = Duration::from_millis(100);
+/// A session that lasted so long was a good one: the next is tried without delay.
+const GOOD: Duration = Duration::from_secs(2);
+/// One try takes no longer, whatever becomes of its packets.
+const TRY: Duration = Duration::from_secs(5);
+/// While the coordinator cannot be reached this is said so often.
+const SAY_AGAIN: Duration = Duration::from_secs(30);
+/// A connection on which nothing is heard is asked for a sign after this, and given up after this again.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 /// Answers that may wait for the network.
 const QUEUE: usize = 64;
 /// After a failure: how long the coordinator has to say Stop.
@@ -45,25 +46,38 @@ pub struct SessionOptions {
     pub code_version: String,
     /// Leases to compute at once; 1 or more.
     pub lanes: u32,
+    /// A coordinator that cannot be reached for so long is given up; none: never.
+    pub patience: Option<Duration>,
 }
 
-/// Joins the run, works until told to stop. Joins again, as a new worker, when the session breaks off.
+/// Joins the run and works until told to stop. When a session breaks off it joins again, with what it holds: the
+/// coordinator may have died and be started again, here or elsewhere.
 ///
 /// # Errors
 /// Any [`WorkerError`]; the coordinator has been told where it could be.
 pub async fn run(options: &SessionOptions) -> Result<(), WorkerError> {
+    let (mut compute, mut forget, mut backoff) = (None, false, Backoff::default());
     loop {
-        match session(options).await {
-            Err(WorkerError::Interrupted { address, message }) => {
+        let began = Instant::now();
+        match session(options, &mut compute, forget).await {
+            Err(WorkerError::Interrupted { address, message, given_up }) => {
                 tracing::warn!(%address, message, "the session broke off; joining again");
-                sleep(REJOIN_AFTER).await;
+                forget = given_up;
+                if began.elapsed() > GOOD {
+                    backoff = Backoff::default();
+                }
+                sleep(backoff.pause()).await;
             }
             ended => return ended,
         }
     }
 }
 
-async fn session(options: &SessionOptions) -> Result<(), WorkerError> {
+async fn session(options: &SessionOptions, compute: &mut Option<Compute>, forget: bool) -> Result<(), WorkerError> {
+    let held = match compute.as_mut() {
+        Some(compute) => compute.rest(forget).await,
+        None => None,
+    };
     let rendezvous = Rendezvous::start()?;
     let (answers, outgoing) = mpsc::channel::<FromWorker>(QUEUE);
     let hello = Hello {
@@ -71,38 +85,35 @@ async fn session(options: &SessionOptions) -> Result<(), WorkerError> {
         code_version: options.code_version.clone(),
         rendezvous: format!("{}:{}", options.advertise, rendezvous.port()),
         lanes: options.lanes,
+        held: held.map(Box::new),
     };
     send(&answers, FromWorker::Hello(hello)).await;
-    let mut incoming = open(&options.coordinator, outgoing).await?;
-    let welcome = match receive(&mut incoming, &options.coordinator).await? {
+    let address = options.coordinator.as_str();
+    let mut incoming = open(address, options.patience, outgoing).await?;
+    let welcome = match receive(&mut incoming, address).await? {
         Some(ToWorker::Welcome(welcome)) => welcome,
-        Some(ToWorker::Command(Command::Stop { reason })) => return Err(lost(&options.coordinator, reason)),
-        Some(ToWorker::Command(_)) | None => {
-            return Err(lost(&options.coordinator, "did not answer Hello with Welcome"));
-        }
+        Some(ToWorker::Command(Command::Stop { reason })) => return Err(lost(address, reason)),
+        Some(ToWorker::Command(_)) => return Err(lost(address, "did not answer Hello with Welcome")),
+        None => return Err(interrupted(address, "closed the session before its Welcome")),
     };
     tracing::info!(worker = %welcome.worker, run = %welcome.run_id, "joined");
+    let compute = match compute.take().filter(|compute| compute.is_for(&welcome)) {
+        Some(same) => compute.insert(same),
+        None => compute.insert(Compute::start(&welcome, options.store.as_deref(), options.lanes)?),
+    };
+    compute.answer_to(answers.clone());
     let beat = tokio::spawn(heartbeat(answers.clone(), welcome.heartbeat_seconds));
-    let result = work(&welcome, &mut incoming, &answers, options).await;
+    let result = work(compute, &mut incoming, &answers, address).await;
     beat.abort();
     result
 }
 
 async fn work(
-    welcome: &Welcome,
+    compute: &mut Compute,
     incoming: &mut Streaming<CoordinatorMessage>,
     answers: &mpsc::Sender<FromWorker>,
-    options: &SessionOptions,
+    coordinator: &str,
 ) -> Result<(), WorkerError> {
-    let (coordinator, lanes) = (options.coordinator.as_str(), options.lanes);
-    let spec = RunSpec::check(RunConfig::parse(&welcome.run_spec_toml, "the run's config")?)?;
-    let folder = RunFolder::new(options.store.as_deref().unwrap_or(&welcome.store_url), welcome.run_id.clone())?;
-    let switch = Switch::default();
-    let own = switch.clone();
-    let start = move |deliver: &Deliver| Executor::new(spec, folder, (lanes, own), deliver);
-    let (commands, mut failure) = start_compute(start, answers.clone());
-    // A compute thread that is blocked in a collective must not outlive its session.
-    let _guard = AbortOnDrop(switch.clone());
     loop {
         tokio::select! {
             message = receive(incoming, coordinator) => match message? {
@@ -110,15 +121,11 @@ async fn work(
                     tracing::info!(reason, "stopped");
                     return Ok(());
                 }
-                Some(ToWorker::Command(Command::Abort { fence })) => switch.abort(fence),
-                Some(ToWorker::Command(command)) => {
-                    // A compute thread that is gone has left its error in `failure`.
-                    let _ = commands.send(command);
-                }
+                Some(ToWorker::Command(command)) => compute.take(command),
                 Some(ToWorker::Welcome(_)) => return Err(WorkerError::Protocol("a second Welcome".to_owned())),
                 None => return Err(interrupted(coordinator, "closed the session")),
             },
-            Some(error) = failure.recv() => {
+            Some(error) = compute.failure.recv() => {
                 tracing::error!(%error, "failed");
                 let told = FromWorker::Failed { message: error.to_string(), exit_code: error.exit_code() };
                 send(answers, told).await;
@@ -130,15 +137,6 @@ async fn work(
     }
 }
 
-/// Gives up every collective of a session that is over.
-struct AbortOnDrop(Switch);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort_all();
-    }
-}
-
 async fn await_stop(incoming: &mut Streaming<CoordinatorMessage>, coordinator: &str) {
     while let Ok(Some(message)) = receive(incoming, coordinator).await {
         if matches!(message, ToWorker::Command(Command::Stop { .. })) {
@@ -147,58 +145,44 @@ async fn await_stop(incoming: &mut Streaming<CoordinatorMessage>, coordinator: &
     }
 }
 
-/// The compute thread: libtorch lives there and in the executor's lanes.
-fn start_compute(
-    start: impl FnOnce(&Deliver) -> Result<Executor, WorkerError> + Send + 'static,
-    answers: mpsc::Sender<FromWorker>,
-) -> (std::sync::mpsc::Sender<Command>, mpsc::Receiver<WorkerError>) {
-    let (commands, queue) = std::sync::mpsc::channel::<Command>();
-    let (failed, failure) = mpsc::channel(1);
-    // A closed channel means that the session is over.
-    let deliver: Deliver = Arc::new(move |result| match result {
-        Ok(answer) => drop(answers.blocking_send(answer)),
-        Err(error) => drop(failed.blocking_send(error)),
-    });
-    std::thread::spawn(move || {
-        let mut executor = match start(&deliver) {
-            Ok(executor) => executor,
-            Err(error) => return deliver(Err(error)),
-        };
-        for command in queue {
-            match executor.perform(command).transpose() {
-                Some(Err(error)) => return deliver(Err(error)),
-                Some(answer) => deliver(answer),
-                None => {}
-            }
-        }
-    });
-    (commands, failure)
-}
-
 async fn open(
     address: &str,
+    patience: Option<Duration>,
     outgoing: mpsc::Receiver<FromWorker>,
 ) -> Result<Streaming<CoordinatorMessage>, WorkerError> {
-    let channel = connect(address).await?;
+    let channel = connect(address, patience).await?;
     let mut client = SessionClient::new(channel)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let messages = tokio_stream::StreamExt::map(ReceiverStream::new(outgoing), WorkerMessage::from);
-    let response = client.work(messages).await.map_err(|status| lost(address, status.message()))?;
+    let response = client.work(messages).await.map_err(|status| refused_or_interrupted(address, &status))?;
     Ok(response.into_inner())
 }
 
-async fn connect(address: &str) -> Result<Channel, WorkerError> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|e| lost(address, e))?.tcp_nodelay(true);
-    let started = tokio::time::Instant::now();
+/// Tries until the coordinator answers.
+async fn connect(address: &str, patience: Option<Duration>) -> Result<Channel, WorkerError> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|e| lost(address, e))?;
+    let endpoint = endpoint
+        .tcp_nodelay(true)
+        .connect_timeout(TRY)
+        .http2_keep_alive_interval(SIGN_OF_LIFE)
+        .keep_alive_timeout(SIGN_OF_LIFE)
+        .keep_alive_while_idle(true);
+    let (started, mut said, mut backoff) = (Instant::now(), Instant::now(), Backoff::default());
     loop {
-        match endpoint.connect().await {
+        let error = match endpoint.connect().await {
             Ok(channel) => return Ok(channel),
-            Err(error) if started.elapsed() > CONNECT_FOR => {
-                return Err(lost(address, format!("no connection within {CONNECT_FOR:?}: {error}")));
-            }
-            Err(_) => sleep(Duration::from_millis(100)).await,
+            Err(error) => error,
+        };
+        let waited = started.elapsed();
+        if patience.is_some_and(|patience| waited > patience) {
+            return Err(lost(address, format!("no connection within {waited:.0?}: {error}")));
         }
+        if said.elapsed() > SAY_AGAIN {
+            tracing::warn!(address, %error, "no connection to the coordinator for {waited:.0?}; trying on");
+            said = Instant::now();
+        }
+        sleep(backoff.pause()).await;
     }
 }
 
@@ -206,11 +190,20 @@ async fn receive(incoming: &mut Streaming<CoordinatorMessage>, address: &str) ->
     match incoming.message().await {
         Ok(None) => Ok(None),
         Ok(Some(message)) => ToWorker::try_from(message).map(Some).map_err(|e| WorkerError::Protocol(e.to_string())),
-        // A worker that was refused would be refused again.
-        Err(status) if matches!(status.code(), Code::FailedPrecondition | Code::InvalidArgument) => {
-            Err(lost(address, status.message()))
+        Err(status) => Err(refused_or_interrupted(address, &status)),
+    }
+}
+
+/// A worker that was refused would be refused again. One that was given up holds nothing that counts; one whose
+/// connection was lost may hold what the next coordinator needs.
+fn refused_or_interrupted(address: &str, status: &tonic::Status) -> WorkerError {
+    let message = status.message().to_owned();
+    let address = address.to_owned();
+    match status.code() {
+        Code::FailedPrecondition | Code::InvalidArgument | Code::Unauthenticated | Code::PermissionDenied => {
+            WorkerError::Coordinator { address, message }
         }
-        Err(status) => Err(interrupted(address, status.message())),
+        code => WorkerError::Interrupted { address, message, given_up: code == Code::Aborted },
     }
 }
 
@@ -231,7 +224,7 @@ async fn send(answers: &mpsc::Sender<FromWorker>, message: FromWorker) {
 }
 
 fn interrupted(address: &str, message: impl std::fmt::Display) -> WorkerError {
-    WorkerError::Interrupted { address: address.to_owned(), message: message.to_string() }
+    WorkerError::Interrupted { address: address.to_owned(), message: message.to_string(), given_up: false }
 }
 
 fn lost(address: &str, message: impl std::fmt::Display) -> WorkerError {

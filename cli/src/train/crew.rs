@@ -1,5 +1,6 @@
 //! The coordinator and the workers of a local run: started, watched, stopped.
 
+use super::restarts::Restarts;
 use super::{Plan, watch};
 use crate::children::{Child, wind_down};
 use crate::failure::Failure;
@@ -35,9 +36,6 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// Processes have so long to end once they were asked to.
 const ASKED: Duration = Duration::from_secs(5);
 
-/// Workers are started again at most so often while the run does not get on.
-const MOST_RESTARTS: u32 = 6;
-
 /// How often children are looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -56,8 +54,8 @@ pub struct Crew {
     iteration: Option<u64>,
     /// Where the coordinator listens, once it does.
     coordinator_address: Option<String>,
-    /// Workers started again since the run was at this iteration.
-    restarts: (Option<u64>, u32),
+    /// Starts of workers, and of the coordinator, after the first.
+    restarts: [Restarts; 2],
     /// When a worker was first seen to have failed, and which.
     lost: Option<(usize, Instant)>,
 }
@@ -69,13 +67,7 @@ impl Crew {
         let logs = plan.folder.join("logs");
         std::fs::create_dir_all(&logs).map_err(Failure::io("make the folder", &logs))?;
         let address_file = logs.join("coordinator.address");
-        match std::fs::remove_file(&address_file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Failure::io("remove", &address_file)(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
-        let coordinator = Child::start("coordinator", coordinator_command(plan, &address_file)?, &logs)?;
+        let coordinator = start_coordinator(plan, (&address_file, None), &logs)?;
         let workers = plan.args.workers;
         let plural = if workers == 1 { "" } else { "s" };
         view.say(&format!("run {} · {workers} worker{plural} · files in {}", plan.run_id, plan.folder.display()));
@@ -90,7 +82,7 @@ impl Crew {
             stops: 0,
             iteration: None,
             coordinator_address: None,
-            restarts: (None, 0),
+            restarts: Default::default(),
             lost: None,
         })
     }
@@ -102,21 +94,26 @@ impl Crew {
 
     /// Watches until the coordinator ends: answers 0 (complete) or 75 (stopped).
     pub async fn supervise(&mut self, plan: &Plan<'_>) -> Result<u8, Failure> {
-        let deadline = Instant::now() + LISTEN;
+        let mut deadline = Instant::now() + LISTEN;
         let mut statuses: Option<Receiver<Status>> = None;
-        let mut started = false;
+        let mut listens = false;
         loop {
-            if !started && let Some(address) = self.address(deadline)? {
+            if !listens && let Some(address) = self.address(deadline)? {
                 statuses = Some(watch::statuses(&address));
-                self.start_workers(plan, &address)?;
+                if self.workers.is_empty() {
+                    self.start_workers(plan, &address)?;
+                }
                 self.coordinator_address = Some(address);
-                started = true;
+                listens = true;
             }
             tokio::select! {
                 ended = self.coordinator.wait() => {
                     let ended = ended.map_err(Failure::io("wait for", Path::new("the coordinator")))?;
                     self.drain(&mut statuses);
-                    return self.judge(ended);
+                    if !self.start_coordinator_again(plan, ended)? {
+                        return self.judge(ended);
+                    }
+                    (deadline, statuses, listens) = (Instant::now() + LISTEN, None, false);
                 }
                 status = next(&mut statuses) => self.show(&status),
                 () = self.signals.next() => self.stop(),
@@ -167,16 +164,25 @@ impl Crew {
             if self.workers[index].ended().is_none_or(|status| !may_start_again(status)) {
                 continue;
             }
-            if self.restarts.0 != self.iteration {
-                self.restarts = (self.iteration, 0);
-            }
-            if self.restarts.1 >= MOST_RESTARTS {
+            if !self.restarts[0].allow(self.iteration) {
                 continue;
             }
-            self.restarts.1 += 1;
             self.workers[index] = self.start_worker(plan, &address, number)?;
         }
         Ok(())
+    }
+
+    /// A coordinator that was killed is started again at its address: the workers wait for it with all that they hold.
+    /// Whether it was; one that ended by itself had its reasons.
+    fn start_coordinator_again(&mut self, plan: &Plan<'_>, ended: ExitStatus) -> Result<bool, Failure> {
+        // Its own words, not where it is reached from here: it may listen to others too.
+        let Ok(listened) = std::fs::read_to_string(&self.address_file) else { return Ok(false) };
+        if self.stops > 0 || ended.signal().is_none() || !self.restarts[1].allow(self.iteration) {
+            return Ok(false);
+        }
+        self.view.say(&format!("the coordinator died ({ended}) and is started again; the workers keep what they hold"));
+        self.coordinator = start_coordinator(plan, (&self.address_file, Some(&listened)), &self.logs)?;
+        Ok(true)
     }
 
     fn show(&mut self, status: &Status) {
@@ -295,6 +301,26 @@ async fn next(statuses: &mut Option<Receiver<Status>>) -> Status {
         *statuses = None;
     }
     std::future::pending().await
+}
+
+/// `conrec coordinator` with the same config, at this address if one is given; what an earlier one wrote of its own is
+/// removed.
+fn start_coordinator(
+    plan: &Plan<'_>,
+    (address_file, listen): (&Path, Option<&str>),
+    logs: &Path,
+) -> Result<Child, Failure> {
+    match std::fs::remove_file(address_file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::io("remove", address_file)(error));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let mut command = coordinator_command(plan, address_file)?;
+    if let Some(listen) = listen {
+        command.args(["--listen", listen]);
+    }
+    Child::start("coordinator", command, logs)
 }
 
 /// `conrec coordinator` with the same config.

@@ -34,7 +34,7 @@ impl FakeWorker {
     /// Joins and works until it is told to stop or is refused.
     pub async fn run(address: String, name: String, code_version: String, pace: Pace) -> Result<(), Status> {
         let (out, messages) = mpsc::channel(64);
-        let hello = Hello { name, code_version, rendezvous: "127.0.0.1:1".into(), lanes: 1 };
+        let hello = Hello { name, code_version, rendezvous: "127.0.0.1:1".into(), lanes: 1, held: None };
         out.send(FromWorker::Hello(hello).into()).await.unwrap();
         let mut client = SessionClient::connect(address).await.unwrap();
         let mut commands = client.work(ReceiverStream::new(messages)).await?.into_inner();
@@ -88,12 +88,12 @@ impl FakeWorker {
                 self.move_on(&format!("commit {iteration} {divisor} {learning_rate}"));
                 FromWorker::Committed { fence, iteration, state: self.state }
             }
-            Command::Change { fence, change } => {
+            Command::Change { fence, change, .. } => {
                 self.move_on(&format!("{change:?}"));
                 FromWorker::Changed { fence, state: self.state }
             }
             Command::WriteParts { fence, key } => self.write_parts(fence, &key),
-            Command::Abort { .. } | Command::Stop { .. } => return None,
+            Command::Remember(_) | Command::Abort { .. } | Command::Stop { .. } => return None,
         })
     }
 

@@ -15,7 +15,14 @@ impl Run {
             self.last_means = LastMeans::default();
         }
         self.enter(Phase::Changing { answers: Answers::default() }, out);
-        self.send_all(&Command::Change { fence: self.fence, change }, out);
+        let Some(state) = self.state else {
+            return self.fail("no training state is known".into(), 1, out);
+        };
+        match self.cursor.advance(&self.setup.spec, Performed::Changed) {
+            Ok(after) => self.tell_next(after, None, out),
+            Err(error) => return self.fail(error.to_string(), 1, out),
+        }
+        self.send_all(&Command::Change { fence: self.fence, change, state }, out);
     }
 
     /// A worker has changed its state.

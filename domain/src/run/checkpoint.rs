@@ -127,6 +127,7 @@ impl Run {
         let manifest = draft.manifest.clone();
         self.cursor = draft.cursor.clone();
         self.resume = manifest;
+        self.trail.clear();
         self.checkpoints.push(key.to_owned());
         let kept = (self.setup.spec.checkpoint.keep_last as usize).max(1);
         let held = self.cursor.select_checkpoint.clone();

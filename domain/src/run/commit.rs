@@ -4,7 +4,8 @@ use super::answers::{Answers, Verdict};
 use super::leases::LeaseBook;
 use super::phase::Phase;
 use super::{LastMeans, Rejection, Run};
-use crate::curriculum::{Health, Performed, StagePoint};
+use crate::bookmark::JournalLine;
+use crate::curriculum::{CurriculumError, Cursor, Health, Performed, StagePoint};
 use crate::effect::{Command, Effect};
 use crate::ids::{Digest, Fence, Iteration, WorkerId};
 use crate::ledger::LedgerEntry;
@@ -23,6 +24,14 @@ pub(super) struct Totals {
     pub(super) started: Duration,
 }
 
+/// What the commit of an iteration leaves behind.
+struct Outcome {
+    cursor: Cursor,
+    entry: LedgerEntry,
+    /// None while it waits for the scores of the validation.
+    metrics: Option<MetricsLine>,
+}
+
 impl Run {
     /// Tells the roster to commit. The divisor is what the loss is a mean over: groups for GRPO, target codes for a
     /// supervised stage; where nothing entered the sum it is 1, as the sum is 0.
@@ -38,6 +47,11 @@ impl Run {
             return self.fail("no training state is known".into(), 1, out);
         };
         let divisor = self.divisor(&totals);
+        // What the state will be is not known yet: `before` stands for it.
+        match self.outcome(&totals, gradient, (state, state)) {
+            Ok(Outcome { cursor, entry, metrics }) => self.tell_next(cursor, Some((entry, metrics)), out),
+            Err(error) => return self.fail(error.to_string(), 1, out),
+        }
         let command = Command::Commit {
             fence: self.fence,
             iteration: self.coming(),
@@ -100,7 +114,29 @@ impl Run {
     fn committed(&mut self, totals: Totals, gradient: Digest, after: Digest, out: &mut Vec<Effect>) {
         let before = self.state.replace(after).unwrap_or(after);
         self.failed_rosters = 0;
-        out.push(Effect::AppendLedger(LedgerEntry {
+        let Outcome { cursor, entry, metrics } = match self.outcome(&totals, gradient, (before, after)) {
+            Ok(outcome) => outcome,
+            Err(error) => return self.fail(error.to_string(), 1, out),
+        };
+        self.write_line(JournalLine::Ledger(entry), out);
+        if let Some(line) = metrics.as_ref().or(cursor.held_line.as_deref()) {
+            self.last_means = LastMeans { loss: line.loss, reward: line.reward, kl: line.kl };
+        }
+        self.move_to(cursor, out);
+        if let Some(line) = metrics {
+            self.write_line(JournalLine::Metrics(line), out);
+        }
+        self.proceed(out);
+    }
+
+    /// What the commit of an iteration leaves behind; `states` before and after it.
+    fn outcome(
+        &self,
+        totals: &Totals,
+        gradient: Digest,
+        (before, after): (Digest, Digest),
+    ) -> Result<Outcome, CurriculumError> {
+        let entry = LedgerEntry {
             iteration: self.coming(),
             pass: self.cursor.pass,
             stage: self.stage_name(),
@@ -110,20 +146,16 @@ impl Run {
             gradient,
             before,
             after,
-        }));
-        let line = self.line(&totals);
-        self.last_means = LastMeans { loss: line.loss, reward: line.reward, kl: line.kl };
+        };
+        let line = self.line(totals);
         let grpo = self.stage().is_some_and(|s| !s.kind.is_supervised());
-        if !self.advance(Performed::Trained(grpo.then(|| Health::of(&totals.metrics))), out) {
-            return;
-        }
+        let performed = Performed::Trained(grpo.then(|| Health::of(&totals.metrics)));
+        let mut cursor = self.cursor.advance(&self.setup.spec, performed)?;
         // The line of an iteration that is validated waits for the scores, over a stop and resume if need be.
-        if self.cursor.at == StagePoint::Validate {
-            self.cursor.held_line = Some(Box::new(line));
-        } else {
-            out.push(Effect::AppendMetrics(line));
-        }
-        self.proceed(out);
+        let waits = cursor.at == StagePoint::Validate;
+        let metrics = (!waits).then(|| line.clone());
+        cursor.held_line = waits.then(|| Box::new(line));
+        Ok(Outcome { cursor, entry, metrics })
     }
 
     /// The iteration's line of metrics, without validation scores.

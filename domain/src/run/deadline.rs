@@ -18,7 +18,7 @@ impl Run {
     /// A worker that missed a deadline is lost; the run ends where nobody came.
     pub(super) fn on_tick(&mut self, out: &mut Vec<Effect>) {
         match self.silent_worker().or_else(|| self.overdue()) {
-            None => {}
+            None => self.begin_if_due(out),
             Some(Missed::By(worker, what)) => self.lose(worker, &what, out),
             Some(Missed::Nobody(reason)) => self.fail(reason, 69, out),
         }

@@ -17,6 +17,7 @@ impl Run {
         if !self.data_fits(out) || !self.checkpoint_fits(out) {
             return;
         }
+        self.recover(out);
         self.mint_roster(&then);
         self.enter(Phase::Forming { answers: Answers::default(), then }, out);
         self.send_places(out);

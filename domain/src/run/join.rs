@@ -1,7 +1,5 @@
 //! A worker joins; the last one expected starts the run, a later one waits for the next roster.
 
-use super::phase::Phase;
-use super::roster::Then;
 use super::{Rejection, Run, Worker};
 use crate::effect::Effect;
 use crate::event::Hello;
@@ -15,7 +13,6 @@ impl Run {
 
     /// A worker opened its session.
     pub(super) fn on_joined(&mut self, worker: WorkerId, hello: Hello, out: &mut Vec<Effect>) -> Result<(), Rejection> {
-        let expected = self.expected();
         if self.workers.contains_key(&worker) {
             return Err(Rejection::AlreadyJoined { worker });
         }
@@ -23,16 +20,13 @@ impl Run {
             let (found, expected) = (hello.code_version, self.setup.code_version.clone());
             return Err(Rejection::CodeVersion { worker, found, expected });
         }
-        self.workers.insert(worker, Worker { hello, seen: self.now });
+        self.workers.insert(worker, Worker { hello, joined: self.now, seen: self.now });
+        if self.is_superseded(worker, out) {
+            return Ok(());
+        }
         self.show(out);
         // One that comes later is taken in where the next roster forms: between two iterations.
-        if matches!(self.phase, Phase::WaitingForWorkers) && self.workers.len() >= expected as usize {
-            if self.setup.prepared.is_some() {
-                self.start_forming(Then::Proceed, out);
-            } else {
-                self.start_preparing(out);
-            }
-        }
+        self.begin_if_due(out);
         Ok(())
     }
 }

@@ -143,6 +143,7 @@ impl Run {
         self.rolled_back = Some((to, times));
         out.push(Effect::RollBack { iteration: to, held: cursor.held_line.is_some() });
         self.cursor = cursor;
+        self.trail.clear();
         self.roster = None;
         self.state = None;
         self.holders.clear();
@@ -150,8 +151,6 @@ impl Run {
             return self.finish_stopped(out);
         }
         self.enter(Phase::WaitingForWorkers, out);
-        if !self.workers.is_empty() {
-            self.start_forming(Then::Proceed, out);
-        }
+        self.begin_if_due(out);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::roster::Then;
-use crate::curriculum::{NextAction, Performed};
+use crate::curriculum::{Cursor, NextAction, Performed};
 use crate::effect::{Effect, Ending};
 use crate::status::{Activity, Status};
 
@@ -11,9 +11,7 @@ impl Run {
     pub(super) fn advance(&mut self, performed: Performed, out: &mut Vec<Effect>) -> bool {
         match self.cursor.advance(&self.setup.spec, performed) {
             Ok(cursor) => {
-                let known = self.cursor.decisions.len();
-                self.cursor = cursor;
-                self.show_decisions(known, out);
+                self.move_to(cursor, out);
                 true
             }
             Err(error) => {
@@ -21,6 +19,13 @@ impl Run {
                 false
             }
         }
+    }
+
+    /// Moves the cursor and shows what was decided on the way.
+    pub(super) fn move_to(&mut self, cursor: Cursor, out: &mut Vec<Effect>) {
+        let known = self.cursor.decisions.len();
+        self.cursor = cursor;
+        self.show_decisions(known, out);
     }
 
     /// Shows the decisions after the first `known`.

@@ -67,8 +67,9 @@ impl Run {
     }
 
     /// Tells each member its place and where it gets the state from.
-    pub(super) fn send_places(&self, out: &mut Vec<Effect>) {
+    pub(super) fn send_places(&mut self, out: &mut Vec<Effect>) {
         let members = self.members();
+        self.tell_all(&members, out);
         let world = u32::try_from(members.len()).unwrap_or(u32::MAX);
         let first = members.first().and_then(|id| self.workers.get(id));
         let rendezvous = first.map(|worker| worker.hello.rendezvous.clone()).unwrap_or_default();

@@ -3,6 +3,7 @@
 use super::leases::{Done, LeaseBook};
 use super::phase::Phase;
 use super::{Rejection, Run};
+use crate::bookmark::JournalLine;
 use crate::curriculum::Performed;
 use crate::effect::Effect;
 use crate::schedule::evaluation_ranges;
@@ -59,7 +60,7 @@ impl Run {
         if let Some(mut line) = self.cursor.held_line.take() {
             line.validation_fhr = Some(score.fhr);
             line.validation_candidate_accuracy = Some(score.candidate_accuracy);
-            out.push(Effect::AppendMetrics(*line));
+            self.write_line(JournalLine::Metrics(*line), out);
         }
         if self.advance(Performed::Validated(score), out) {
             self.proceed(out);

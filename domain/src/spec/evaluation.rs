@@ -124,6 +124,8 @@ pub struct ClusterSpec {
     pub heartbeat_seconds: u32,
     /// Deadline for workers to join and to load the state.
     pub join_seconds: u32,
+    /// How long a coordinator that starts while workers of the run live waits for the last of them to come back.
+    pub rejoin_seconds: u32,
     /// Deadline for one lease.
     pub lease_seconds: u32,
     /// Deadline for a reduce or a commit.
@@ -139,6 +141,7 @@ impl Default for ClusterSpec {
             threads: 1,
             heartbeat_seconds: 10,
             join_seconds: 60,
+            rejoin_seconds: 5,
             lease_seconds: 120,
             reduce_seconds: 30,
             prepare_seconds: 900,

@@ -1,5 +1,6 @@
 //! A run on the bench: small spec, short names for events, and the expected effects.
 
+use conrec_domain::bookmark::Bookmark;
 use conrec_domain::effect::{Command, Effect};
 use conrec_domain::event::{Event, Hello};
 use conrec_domain::ids::{Digest, Fence, Iteration, LeaseId, WorkerId};
@@ -68,7 +69,7 @@ pub fn setup(workers: u32) -> RunSetup {
 
 pub fn hello(worker: u64) -> Hello {
     let rendezvous = format!("10.0.0.{worker}:9000");
-    Hello { name: format!("host-{worker}"), code_version: "1".into(), rendezvous, lanes: 1 }
+    Hello { name: format!("host-{worker}"), code_version: "1".into(), rendezvous, lanes: 1, held: None }
 }
 
 pub fn w(worker: u64) -> WorkerId {
@@ -95,16 +96,28 @@ pub fn stop(worker: u64, reason: &str) -> Effect {
 pub struct Bench {
     pub run: Run,
     pub now: Duration,
+    /// What workers were told to remember; kept apart, so that lists of effects show what the run does.
+    pub bookmarks: Vec<(WorkerId, Bookmark)>,
+}
+
+fn bookmark(effect: &Effect) -> Option<(WorkerId, Bookmark)> {
+    match effect {
+        Effect::Send { worker, command: Command::Remember(bookmark) } => Some((*worker, (**bookmark).clone())),
+        _ => None,
+    }
 }
 
 impl Bench {
     pub fn new(setup: RunSetup) -> Self {
-        Self { run: Run::new(setup, Duration::ZERO), now: Duration::ZERO }
+        Self { run: Run::new(setup, Duration::ZERO), now: Duration::ZERO, bookmarks: Vec::new() }
     }
 
     pub fn try_apply(&mut self, event: Event) -> Result<Vec<Effect>, Rejection> {
         self.now += Duration::from_secs(1);
-        self.run.apply(event, self.now)
+        let mut effects = self.run.apply(event, self.now)?;
+        self.bookmarks.extend(effects.iter().filter_map(bookmark));
+        effects.retain(|effect| bookmark(effect).is_none());
+        Ok(effects)
     }
 
     pub fn apply(&mut self, event: Event) -> Vec<Effect> {

@@ -23,8 +23,8 @@ fn training(stage: &str, done: u32, of: u32, means: Option<(f64, f64, f64)>) -> 
     Activity::Training { pass, stage, done, of, loss, reward, kl }
 }
 
-fn change(worker: u64, change: StateChange) -> Effect {
-    send(worker, Command::Change { fence: Fence(1), change })
+fn change(worker: u64, change: StateChange, state: &str) -> Effect {
+    send(worker, Command::Change { fence: Fence(1), change, state: d(state) })
 }
 
 fn prompts(stage: u32, iteration: u32) -> Vec<u32> {
@@ -76,10 +76,10 @@ fn a_formed_roster_begins_the_pass_then_the_stage_then_trains() {
     assert_eq!(bench.formed(2, "empty"), []);
     let begin = StateChange::BeginPass { pass: Pass::Select };
     let shown = show(training("sft", 0, 1, None), 0, 2);
-    assert_eq!(bench.formed(1, "empty"), [shown, change(1, begin), change(2, begin)]);
+    assert_eq!(bench.formed(1, "empty"), [shown, change(1, begin, "empty"), change(2, begin, "empty")]);
     assert_eq!(bench.changed(1, "s1"), []);
     let begin = StateChange::BeginStage { stage: 0 };
-    assert_eq!(bench.changed(2, "s1"), [change(1, begin), change(2, begin)]);
+    assert_eq!(bench.changed(2, "s1"), [change(1, begin, "s1"), change(2, begin, "s1")]);
     bench.changed(1, "s2");
     // Three leases: one each, then a second for the lowest worker.
     let expected = [0, 1, 2].map(|lease| grant([1, 2, 1][lease], lease as u32, train(0, 1, 0, lease)));
@@ -187,7 +187,7 @@ fn parts_are_published_in_order_of_names_and_the_next_stage_begins() {
         parts,
     };
     assert_eq!(bench.parts(1), [Effect::PublishManifest(manifest)]);
-    let begin = change(1, StateChange::BeginStage { stage: 1 });
+    let begin = change(1, StateChange::BeginStage { stage: 1 }, "s3");
     assert_eq!(bench.published(1), [show(training("grpo", 0, 2, None), 1, 1), begin]);
 }
 
@@ -208,7 +208,7 @@ fn validation_counts_are_added_and_the_gate_says_why() {
             show(progress(2), 1, 1),
             show(decided, 1, 1),
             show(training("grpo", 0, 2, None), 1, 1),
-            change(1, StateChange::KeepBest)
+            change(1, StateChange::KeepBest, "s4")
         ]
     );
     assert_eq!(bench.changed(1, "s4"), [0, 1].map(|lease| grant(1, lease as u32, train(1, 2, 0, lease))));
@@ -338,7 +338,7 @@ fn a_resumed_run_forms_with_the_checkpoint_under_a_new_fence() {
     let setup = conrec_domain::run::RunSetup { resume: Some(manifest.clone()), last_fence: Fence(4), ..setup(1) };
     let older = vec![Manifest::key(Iteration(0), Fence(1))];
     let run = Run::new(setup, Duration::ZERO).knowing_checkpoints(older.clone());
-    let mut bench = Bench { run, now: Duration::ZERO };
+    let mut bench = Bench { run, now: Duration::ZERO, bookmarks: Vec::new() };
     let effects = bench.join(1);
     let form = Command::Form {
         fence: Fence(5),
@@ -349,7 +349,7 @@ fn a_resumed_run_forms_with_the_checkpoint_under_a_new_fence() {
     };
     assert_eq!(effects[1..], [show(Activity::Forming, 1, 1), send(1, form)]);
     let effects = bench.formed(1, "s3");
-    let begin = Command::Change { fence: Fence(5), change: StateChange::BeginStage { stage: 1 } };
+    let begin = Command::Change { fence: Fence(5), change: StateChange::BeginStage { stage: 1 }, state: d("s3") };
     assert_eq!(effects[1..], [send(1, begin)]);
     bench.changed(1, "s4");
     bench.lease(1, 0, "s4", validated(2));

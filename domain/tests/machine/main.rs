@@ -13,3 +13,4 @@ mod endings;
 mod simulation;
 
 mod random_walk;
+mod recovery;

@@ -60,7 +60,7 @@ fn walk(variant: u64, workers: u32, seed: u64, stop_one_in: u64) -> Simulation {
 fn every_walk_ends_with_the_same_bits() {
     let quiet: Vec<Simulation> = (0..4).map(|variant| walk(variant, 1, 0, 0)).collect();
     let expected: Vec<Outcomes> = quiet.iter().map(|s| last_of_each(&s.ledger)).collect();
-    let (mut events, mut processes, mut replaced, mut seed) = (0, 0, 0, 0);
+    let (mut events, mut processes, mut repeated, mut seed) = (0, 0, 0, 0);
     let mut faults: BTreeMap<&str, u64> = BTreeMap::new();
     while events < EVENTS {
         seed += 1;
@@ -74,10 +74,11 @@ fn every_walk_ends_with_the_same_bits() {
         events += simulation.events;
         processes += simulation.processes;
         simulation.faults.iter().for_each(|(kind, count)| *faults.entry(kind).or_default() += count);
-        replaced += simulation.ledger.len() - reference.len();
+        repeated += simulation.repeated;
+        assert_eq!(simulation.ledger.len(), reference.len(), "seed {seed}");
     }
     println!(
-        "{seed} runs, {events} events, {processes} processes, {replaced} iterations done again, faults {faults:?}"
+        "{seed} runs, {events} events, {processes} processes, {repeated} iterations done again, faults {faults:?}"
     );
     let attempts =
         |variant: usize, pass| quiet[variant].ledger.iter().filter(move |e| e.pass == pass).map(|e| e.attempt);
@@ -89,8 +90,15 @@ fn every_walk_ends_with_the_same_bits() {
     assert!(attempts(2, Pass::Refit).max() > Some(0), "the refit pass repeats the attempt");
     let rung = |s: &Simulation| s.decisions.iter().filter(|d| d.reason.starts_with("alarm")).count();
     assert!(quiet.iter().all(|s| rung(s) > 0), "it must meet alarms");
-    let met = ["killed", "hangs", "joins", "corrupt", "stop"].iter().all(|kind| faults.get(kind) > Some(&20));
-    assert!(met && replaced > 0, "the walk must meet every fault: {faults:?}");
+    let met =
+        ["killed", "hangs", "joins", "corrupt", "stop", "coordinator"].iter().all(|kind| faults.get(kind) > Some(&20));
+    assert!(met && repeated > 0, "the walk must meet every fault: {faults:?}");
+}
+
+#[test]
+fn walk_1221_does_not_believe_a_damaged_sender() {
+    let (quiet, disturbed) = (walk(1, 1, 0, 0), walk(1, 1, 1221, 25));
+    assert_eq!(last_of_each(&disturbed.ledger), last_of_each(&quiet.ledger));
 }
 
 #[test]

@@ -1,52 +1,26 @@
 //! A whole cluster in one struct: a run, simulated workers with deterministic fake states, a store, messages on the
 //! way. A seed decides the order in which everything happens.
 
-use crate::bench::{hello, prepared};
+mod worker;
+
+use crate::bench::prepared;
 use conrec_domain::effect::{Command, Effect, Ending, StateSource};
 use conrec_domain::event::Event;
 use conrec_domain::ids::{Digest, Fence, Iteration, WorkerId};
 use conrec_domain::invariants::{Witness, check_leases};
 use conrec_domain::ledger::LedgerEntry;
-use conrec_domain::manifest::{Manifest, Part};
+use conrec_domain::manifest::Manifest;
 use conrec_domain::run::{Rejection, Run, RunSetup};
 use conrec_domain::spec::RunSpec;
-use conrec_domain::work::{Decision, Outcome, StateChange, TrainMetrics, ValidationCounts, Work};
+use conrec_domain::work::{Decision, Lease, Work};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
+use worker::{State, Worker};
 
 /// Failures that no run can help: two workers that differ, all workers lost again and again, workers that never come.
 const FOR_A_PERSON: [&str; 3] = ["differ", "were lost", "workers joined within"];
-
-/// What a worker trains: here only digests.
-#[derive(Clone, Copy, PartialEq, Debug)]
-struct State {
-    now: Digest,
-    best: Digest,
-}
-
-impl State {
-    /// The kept best is part of it, as in a real worker.
-    fn digest(self) -> Digest {
-        mix(&[&"state", &self.now, &self.best])
-    }
-}
-
-#[derive(Clone)]
-struct Worker {
-    commands: VecDeque<Command>,
-    /// Answers on their way to the coordinator.
-    answers: VecDeque<Event>,
-    state: State,
-    /// The iteration of the sum, and the sum.
-    sum: (Iteration, u64),
-    reduced: Digest,
-    /// It does nothing any more, but its stream is open.
-    hangs: bool,
-    /// Collective calls of rosters up to this fence are given up.
-    aborted: Fence,
-}
 
 pub struct Simulation {
     random: ChaCha8Rng,
@@ -66,6 +40,12 @@ pub struct Simulation {
     pub ledger: Vec<LedgerEntry>,
     pub events: u64,
     pub processes: u64,
+    /// Iterations trained again, whatever the cause.
+    pub repeated: u64,
+    /// Committed iterations that live on in workers: the next coordinator must not train them again.
+    owed: Option<Iteration>,
+    /// The iteration trained last.
+    trained: Iteration,
     /// Faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
     pub final_state: Option<Digest>,
@@ -101,6 +81,9 @@ impl Simulation {
             ledger: Vec::new(),
             events: 0,
             processes: 1,
+            repeated: 0,
+            owed: None,
+            trained: Iteration(0),
             faults: BTreeMap::new(),
             final_state: None,
             decisions: Vec::new(),
@@ -129,22 +112,15 @@ impl Simulation {
         (self.random.next_u64() % bound as u64) as usize
     }
 
+    fn new_id(&mut self) -> WorkerId {
+        self.next_worker += 1 + self.random.next_u64() % 3;
+        WorkerId(self.next_worker)
+    }
+
     fn open_sessions(&mut self, count: u32) {
-        let empty = State { now: Digest::of(b"empty"), best: Digest::of(b"none") };
         for _ in 0..count {
-            self.next_worker += 1 + self.random.next_u64() % 3;
-            let worker = WorkerId(self.next_worker);
-            let answers = VecDeque::from([Event::Joined { worker, hello: hello(self.next_worker) }]);
-            let fresh = Worker {
-                commands: VecDeque::new(),
-                answers,
-                state: empty,
-                sum: (Iteration(0), 0),
-                reduced: Digest::of(b""),
-                hangs: false,
-                aborted: Fence(0),
-            };
-            self.workers.insert(worker, fresh);
+            let worker = self.new_id();
+            self.workers.insert(worker, Worker::fresh(worker));
         }
     }
 
@@ -175,16 +151,24 @@ impl Simulation {
 
     /// A new process with another number of workers goes on from the newest manifest.
     fn resume(&mut self) {
-        self.processes += 1;
         let fence = self.run.fence();
         self.workers.clear();
+        self.publishing = None;
+        self.owed = None;
+        let workers = 1 + self.below(3) as u32;
+        self.start(workers, fence);
+        self.open_sessions(workers);
+    }
+
+    /// A coordinator starts: what the store holds is all that it knows.
+    fn start(&mut self, expected: u32, last_fence: Fence) {
+        self.processes += 1;
         self.pooled.clear();
         self.rosters.clear();
-        self.publishing = None;
-        let workers = 1 + self.below(3) as u32;
-        self.run = Run::new(Self::setup(&self.spec, workers, self.newest.clone(), fence), self.now);
-        self.witness.resume(self.newest.as_ref().map_or(Iteration(0), |m| m.iteration));
-        self.open_sessions(workers);
+        self.run = Run::new(Self::setup(&self.spec, expected, self.newest.clone(), last_fence), self.now);
+        let saved = self.newest.as_ref().map_or(Iteration(0), |m| m.iteration);
+        self.witness.resume(saved);
+        self.ledger.retain(|entry| entry.iteration <= saved);
     }
 
     /// One thing happens, whichever the seed picks.
@@ -223,22 +207,31 @@ impl Simulation {
 
     /// Something goes wrong.
     fn fault(&mut self) -> Result<(), String> {
-        let kind = ["killed", "hangs", "joins", "corrupt", "killed", "stop"][self.below(6)];
+        let kind = ["killed", "hangs", "joins", "corrupt", "killed", "stop", "coordinator"][self.below(7)];
         let worker = self.any_worker();
-        let unknown = |w: &Worker| w.answers.iter().any(|e| matches!(e, Event::Joined { .. }));
-        let joining = self.workers.get(&worker).is_some_and(unknown);
+        let joining = self.workers.get(&worker).is_some_and(Worker::is_joining);
         match kind {
-            "joins" if self.workers.len() < 6 => self.open_sessions(1),
+            "coordinator" => self.coordinator_dies(),
+            "joins" if self.workers.len() < 6 => {
+                // Enough newcomers together may begin before those who hold the state are back.
+                self.owed = None;
+                self.open_sessions(1);
+            }
             // A run of which the coordinator has not heard cannot lose or hold anything yet.
             _ if joining => return Ok(()),
             "killed" => {
                 *self.faults.entry(kind).or_default() += 1;
+                self.owed = None;
                 self.workers.remove(&worker);
                 return self.deliver(Event::Left { worker, reason: "the line was cut".into() });
             }
-            "hangs" => self.workers.get_mut(&worker).into_iter().for_each(|w| w.hangs = true),
+            "hangs" => {
+                self.owed = None;
+                self.workers.get_mut(&worker).into_iter().for_each(|w| w.hangs = true);
+            }
             // With two, nobody can say who is right; a single one is caught by the stamps of its leases only.
-            "corrupt" if self.workers.values().filter(|w| !w.hangs && !unknown(w)).count() > 2 => {
+            "corrupt" if self.workers.values().filter(|w| !w.hangs && !w.is_joining()).count() > 2 => {
+                self.owed = None;
                 let flipped = mix(&[&"flipped", &self.workers[&worker].state]);
                 self.workers.get_mut(&worker).into_iter().for_each(|w| w.state.now = flipped);
             }
@@ -250,6 +243,29 @@ impl Simulation {
         }
         *self.faults.entry(kind).or_default() += 1;
         Ok(())
+    }
+
+    /// The coordinator is killed and started again; the workers that live come back with what they hold. A manifest on
+    /// its way to the store has reached it or has not.
+    fn coordinator_dies(&mut self) {
+        let on_its_way = self.publishing.take();
+        if self.chance(2) {
+            self.newest = on_its_way.or_else(|| self.newest.take());
+        }
+        let healthy = |w: &Worker| !w.hangs && !w.is_joining() && w.noted == w.state.digest();
+        let committed = self.run.cursor().iteration;
+        let holds = |w: &Worker| w.bookmark.as_ref().is_some_and(|b| b.cursor.iteration >= committed);
+        let all_back = self.workers.values().all(healthy) && self.workers.values().any(holds);
+        self.owed = all_back.then_some(committed).or(self.owed);
+        let fence = self.run.fence();
+        let living = std::mem::take(&mut self.workers).into_values().filter(|w| !w.hangs);
+        for mut worker in living.collect::<Vec<_>>() {
+            let id = self.new_id();
+            worker.rejoins(id, &self.spec);
+            self.workers.insert(id, worker);
+        }
+        let expected = self.workers.len().max(1) as u32;
+        self.start(expected, fence);
     }
 
     /// Long enough for those that hang to be missed; the others are heard of.
@@ -286,7 +302,10 @@ impl Simulation {
         check_leases(&self.run).map_err(|b| format!("{b} after {event:?}"))?;
         for effect in effects {
             match effect {
-                Effect::Send { worker, command } => self.send(worker, command),
+                Effect::Send { worker, command } => {
+                    self.look_at(&command)?;
+                    self.send(worker, command);
+                }
                 Effect::Drop { worker, .. } => {
                     // It notices, and joins again as a new worker; one that hangs does not.
                     if self.workers.remove(&worker).is_some_and(|w| !w.hangs) {
@@ -298,9 +317,28 @@ impl Simulation {
                 Effect::Prune { keys } => keys.iter().for_each(|key| {
                     self.parts.remove(key);
                 }),
-                Effect::AppendMetrics(_) | Effect::RollBack { .. } | Effect::Show(_) | Effect::Finish(_) => {}
+                Effect::RollBack { iteration, .. } => {
+                    self.owed = None;
+                    self.ledger.retain(|entry| entry.iteration <= iteration);
+                }
+                Effect::AppendMetrics(_) | Effect::Show(_) | Effect::Finish(_) => {}
             }
         }
+        Ok(())
+    }
+
+    /// No iteration that workers still hold is trained again.
+    fn look_at(&mut self, command: &Command) -> Result<(), String> {
+        let Command::Grant(Lease { work: Work::Train { iteration, .. }, .. }) = command else {
+            return Ok(());
+        };
+        if self.owed.is_some_and(|owed| *iteration <= owed) {
+            return Err(format!("iteration {iteration} is trained again: {:?} was committed and held", self.owed));
+        }
+        if *iteration < self.trained {
+            self.repeated += 1;
+        }
+        self.trained = *iteration;
         Ok(())
     }
 
@@ -335,7 +373,7 @@ impl Simulation {
         };
         match command {
             Command::Reduce { fence, iteration } => self.reduce(id, fence, iteration),
-            Command::Form { fence, state, .. } => self.form(id, fence, &state),
+            Command::Form { fence, world, state, .. } => self.form(id, (fence, world), &state),
             other => {
                 worker.commands.pop_front();
                 let answer = worker.perform(id, other, &mut self.parts);
@@ -360,7 +398,7 @@ impl Simulation {
         lost
     }
 
-    fn form(&mut self, id: WorkerId, fence: Fence, source: &StateSource) {
+    fn form(&mut self, id: WorkerId, (fence, world): (Fence, u32), source: &StateSource) {
         if !self.is_whole(fence) {
             self.gives_up(id, fence);
             return;
@@ -380,6 +418,10 @@ impl Simulation {
             worker.state = state;
             worker.sum = (Iteration(0), 0);
         }
+        worker.told = (fence, world);
+        // A state that was held already is not looked at.
+        let noted = if taken.is_some() { worker.state.digest() } else { worker.noted };
+        worker.stand(noted);
         worker.answers.push_back(Event::Formed { worker: id, fence, state: worker.state.digest() });
     }
 
@@ -402,85 +444,5 @@ impl Simulation {
         worker.commands.pop_front();
         worker.reduced = gradient;
         worker.answers.push_back(Event::Reduced { worker: id, fence, iteration, gradient });
-    }
-}
-
-impl Worker {
-    /// Does one command; the answer, if it has one.
-    fn perform(&mut self, worker: WorkerId, command: Command, store: &mut BTreeMap<String, State>) -> Option<Event> {
-        match command {
-            Command::Grant(lease) => {
-                let outcome = self.compute(&lease.work);
-                let (fence, lease) = (lease.fence, lease.id);
-                Some(Event::LeaseDone { worker, fence, lease, state: self.state.digest(), outcome })
-            }
-            // The first two are collective calls; an abort overtakes.
-            Command::Form { .. } | Command::Reduce { .. } | Command::Abort { .. } | Command::Stop { .. } => None,
-            Command::Commit { state, .. } if state != self.state.digest() => {
-                let message = "its memory is damaged".into();
-                Some(Event::WorkerFailed { worker, message, exit_code: 1 })
-            }
-            Command::Commit { fence, iteration, divisor, learning_rate, .. } => {
-                let before = self.state.now;
-                self.state.now = mix(&[&"commit", &before, &self.reduced, &divisor, &learning_rate.to_bits()]);
-                Some(Event::Committed { worker, fence, iteration, state: self.state.digest() })
-            }
-            Command::Change { fence, change } => {
-                self.change(change);
-                Some(Event::Changed { worker, fence, state: self.state.digest() })
-            }
-            Command::WriteParts { fence, key } => {
-                assert!(store.insert(key.clone(), self.state).is_none(), "{key} was written before");
-                let sha256 = mix(&[&self.state]);
-                let parts = vec![Part { name: "state.safetensors".into(), bytes: 1, sha256 }];
-                Some(Event::PartsWritten { worker, fence, state: self.state.digest(), parts })
-            }
-        }
-    }
-
-    fn change(&mut self, change: StateChange) {
-        match change {
-            StateChange::KeepBest => self.state.best = self.state.now,
-            StateChange::RestoreBest => self.state.now = self.state.best,
-            StateChange::BeginPass { pass } => self.state.now = mix(&[&"pass", &pass]),
-            StateChange::BeginStage { stage } => {
-                self.state.now = mix(&[&"stage", &self.state.now, &stage]);
-            }
-        }
-    }
-
-    /// A lease: what comes out depends on the work and the state only, and the sum takes it in.
-    fn compute(&mut self, work: &Work) -> Outcome {
-        match work {
-            Work::Prepare => Outcome::Prepared(prepared()),
-            Work::Train { iteration, attempt, prompts, .. } => {
-                if self.sum.0 != *iteration {
-                    self.sum = (*iteration, 0);
-                }
-                for prompt in prompts {
-                    let gradient = number(mix(&[&self.state.now, iteration, attempt, prompt]));
-                    self.sum.1 = self.sum.1.wrapping_add(gradient);
-                }
-                let groups = prompts.len() as u64;
-                // Luck decides how healthy the policy looks.
-                let luck = number(mix(&[&"health", &self.state.now, prompts]));
-                Outcome::Trained(TrainMetrics {
-                    groups,
-                    codes: groups * 3,
-                    completions: groups * 16,
-                    entropy: (luck % 97) as f64,
-                    distinct: groups * (luck % 17),
-                    abstained: luck % 5,
-                    ..TrainMetrics::default()
-                })
-            }
-            Work::Validate { from, to } => {
-                let luck = number(mix(&[&self.state.now, from]));
-                let instances = u64::from(to - from);
-                let candidate_accuracy = (luck >> 32) % 4_294_967_296 * instances / 4;
-                Outcome::Validated(ValidationCounts { instances, hits: luck % (instances + 1), candidate_accuracy })
-            }
-            Work::Report { .. } => Outcome::Reported,
-        }
     }
 }

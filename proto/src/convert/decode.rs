@@ -3,7 +3,7 @@
 use super::ConvertError;
 use super::decode_work::{parts, pass};
 use super::limits::{MAX_LANES, MAX_NAME_BYTES, MAX_PASSES, MAX_SENTENCE_BYTES, MAX_SPEC_BYTES};
-use super::present::{digest, list, present, text};
+use super::present::{digest, json, list, present, text};
 use crate::message::{FromWorker, ToWorker, Welcome};
 use crate::wire;
 use conrec_domain::effect::{Command, StateSource};
@@ -64,6 +64,7 @@ impl TryFrom<wire::Hello> for Hello {
             code_version: text("Hello.code_version", hello.code_version, MAX_NAME_BYTES)?,
             rendezvous: text("Hello.rendezvous", hello.rendezvous, MAX_NAME_BYTES)?,
             lanes: lanes(hello.lanes)?,
+            held: if hello.held.is_empty() { None } else { Some(json("Hello.held", &hello.held)?) },
         })
     }
 }
@@ -107,11 +108,13 @@ impl TryFrom<wire::CoordinatorMessage> for ToWorker {
             Body::Change(change) => Command::Change {
                 fence: Fence(change.fence),
                 change: present("Change.change", change.change)?.try_into()?,
+                state: digest("Change.state", change.state)?,
             },
             Body::WriteParts(write) => Command::WriteParts {
                 fence: Fence(write.fence),
                 key: text("WriteParts.key", write.key, MAX_NAME_BYTES)?,
             },
+            Body::Remember(remember) => Command::Remember(json("Remember.bookmark", &remember.bookmark)?),
             Body::Abort(abort) => Command::Abort { fence: Fence(abort.fence) },
             Body::Stop(stop) => Command::Stop { reason: text("Stop.reason", stop.reason, MAX_SENTENCE_BYTES)? },
         };

@@ -1,6 +1,6 @@
 //! Domain -> wire; cannot fail. Sentences for people are cut to the length that the other end accepts.
 
-use super::limits::MAX_SENTENCE_BYTES;
+use super::limits::{MAX_HELD_BYTES, MAX_SENTENCE_BYTES};
 use crate::message::{FromWorker, ToWorker, Welcome};
 use crate::wire;
 use conrec_domain::effect::{Command, StateSource};
@@ -15,6 +15,11 @@ use conrec_domain::work::{
 
 fn bytes(digest: Digest) -> Vec<u8> {
     digest.0.to_vec()
+}
+
+/// Empty where it cannot be written down, which the other end refuses.
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
 /// Cut at a character's boundary: half a reason says more than a refused message.
@@ -72,7 +77,10 @@ impl From<FromWorker> for wire::WorkerMessage {
 
 impl From<Hello> for wire::Hello {
     fn from(hello: Hello) -> Self {
-        Self { name: hello.name, code_version: hello.code_version, rendezvous: hello.rendezvous, lanes: hello.lanes }
+        let Hello { name, code_version, rendezvous, lanes, held } = hello;
+        // What is too large to be sent is not held: the coordinator then goes back to its newest checkpoint.
+        let held = held.map(|held| json(&held)).filter(|held| held.len() <= MAX_HELD_BYTES).unwrap_or_default();
+        Self { name, code_version, rendezvous, lanes, held }
     }
 }
 
@@ -182,9 +190,10 @@ impl From<Command> for wire::coordinator_message::Body {
                 let (fence, iteration, state) = (fence.0, iteration.0, bytes(state));
                 Self::Commit(wire::Commit { fence, iteration, divisor, learning_rate, state })
             }
-            Command::Change { fence, change } => {
-                Self::Change(wire::Change { fence: fence.0, change: Some(change.into()) })
+            Command::Change { fence, change, state } => {
+                Self::Change(wire::Change { fence: fence.0, change: Some(change.into()), state: bytes(state) })
             }
+            Command::Remember(bookmark) => Self::Remember(wire::Remember { bookmark: json(&bookmark) }),
             Command::WriteParts { fence, key } => Self::WriteParts(wire::WriteParts { fence: fence.0, key }),
             Command::Abort { fence } => Self::Abort(wire::Abort { fence: fence.0 }),
             Command::Stop { reason } => Self::Stop(wire::Stop { reason: sentence(reason) }),

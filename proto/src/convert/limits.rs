@@ -18,3 +18,5 @@ pub const MAX_PASSES: usize = 2;
 pub const MAX_PARTS: usize = 1024;
 /// Decisions of the gate in one run.
 pub const MAX_DECISIONS: usize = 32 * 1024;
+/// Bytes of what a worker holds from a session that broke off, and of a bookmark.
+pub const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;

@@ -1,6 +1,7 @@
 //! The checks that every field goes through: presence, length, range.
 
 use super::ConvertError;
+use super::limits::MAX_HELD_BYTES;
 use conrec_domain::ids::Digest;
 
 /// A field that has to be there.
@@ -40,4 +41,13 @@ pub(super) fn digest(field: &'static str, bytes: Vec<u8>) -> Result<Digest, Conv
     let bytes =
         <[u8; 32]>::try_from(bytes).map_err(|_| ConvertError::new(field, format!("{found} bytes"), "32 bytes"))?;
     Ok(Digest(bytes))
+}
+
+/// A value as JSON.
+pub(super) fn json<T: serde::de::DeserializeOwned>(field: &'static str, bytes: &[u8]) -> Result<T, ConvertError> {
+    if bytes.len() > MAX_HELD_BYTES {
+        let expected = format!("at most {MAX_HELD_BYTES} bytes");
+        return Err(ConvertError::new(field, format!("{} bytes", bytes.len()), expected));
+    }
+    serde_json::from_slice(bytes).map_err(|error| ConvertError::new(field, error.to_string(), "JSON of this version"))
 }

@@ -64,6 +64,7 @@ pub(super) fn check_cluster(cluster: &ClusterSpec, findings: &mut Findings) {
         threads,
         heartbeat_seconds,
         join_seconds,
+        rejoin_seconds,
         lease_seconds,
         reduce_seconds,
         prepare_seconds,
@@ -78,6 +79,7 @@ pub(super) fn check_cluster(cluster: &ClusterSpec, findings: &mut Findings) {
     for (key, seconds) in [
         ("cluster.heartbeat_seconds", *heartbeat_seconds),
         ("cluster.join_seconds", *join_seconds),
+        ("cluster.rejoin_seconds", *rejoin_seconds),
         ("cluster.lease_seconds", *lease_seconds),
         ("cluster.reduce_seconds", *reduce_seconds),
         ("cluster.prepare_seconds", *prepare_seconds),

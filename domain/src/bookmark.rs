@@ -1,0 +1,134 @@
+//! Where the run stands, as every worker keeps it beside its training state: what a coordinator that comes after needs
+//! in order to go on without a committed iteration lost or done twice.
+
+use crate::curriculum::Cursor;
+use crate::ids::{Digest, Fence, RunId};
+use crate::ledger::LedgerEntry;
+use crate::metrics_line::MetricsLine;
+use serde::{Deserialize, Serialize};
+
+/// A line of the run's journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum JournalLine {
+    /// Of `ledger.jsonl`.
+    Ledger(LedgerEntry),
+    /// Of `metrics.jsonl`.
+    Metrics(MetricsLine),
+}
+
+/// Lines are kept up to this weight, a line as 64 and one more for each of its prompts: a few megabytes. Where a
+/// checkpoint is so far away, a coordinator that comes after goes back to it.
+const MOST_WEIGHT: usize = 1 << 19;
+
+/// Drops the oldest lines where they weigh too much to be kept and sent.
+pub(crate) fn bound(lines: &mut Vec<JournalLine>) {
+    let weight = |line: &JournalLine| match line {
+        JournalLine::Ledger(entry) => 64 + entry.prompts.len(),
+        JournalLine::Metrics(_) => 64,
+    };
+    let mut surplus = lines.iter().map(weight).sum::<usize>().saturating_sub(MOST_WEIGHT);
+    let dropped = lines.iter().take_while(|line| {
+        let drop = surplus > 0;
+        surplus = surplus.saturating_sub(weight(line));
+        drop
+    });
+    let dropped = dropped.count();
+    lines.drain(..dropped);
+}
+
+/// Where the run stands once the command that it announces is done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bookmark {
+    /// Digest of the training state that the command is applied to, or that a new roster agreed on; none where it is not
+    /// known. A worker that holds another one in a new roster keeps no bookmark: it was sent a damaged state.
+    pub from: Option<Digest>,
+    /// Where the curriculum stands then.
+    pub cursor: Cursor,
+    /// Whether `lines` follow those of the bookmark before; otherwise they take their place.
+    pub follows: bool,
+    /// Lines written to the journal; all together, those since the newest checkpoint.
+    pub lines: Vec<JournalLine>,
+    /// The lines that the announced commit will bring. The entry's `after` is not known yet: it is the digest that the
+    /// worker holds once it has committed.
+    pub pending: Option<(LedgerEntry, Option<MetricsLine>)>,
+}
+
+impl Bookmark {
+    /// This bookmark as a worker keeps it that kept `earlier` so far. What was pending there is among the lines here.
+    pub fn after(mut self, earlier: Option<Self>) -> Self {
+        if let Some(earlier) = earlier.filter(|_| self.follows) {
+            let new = std::mem::replace(&mut self.lines, earlier.lines);
+            self.lines.extend(new);
+            self.follows = earlier.follows;
+            bound(&mut self.lines);
+        }
+        self
+    }
+}
+
+/// What a worker that joins holds already: the training state of a session that broke off.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// The run that it belongs to.
+    pub run_id: RunId,
+    /// Digest of that run's config.
+    pub config_digest: Digest,
+    /// The roster that the worker was in.
+    pub fence: Fence,
+    /// Its size.
+    pub world: u32,
+    /// Digest of the training state.
+    pub state: Digest,
+    /// Where the run stands with that state.
+    pub bookmark: Bookmark,
+}
+
+impl Held {
+    /// All lines of the journal since the newest checkpoint, those of the last commit included.
+    pub fn lines(&self) -> Vec<JournalLine> {
+        let mut lines = self.bookmark.lines.clone();
+        if let Some((entry, metrics)) = &self.bookmark.pending {
+            lines.push(JournalLine::Ledger(LedgerEntry { after: self.state, ..entry.clone() }));
+            lines.extend(metrics.clone().map(JournalLine::Metrics));
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Iteration;
+    use crate::work::Pass;
+
+    fn line(iteration: u64, prompts: usize) -> JournalLine {
+        let digest = Digest::of(b"");
+        JournalLine::Ledger(LedgerEntry {
+            iteration: Iteration(iteration),
+            pass: Pass::Select,
+            stage: "s".into(),
+            attempt: 0,
+            fence: Fence(1),
+            prompts: vec![0; prompts],
+            gradient: digest,
+            before: digest,
+            after: digest,
+        })
+    }
+
+    #[test]
+    fn the_oldest_lines_go_once_all_weigh_too_much() {
+        let mut lines = vec![line(1, 10), line(2, MOST_WEIGHT - 200), line(3, 10), line(4, 10)];
+        bound(&mut lines);
+        assert_eq!(
+            lines,
+            [line(2, MOST_WEIGHT - 200), line(3, 10)].into_iter().chain([line(4, 10)]).skip(1).collect::<Vec<_>>()
+        );
+        let mut few = vec![line(1, 10), line(2, 10)];
+        bound(&mut few);
+        assert_eq!(few.len(), 2);
+    }
+}
