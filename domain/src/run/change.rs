@@ -3,9 +3,10 @@
 use super::answers::{Answers, Verdict};
 use super::phase::Phase;
 use super::{LastMeans, Rejection, Run};
-use crate::curriculum::Performed;
+use crate::curriculum::{NextAction, Performed};
 use crate::effect::{Command, Effect};
 use crate::ids::{Digest, Fence, WorkerId};
+use crate::ledger::StateLink;
 use crate::work::StateChange;
 
 impl Run {
@@ -49,8 +50,11 @@ impl Run {
                 let at = self.place();
                 self.fail(format!("digests differ after a change of the training state {at}: {who}"), 1, out);
             }
-            Verdict::Equal(digest) => {
-                self.state = Some(digest);
+            Verdict::Equal(after) => {
+                let before = self.state.replace(after).unwrap_or(after);
+                if let NextAction::Change(change) = self.cursor.next_action() {
+                    self.cursor.changes.push(StateLink { change, before, after });
+                }
                 if self.advance(Performed::Changed, out) {
                     self.proceed(out);
                 }

@@ -106,6 +106,7 @@ impl Run {
             stage: self.stage_name(),
             attempt: self.cursor.attempt,
             fence: self.fence,
+            changes: std::mem::take(&mut self.cursor.changes),
             prompts: totals.prompts.clone(),
             gradient,
             before,

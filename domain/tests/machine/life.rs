@@ -4,7 +4,7 @@ use crate::bench::*;
 use conrec_domain::curriculum::Cursor;
 use conrec_domain::effect::{Command, Effect, Ending, StateSource};
 use conrec_domain::ids::{Fence, Iteration};
-use conrec_domain::ledger::LedgerEntry;
+use conrec_domain::ledger::{LedgerEntry, StateLink};
 use conrec_domain::manifest::Manifest;
 use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::run::Run;
@@ -119,6 +119,10 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
         stage: "sft".into(),
         attempt: 0,
         fence: Fence(1),
+        changes: vec![
+            StateLink { change: StateChange::BeginPass { pass: Pass::Select }, before: d("empty"), after: d("s1") },
+            StateLink { change: StateChange::BeginStage { stage: 0 }, before: d("s1"), after: d("s2") },
+        ],
         prompts: prompts(0, 0),
         gradient: d("g1"),
         before: d("s2"),
