@@ -72,8 +72,6 @@ pub struct Audit {
     pub measured: u64,
     /// Whether the report's state is the chain's last.
     pub reported: bool,
-    /// What no file records; not wrong, but not proved.
-    pub open: Vec<String>,
     /// All that is wrong, files of other runs first, then in the order of the files; empty if the run is whole.
     pub findings: Vec<Found>,
 }
@@ -88,12 +86,12 @@ impl Audit {
 pub fn audit(evidence: &Evidence<'_>) -> Audit {
     let mut audit = Audit::default();
     let chain = audit_chain(evidence.spec, evidence.prepared, evidence.ledger, &mut audit);
-    let tail = checkpoints::check(evidence, &chain, &mut audit);
+    checkpoints::check(evidence, &chain, &mut audit);
     results::check_metrics(evidence, &chain, &mut audit);
-    results::check_report(evidence, (&chain, &tail), &mut audit);
+    results::check_report(evidence, &chain, &mut audit);
     // A file of another run explains all that it contradicts: it is named first.
     audit.findings.sort_by_key(|found| !matches!(found.what, Finding::Foreign { .. }));
-    audit.ends = chain.first().map(|first| (first, tail.state.unwrap_or(first)));
+    audit.ends = chain.first().zip(evidence.report.map(|report| report.state_digest).or(chain.last()));
     audit
 }
 

@@ -5,6 +5,7 @@
 use conrec_domain::effect::{Command, StateSource};
 use conrec_domain::event::Hello;
 use conrec_domain::ids::{Digest, Fence, Iteration, LeaseId, WorkerId};
+use conrec_domain::ledger::StateLink;
 use conrec_domain::manifest::Part;
 use conrec_domain::status::{Activity, Status};
 use conrec_domain::work::{
@@ -125,6 +126,22 @@ fn decision() -> impl Strategy<Value = Decision> {
         .prop_map(|(pass, stage, iteration, score, reason)| Decision { pass, stage, iteration, score, reason })
 }
 
+fn summary() -> impl Strategy<Value = RunSummary> {
+    let link = (state_change(), digest(), digest());
+    let link = link.prop_map(|(change, before, after)| StateLink { change, before, after });
+    let numbers = (any::<u64>(), 0.0..1e6f64);
+    (digest(), numbers, option::of("checkpoints/[0-9]{3}"), vec(decision(), 0..5), vec(link, 0..4)).prop_map(
+        |(state_digest, (iterations, wall_seconds), select_checkpoint, decisions, changes)| RunSummary {
+            state_digest,
+            iterations,
+            wall_seconds,
+            select_checkpoint,
+            changes,
+            decisions,
+        },
+    )
+}
+
 fn work() -> impl Strategy<Value = Work> {
     prop_oneof![
         Just(Work::Prepare),
@@ -132,13 +149,7 @@ fn work() -> impl Strategy<Value = Work> {
             |(pass, [stage, attempt], iteration, prompts)| Work::Train { pass, stage, iteration, attempt, prompts }
         ),
         (any::<u32>(), any::<u32>()).prop_map(|(a, b)| Work::Validate { from: a.min(b), to: a.max(b) }),
-        (digest(), any::<u64>(), 0.0..1e6f64, option::of("checkpoints/[0-9]{3}"), vec(decision(), 0..5)).prop_map(
-            |(state_digest, iterations, wall_seconds, select_checkpoint, decisions)| {
-                Work::Report {
-                    summary: RunSummary { state_digest, iterations, wall_seconds, select_checkpoint, decisions },
-                }
-            }
-        ),
+        summary().prop_map(|summary| Work::Report { summary }),
     ]
 }
 

@@ -93,7 +93,9 @@ pub enum Finding {
     #[error("its state {found:.12} is not that of the chain after iteration {iteration}, {expected:.12}",
         found = .found.to_string(), expected = .expected.to_string())]
     OffChain { iteration: Iteration, found: Digest, expected: Digest },
-    #[error("its changes of state after iteration {iteration} are not those that the ledger's next line begins with")]
+    #[error(
+        "its changes of state after iteration {iteration} are not those that follow it in the ledger or the report"
+    )]
     OtherChanges { iteration: Iteration },
     #[error("it holds iteration {iteration}, the ledger ends with iteration {last}")]
     BeyondLedger { iteration: Iteration, last: Iteration },

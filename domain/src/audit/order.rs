@@ -4,7 +4,7 @@
 use super::chain::Chain;
 use super::finding::names;
 use super::{Audit, Finding};
-use crate::ledger::LedgerEntry;
+use crate::ledger::{LedgerEntry, StateLink};
 use crate::spec::{RunSpec, StageSpec};
 use crate::work::{Pass, StateChange};
 
@@ -117,4 +117,18 @@ fn may_begin(line: &LedgerEntry, at: Standing, earlier: Option<Standing>) -> Res
     }
     let pass = if new_pass { ", that the pass begins" } else { "" };
     Err(format!("the end of the attempt before{pass}, that stage {} begins and that its start is kept", at.stage))
+}
+
+/// After the last iteration: its attempt is brought to its end, and what the select pass kept no iteration of begins and
+/// ends without one.
+pub(super) fn may_end(spec: &RunSpec, links: &[StateLink]) -> Result<(), String> {
+    let mut rest = links.iter().map(|link| link.change).peekable();
+    rest.next_if_eq(&StateChange::KeepBest);
+    rest.next_if_eq(&StateChange::RestoreBest);
+    rest.next_if_eq(&StateChange::BeginPass { pass: Pass::Refit });
+    for stage in (0u32..).take(spec.stage.len()) {
+        rest.next_if_eq(&StateChange::BeginStage { stage });
+    }
+    let fits = rest.next().is_none();
+    if fits { Ok(()) } else { Err("the end of the attempt, and stages of the refit pass without iterations".into()) }
 }

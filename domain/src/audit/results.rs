@@ -1,13 +1,12 @@
 //! Whether metrics and report are those of the chain.
 
 use super::chain::Chain;
-use super::checkpoints::Tail;
 use super::finding::names;
-use super::{Audit, Evidence, Finding, METRICS, Place, REPORT};
-use crate::curriculum::{Cursor, NextAction, Performed};
+use super::order::may_end;
+use super::{Audit, Evidence, Finding, METRICS, Place, REPORT, follow};
 use crate::ids::{Digest, Iteration, RunId};
+use crate::ledger::StateLink;
 use crate::spec::RunSpec;
-use crate::work::StateChange;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -24,6 +23,9 @@ pub struct Reported {
     pub state_digest: Digest,
     /// Committed iterations.
     pub iterations: u64,
+    /// Changes of the training state after the last of them.
+    #[serde(default)]
+    pub last_changes: Vec<StateLink>,
 }
 
 /// The lines of metrics are those of the iterations, each once and in order.
@@ -61,7 +63,7 @@ pub(super) fn check_metrics(evidence: &Evidence<'_>, chain: &Chain<'_>, audit: &
 }
 
 /// The report is of this run, counts its iterations, and its state is the chain's last.
-pub(super) fn check_report(evidence: &Evidence<'_>, (chain, tail): (&Chain<'_>, &Tail<'_>), audit: &mut Audit) {
+pub(super) fn check_report(evidence: &Evidence<'_>, chain: &Chain<'_>, audit: &mut Audit) {
     let Some(report) = evidence.report else {
         return;
     };
@@ -80,38 +82,27 @@ pub(super) fn check_report(evidence: &Evidence<'_>, (chain, tail): (&Chain<'_>, 
     if found != expected {
         audit.find(place(), Finding::OtherCount { found, expected });
     }
-    let unrecorded = tail.cursor.map(|cursor| changes_to_the_end(evidence.spec, cursor)).unwrap_or_default();
-    match tail.state {
-        Some(_) if !unrecorded.is_empty() => audit.open.push(format!(
-            "after the last checkpoint the state was changed by {} without an iteration: no file records its digests, \
-             so the report's state {:.12} is not tied to the chain",
-            names(unrecorded.into_iter()),
-            report.state_digest.to_string()
-        )),
-        Some(expected) if expected != report.state_digest => {
-            audit.find(place(), Finding::NotTheLast { found: report.state_digest, expected });
-        }
-        Some(_) => audit.reported = audit.findings.len() == before,
-        None => {}
-    }
+    check_end(evidence.spec, report, chain, audit);
+    audit.reported = audit.findings.len() == before;
 }
 
-/// The changes of state that the curriculum makes between a checkpoint and the report, if nothing else lies there.
-fn changes_to_the_end(spec: &RunSpec, cursor: &Cursor) -> Vec<StateChange> {
-    let (mut cursor, mut changes) = (cursor.clone(), Vec::new());
-    loop {
-        let performed = match cursor.next_action() {
-            NextAction::Change(change) => {
-                changes.push(change);
-                Performed::Changed
-            }
-            NextAction::Checkpoint => Performed::Checkpointed,
-            NextAction::Report => return changes,
-            NextAction::Validate | NextAction::Train | NextAction::Nothing => return Vec::new(),
-        };
-        match cursor.advance(spec, performed) {
-            Ok(next) => cursor = next,
-            Err(_) => return Vec::new(),
+/// The changes after the last iteration lead from the chain's last commit to the report's state.
+fn check_end(spec: &RunSpec, report: &Reported, chain: &Chain<'_>, audit: &mut Audit) {
+    let (place, links) = (|| Place::file(REPORT), &report.last_changes);
+    audit.changes += links.len() as u64;
+    match follow(chain.last(), links) {
+        Err((link, expected)) => {
+            let what = format!("`{}` after the last iteration", names(std::iter::once(link.change)));
+            audit.find(place(), Finding::BrokenChain { what, found: link.before, expected });
         }
+        Ok(Some(expected)) if expected != report.state_digest => {
+            audit.find(place(), Finding::NotTheLast { found: report.state_digest, expected });
+        }
+        Ok(_) => {}
+    }
+    if let Err(allowed) = may_end(spec, links) {
+        let iteration = Iteration(chain.end().0.0.saturating_add(1));
+        let changes = names(links.iter().map(|link| link.change));
+        audit.find(place(), Finding::WrongChanges { iteration, changes, allowed });
     }
 }

@@ -306,6 +306,7 @@ fn at_report() -> (Bench, Vec<Effect>) {
 fn retention_prunes_and_the_report_ends_the_run() {
     let (mut bench, effects) = at_report();
     let summary = RunSummary {
+        changes: bench.run.cursor().changes.clone(),
         state_digest: d("s4"),
         iterations: 3,
         wall_seconds: bench.now.as_secs_f64(),
