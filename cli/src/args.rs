@@ -38,6 +38,8 @@ pub enum Verb {
     Validate(ValidateArgs),
     /// Show a finished run's metrics table and where its report is
     Report(RunArgs),
+    /// Prove from a run's files that each prompt counted exactly once and that the digests form a chain; exit code 65 when not
+    Audit(RunArgs),
     /// List a run's checkpoints, or verify every byte of them
     Checkpoints(CheckpointsArgs),
     /// Read the data, make instances and semantic ids, print their statistics

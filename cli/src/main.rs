@@ -1,6 +1,7 @@
 //! The `conrec` command: reads the arguments, does one verb, exits with the code that says how it went.
 
 mod args;
+mod audit;
 mod checkpoints;
 mod children;
 mod config_file;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
         Verb::Bench(args) => sibling::run("bench", &args.rest),
         Verb::Report(args) => report::run(&args),
+        Verb::Audit(args) => audit::run(&args),
         Verb::Checkpoints(args) => checkpoints::run(&args),
     };
     match done {

@@ -1,15 +1,57 @@
-//! Audits a ledger: every prompt of every committed iteration exactly once, in the scheduled order, and digests that
-//! chain. Pure: the caller brings the lines.
+//! Audits a run from its files: every prompt of every committed iteration entered the sum exactly once, and the digests
+//! of the training state form one chain, to which checkpoints, metrics and report belong. Pure: the caller brings the
+//! files.
 //!
-//! A run that was lost and resumed from an older checkpoint commits some iterations again, under a higher fence. The
-//! later line counts, and must have the gradient of the one that it replaces: that is what bit-for-bit means.
+//! What it proves: the files agree with the config, with the schedule that follows from it, and with each other. It does
+//! not train again, so it takes each digest for what the workers agreed on when they recorded it.
 
-use crate::ids::{Digest, Fence, Iteration};
-use crate::ledger::LedgerEntry;
-use crate::schedule::Schedule;
+mod chain;
+mod checkpoints;
+mod finding;
+mod lines;
+mod order;
+mod prompts;
+mod results;
+
+pub use finding::{Finding, Found, Place};
+pub use lines::{Numbered, read_lines};
+pub use results::Reported;
+
+use crate::ids::{Digest, RunId};
+use crate::ledger::{LedgerEntry, StateLink};
+use crate::manifest::Manifest;
+use crate::metrics_line::MetricsLine;
 use crate::spec::RunSpec;
-use crate::work::{Pass, Prepared};
-use std::collections::BTreeMap;
+use crate::work::Prepared;
+use chain::Chain;
+
+/// Name of the ledger in a run's folder.
+pub const LEDGER: &str = "ledger.jsonl";
+/// Name of the manifest of the prepared data in a run's folder.
+pub const PREPARED: &str = "prepared/manifest.json";
+/// Name of the metrics in a run's folder.
+pub const METRICS: &str = "metrics.jsonl";
+/// Name of the report in a run's folder.
+pub const REPORT: &str = "report.json";
+
+/// A run's files, read.
+#[derive(Clone, Debug)]
+pub struct Evidence<'a> {
+    /// The run's name.
+    pub run_id: &'a RunId,
+    /// `run.toml`.
+    pub spec: &'a RunSpec,
+    /// `prepared/manifest.json`.
+    pub prepared: &'a Prepared,
+    /// `ledger.jsonl`, in the order in which its lines were appended.
+    pub ledger: &'a [Numbered<LedgerEntry>],
+    /// `metrics.jsonl`.
+    pub metrics: &'a [Numbered<MetricsLine>],
+    /// Manifests of checkpoints with their keys, oldest first.
+    pub manifests: &'a [(String, Manifest)],
+    /// `report.json`, where the run is complete.
+    pub report: Option<&'a Reported>,
+}
 
 /// What an audit found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,174 +60,72 @@ pub struct Audit {
     pub iterations: u64,
     /// Prompts over all iterations that count.
     pub prompts: u64,
+    /// Changes of state between the iterations, as links of the chain.
+    pub changes: u64,
     /// Lines replaced by a later roster.
     pub replaced: u64,
-    /// All that is wrong; empty if the ledger is whole.
-    pub findings: Vec<Finding>,
+    /// The states with which the chain begins and ends.
+    pub ends: Option<(Digest, Digest)>,
+    /// Checkpoints whose state lies on the chain.
+    pub checkpoints: u64,
+    /// Lines of metrics that belong to an iteration.
+    pub measured: u64,
+    /// Whether the report's state is the chain's last.
+    pub reported: bool,
+    /// All that is wrong, files of other runs first, then in the order of the files; empty if the run is whole.
+    pub findings: Vec<Found>,
 }
 
-/// One thing that is wrong with a ledger.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Finding {
-    /// An iteration was committed twice without a newer roster in between.
-    #[error("iteration {iteration} was committed twice by the roster with fence {fence}")]
-    Twice {
-        /// Which.
-        iteration: Iteration,
-        /// By which roster.
-        fence: Fence,
-    },
-    /// The fence fell.
-    #[error("iteration {iteration} carries fence {found} after fence {earlier}")]
-    OldFence {
-        /// Which.
-        iteration: Iteration,
-        /// Its fence.
-        found: Fence,
-        /// The fence of the line before.
-        earlier: Fence,
-    },
-    /// An iteration is missing.
-    #[error("iteration {found} follows iteration {earlier}: one or more are missing")]
-    Gap {
-        /// The iteration found.
-        found: Iteration,
-        /// The one before it.
-        earlier: Iteration,
-    },
-    /// The same iteration, done again, gave other bits.
-    #[error("iteration {iteration}, committed again under fence {fence}, has another gradient or other prompts")]
-    OtherBits {
-        /// Which.
-        iteration: Iteration,
-        /// The later roster.
-        fence: Fence,
-    },
-    /// The config has no such stage, or the data no such pass.
-    #[error("iteration {iteration} names stage `{stage}` of pass {pass:?}, which this run does not have")]
-    UnknownStage {
-        /// Which.
-        iteration: Iteration,
-        /// The stage named.
-        stage: String,
-        /// The pass named.
-        pass: Pass,
-    },
-    /// The config does not allow so many attempts.
-    #[error("iteration {iteration} is of attempt {found} at stage `{stage}`, of which there are {allowed}, from 0 on")]
-    UnknownAttempt {
-        /// Which.
-        iteration: Iteration,
-        /// The stage.
-        stage: String,
-        /// The attempt named.
-        found: u32,
-        /// How many the config allows.
-        allowed: u32,
-    },
-    /// Not the prompts that the schedule gives this iteration, in its order.
-    #[error("iteration {iteration}: {found} prompts in the ledger are not the {expected} of the schedule")]
-    OtherPrompts {
-        /// Which.
-        iteration: Iteration,
-        /// How many the ledger has.
-        found: usize,
-        /// How many the schedule has.
-        expected: usize,
-    },
-    /// The state before is not the state after the iteration before.
-    #[error("iteration {iteration} began from state {found:.12}, the one before it ended with {expected:.12}",
-        found = .found.to_string(), expected = .expected.to_string())]
-    BrokenChain {
-        /// Which.
-        iteration: Iteration,
-        /// The state it began from.
-        found: Digest,
-        /// The state the iteration before ended with.
-        expected: Digest,
-    },
-}
-
-/// Audits all lines of a ledger, in the order in which they were appended.
-pub fn audit(spec: &RunSpec, prepared: &Prepared, lines: &[LedgerEntry]) -> Audit {
-    let mut audit = Audit::default();
-    let effective = effective(lines, &mut audit);
-    let mut place: BTreeMap<(Pass, String, u32), u32> = BTreeMap::new();
-    let mut earlier: Option<&LedgerEntry> = None;
-    for line in effective.values() {
-        audit.iterations += 1;
-        audit.prompts += line.prompts.len() as u64;
-        let expected = earlier.map_or(Iteration(1), |e| Iteration(e.iteration.0 + 1));
-        if line.iteration != expected {
-            let earlier = Iteration(expected.0 - 1);
-            audit.findings.push(Finding::Gap { found: line.iteration, earlier });
-        }
-        let count = place.entry((line.pass, line.stage.clone(), line.attempt)).or_insert(0);
-        check_prompts(spec, prepared, line, *count, &mut audit.findings);
-        let chained = !state_may_change(spec, line, *count);
-        if let Some(e) = earlier.filter(|e| chained && e.after != line.before) {
-            let (iteration, found, expected) = (line.iteration, line.before, e.after);
-            audit.findings.push(Finding::BrokenChain { iteration, found, expected });
-        }
-        *count += 1;
-        earlier = Some(line);
+impl Audit {
+    fn find(&mut self, place: Place, what: Finding) {
+        self.findings.push(Found { place, what });
     }
+}
+
+/// Audits all files of a run.
+pub fn audit(evidence: &Evidence<'_>) -> Audit {
+    let mut audit = Audit::default();
+    let chain = audit_chain(evidence.spec, evidence.prepared, evidence.ledger, &mut audit);
+    checkpoints::check(evidence, &chain, &mut audit);
+    results::check_metrics(evidence, &chain, &mut audit);
+    results::check_report(evidence, &chain, &mut audit);
+    // A file of another run explains all that it contradicts: it is named first.
+    audit.findings.sort_by_key(|found| !matches!(found.what, Finding::Foreign { .. }));
+    audit.ends = chain.first().zip(evidence.report.map(|report| report.state_digest).or(chain.last()));
     audit
 }
 
-/// Whether something other than a commit may change the state before iteration `place` of the line's attempt: it
-/// begins there, or a validation may have kept a new best. The refit pass keeps none.
-fn state_may_change(spec: &RunSpec, line: &LedgerEntry, place: u32) -> bool {
-    let every = spec.stage.iter().find(|s| s.name == line.stage).map_or(0, |s| s.validate_every);
-    place == 0 || (line.pass == Pass::Select && every > 0 && place.is_multiple_of(every))
+/// Audits a ledger alone: order, prompts and chain.
+pub fn audit_ledger(spec: &RunSpec, prepared: &Prepared, ledger: &[Numbered<LedgerEntry>]) -> Audit {
+    let mut audit = Audit::default();
+    let chain = audit_chain(spec, prepared, ledger, &mut audit);
+    audit.ends = chain.first().zip(chain.last());
+    audit
 }
 
-/// The lines that count, by iteration: those of the last roster that committed each.
-fn effective<'a>(lines: &'a [LedgerEntry], audit: &mut Audit) -> BTreeMap<Iteration, &'a LedgerEntry> {
-    let mut kept: BTreeMap<Iteration, &LedgerEntry> = BTreeMap::new();
-    let mut replaced: BTreeMap<Iteration, &LedgerEntry> = BTreeMap::new();
-    let mut fence = Fence(0);
-    for line in lines {
-        if line.fence < fence {
-            let (iteration, found) = (line.iteration, line.fence);
-            audit.findings.push(Finding::OldFence { iteration, found, earlier: fence });
-        }
-        if line.fence > fence {
-            // A new roster went on from a checkpoint: what lies behind that point is done again.
-            replaced.append(&mut kept.split_off(&line.iteration));
-        }
-        fence = fence.max(line.fence);
-        if kept.insert(line.iteration, line).is_some() {
-            audit.findings.push(Finding::Twice { iteration: line.iteration, fence: line.fence });
-        }
-        if let Some(old) = replaced.remove(&line.iteration) {
-            audit.replaced += 1;
-            if old.gradient != line.gradient || old.prompts != line.prompts {
-                audit.findings.push(Finding::OtherBits { iteration: line.iteration, fence: line.fence });
-            }
-        }
-    }
-    audit.replaced += replaced.len() as u64;
-    kept
+fn audit_chain<'a>(
+    spec: &RunSpec,
+    prepared: &Prepared,
+    ledger: &'a [Numbered<LedgerEntry>],
+    audit: &mut Audit,
+) -> Chain<'a> {
+    let chain = chain::effective(ledger, audit);
+    chain::check_links(&chain, audit);
+    order::check(spec, &chain, audit);
+    prompts::check(spec, prepared, &chain, audit);
+    audit.findings.sort_by(|a, b| a.place.cmp(&b.place));
+    audit.iterations = chain.lines.len() as u64;
+    chain
 }
 
-/// Whether a line is of an attempt that may be, and holds the prompts that the schedule gives its iteration `place`.
-fn check_prompts(spec: &RunSpec, prepared: &Prepared, line: &LedgerEntry, place: u32, findings: &mut Vec<Finding>) {
-    let schedule = (0u32..).zip(&spec.stage).find(|(_, s)| s.name == line.stage).and_then(|(stage, of)| {
-        if line.attempt >= of.attempts() {
-            let (iteration, stage, found) = (line.iteration, line.stage.clone(), line.attempt);
-            findings.push(Finding::UnknownAttempt { iteration, stage, found, allowed: of.attempts() });
+/// Follows links from a state; gives the last state, or the first link that does not begin where the one before ended.
+fn follow(from: Option<Digest>, links: &[StateLink]) -> Result<Option<Digest>, (StateLink, Digest)> {
+    let mut at = from;
+    for link in links {
+        match at {
+            Some(state) if state != link.before => return Err((*link, state)),
+            Some(_) | None => at = Some(link.after),
         }
-        let pass = prepared.passes.iter().find(|p| p.pass == line.pass)?;
-        Schedule::of(spec, line.pass, stage, *pass.prompts.get(stage as usize)?)
-    });
-    let Some(schedule) = schedule else {
-        let (iteration, stage, pass) = (line.iteration, line.stage.clone(), line.pass);
-        return findings.push(Finding::UnknownStage { iteration, stage, pass });
-    };
-    let expected = schedule.iteration(place);
-    if expected != line.prompts {
-        let (found, expected) = (line.prompts.len(), expected.len());
-        findings.push(Finding::OtherPrompts { iteration: line.iteration, found, expected });
     }
+    Ok(at)
 }

@@ -3,7 +3,7 @@
 
 use crate::curriculum::Cursor;
 use crate::ids::{Digest, Fence, RunId};
-use crate::ledger::LedgerEntry;
+use crate::ledger::{LedgerEntry, StateLink};
 use crate::metrics_line::MetricsLine;
 use serde::{Deserialize, Serialize};
 
@@ -50,9 +50,24 @@ pub struct Bookmark {
     pub follows: bool,
     /// Lines written to the journal; all together, those since the newest checkpoint.
     pub lines: Vec<JournalLine>,
-    /// The lines that the announced commit will bring. The entry's `after` is not known yet: it is the digest that the
-    /// worker holds once it has committed.
-    pub pending: Option<(LedgerEntry, Option<MetricsLine>)>,
+    /// What the announced command will bring.
+    pub pending: Option<Pending>,
+}
+
+/// What a commit or a change of the training state brings. Its `after` is not known yet when it is announced: it is the
+/// digest that the worker holds once it is done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Pending {
+    /// Lines of the journal.
+    Commit {
+        /// Of the ledger.
+        entry: LedgerEntry,
+        /// Of the metrics; none while it waits for the scores of a validation.
+        metrics: Option<MetricsLine>,
+    },
+    /// A link of the chain of states.
+    Change(StateLink),
 }
 
 impl Bookmark {
@@ -87,10 +102,19 @@ pub struct Held {
 }
 
 impl Held {
+    /// Where the curriculum stands.
+    pub fn cursor(&self) -> Cursor {
+        let mut cursor = self.bookmark.cursor.clone();
+        if let Some(Pending::Change(link)) = &self.bookmark.pending {
+            cursor.changes.push(StateLink { after: self.state, ..*link });
+        }
+        cursor
+    }
+
     /// All lines of the journal since the newest checkpoint, those of the last commit included.
     pub fn lines(&self) -> Vec<JournalLine> {
         let mut lines = self.bookmark.lines.clone();
-        if let Some((entry, metrics)) = &self.bookmark.pending {
+        if let Some(Pending::Commit { entry, metrics }) = &self.bookmark.pending {
             lines.push(JournalLine::Ledger(LedgerEntry { after: self.state, ..entry.clone() }));
             lines.extend(metrics.clone().map(JournalLine::Metrics));
         }
@@ -112,6 +136,7 @@ mod tests {
             stage: "s".into(),
             attempt: 0,
             fence: Fence(1),
+            changes: Vec::new(),
             prompts: vec![0; prompts],
             gradient: digest,
             before: digest,

@@ -13,6 +13,7 @@ pub use advance::{CurriculumError, Performed};
 pub use alarm::{Alarms, Health};
 
 use crate::ids::Iteration;
+use crate::ledger::StateLink;
 use crate::metrics_line::MetricsLine;
 use crate::spec::{RunSpec, Statistics};
 use crate::work::{Decision, Pass, Score, StateChange};
@@ -46,6 +47,9 @@ pub struct Cursor {
     pub bar: Option<Score>,
     /// The last iteration's line of metrics while it waits for its validation's scores, over a stop if need be.
     pub held_line: Option<Box<MetricsLine>>,
+    /// Changes of the training state since the last iteration; they wait for the ledger's next line.
+    #[serde(default)]
+    pub changes: Vec<StateLink>,
     /// Seconds that coordinators before this one have worked on the run, up to their last checkpoint.
     pub seconds: f64,
     /// Key of the checkpoint at the end of the select pass, once the refit pass has begun; it is never pruned.
@@ -142,6 +146,7 @@ impl Cursor {
             chosen: Vec::new(),
             bar: None,
             held_line: None,
+            changes: Vec::new(),
             seconds: 0.0,
             select_checkpoint: None,
             decisions: Vec::new(),

@@ -1,6 +1,7 @@
 //! What a lease asks of a worker and what comes back: the vocabulary that coordinator and workers share.
 
 use crate::ids::{Digest, Fence, Iteration, LeaseId};
+use crate::ledger::StateLink;
 use serde::{Deserialize, Serialize};
 
 /// Which training the run is in. Protocol `refit` chooses in the first and trains anew in the second.
@@ -206,6 +207,8 @@ pub struct RunSummary {
     pub wall_seconds: f64,
     /// Key of the checkpoint at the end of the select pass, where a refit pass followed: what validation measures.
     pub select_checkpoint: Option<String>,
+    /// Changes of the training state after the last iteration: the ledger has no line after it that could hold them.
+    pub changes: Vec<StateLink>,
     /// Decisions of the gate, and alarms, in order.
     pub decisions: Vec<Decision>,
 }

@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use conrec_domain::bookmark::{Bookmark, Held, JournalLine};
+use conrec_domain::bookmark::{Bookmark, Held, JournalLine, Pending};
 use conrec_domain::curriculum::Cursor;
 use conrec_domain::effect::{Command, StateSource};
 use conrec_domain::event::Hello;
 use conrec_domain::ids::{Digest, Fence, Iteration, LeaseId, WorkerId};
-use conrec_domain::ledger::LedgerEntry;
+use conrec_domain::ledger::{LedgerEntry, StateLink};
 use conrec_domain::manifest::Part;
 use conrec_domain::status::{Activity, Status};
 use conrec_domain::work::{
@@ -106,6 +106,7 @@ fn entry() -> impl Strategy<Value = LedgerEntry> {
             stage,
             attempt: 1,
             fence,
+            changes: Vec::new(),
             prompts,
             gradient,
             before,
@@ -121,7 +122,7 @@ fn bookmark() -> impl Strategy<Value = Bookmark> {
             cursor: Cursor { iteration, ..Cursor::start() },
             follows,
             lines: lines.into_iter().map(JournalLine::Ledger).collect(),
-            pending: pending.map(|entry| (entry, None)),
+            pending: pending.map(|entry| Pending::Commit { entry, metrics: None }),
         },
     )
 }
@@ -171,6 +172,22 @@ fn decision() -> impl Strategy<Value = Decision> {
         .prop_map(|(pass, stage, iteration, score, reason)| Decision { pass, stage, iteration, score, reason })
 }
 
+fn summary() -> impl Strategy<Value = RunSummary> {
+    let link = (state_change(), digest(), digest());
+    let link = link.prop_map(|(change, before, after)| StateLink { change, before, after });
+    let numbers = (any::<u64>(), 0.0..1e6f64);
+    (digest(), numbers, option::of("checkpoints/[0-9]{3}"), vec(decision(), 0..5), vec(link, 0..4)).prop_map(
+        |(state_digest, (iterations, wall_seconds), select_checkpoint, decisions, changes)| RunSummary {
+            state_digest,
+            iterations,
+            wall_seconds,
+            select_checkpoint,
+            changes,
+            decisions,
+        },
+    )
+}
+
 fn work() -> impl Strategy<Value = Work> {
     prop_oneof![
         Just(Work::Prepare),
@@ -178,13 +195,7 @@ fn work() -> impl Strategy<Value = Work> {
             |(pass, [stage, attempt], iteration, prompts)| Work::Train { pass, stage, iteration, attempt, prompts }
         ),
         (any::<u32>(), any::<u32>()).prop_map(|(a, b)| Work::Validate { from: a.min(b), to: a.max(b) }),
-        (digest(), any::<u64>(), 0.0..1e6f64, option::of("checkpoints/[0-9]{3}"), vec(decision(), 0..5)).prop_map(
-            |(state_digest, iterations, wall_seconds, select_checkpoint, decisions)| {
-                Work::Report {
-                    summary: RunSummary { state_digest, iterations, wall_seconds, select_checkpoint, decisions },
-                }
-            }
-        ),
+        summary().prop_map(|summary| Work::Report { summary }),
     ]
 }
 

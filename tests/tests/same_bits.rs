@@ -63,6 +63,8 @@ fn whole_run(workers: &str, lanes: &str, more: &[&str]) -> [Value; 3] {
 
 /// Report, ledger and metrics, without what may differ.
 fn outcome(store: &Path) -> [Value; 3] {
+    let audit = run(&["audit", "bits", "--store", store.to_str().unwrap()]).unwrap();
+    assert!(audit.status.success(), "{}", text(&audit));
     [comparable(report(store)), Value::from(ledger(store)), Value::from(metrics(store))]
 }
 

@@ -94,6 +94,7 @@ fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<Rep
         models: BTreeMap::new(),
         validation: BTreeMap::new(),
         differences: Vec::new(),
+        last_changes: summary.changes.clone(),
         decisions: summary.decisions.clone(),
         semantic_ids: Vec::new(),
         notes: prepared.summary.iter().cloned().chain(notes(spec)).collect(),

@@ -3,9 +3,11 @@
 use super::answers::{Answers, Verdict};
 use super::phase::Phase;
 use super::{LastMeans, Rejection, Run};
-use crate::curriculum::Performed;
+use crate::bookmark::Pending;
+use crate::curriculum::{NextAction, Performed};
 use crate::effect::{Command, Effect};
 use crate::ids::{Digest, Fence, WorkerId};
+use crate::ledger::StateLink;
 use crate::work::StateChange;
 
 impl Run {
@@ -19,7 +21,11 @@ impl Run {
             return self.fail("no training state is known".into(), 1, out);
         };
         match self.cursor.advance(&self.setup.spec, Performed::Changed) {
-            Ok(after) => self.tell_next(after, None, out),
+            Ok(cursor) => {
+                // What the state will be is not known yet: `before` stands for it.
+                let link = StateLink { change, before: state, after: state };
+                self.tell_next(cursor, Pending::Change(link), out);
+            }
             Err(error) => return self.fail(error.to_string(), 1, out),
         }
         self.send_all(&Command::Change { fence: self.fence, change, state }, out);
@@ -56,8 +62,11 @@ impl Run {
                 let at = self.place();
                 self.fail(format!("digests differ after a change of the training state {at}: {who}"), 1, out);
             }
-            Verdict::Equal(digest) => {
-                self.state = Some(digest);
+            Verdict::Equal(after) => {
+                let before = self.state.replace(after).unwrap_or(after);
+                if let NextAction::Change(change) = self.cursor.next_action() {
+                    self.cursor.changes.push(StateLink { change, before, after });
+                }
                 if self.advance(Performed::Changed, out) {
                     self.proceed(out);
                 }

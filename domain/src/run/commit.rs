@@ -4,7 +4,7 @@ use super::answers::{Answers, Verdict};
 use super::leases::LeaseBook;
 use super::phase::Phase;
 use super::{LastMeans, Rejection, Run};
-use crate::bookmark::JournalLine;
+use crate::bookmark::{JournalLine, Pending};
 use crate::curriculum::{CurriculumError, Cursor, Health, Performed, StagePoint};
 use crate::effect::{Command, Effect};
 use crate::ids::{Digest, Fence, Iteration, WorkerId};
@@ -49,7 +49,7 @@ impl Run {
         let divisor = self.divisor(&totals);
         // What the state will be is not known yet: `before` stands for it.
         match self.outcome(&totals, gradient, (state, state)) {
-            Ok(Outcome { cursor, entry, metrics }) => self.tell_next(cursor, Some((entry, metrics)), out),
+            Ok(Outcome { cursor, entry, metrics }) => self.tell_next(cursor, Pending::Commit { entry, metrics }, out),
             Err(error) => return self.fail(error.to_string(), 1, out),
         }
         let command = Command::Commit {
@@ -142,6 +142,7 @@ impl Run {
             stage: self.stage_name(),
             attempt: self.cursor.attempt,
             fence: self.fence,
+            changes: self.cursor.changes.clone(),
             prompts: totals.prompts.clone(),
             gradient,
             before,
@@ -151,6 +152,7 @@ impl Run {
         let grpo = self.stage().is_some_and(|s| !s.kind.is_supervised());
         let performed = Performed::Trained(grpo.then(|| Health::of(&totals.metrics)));
         let mut cursor = self.cursor.advance(&self.setup.spec, performed)?;
+        cursor.changes.clear();
         // The line of an iteration that is validated waits for the scores, over a stop and resume if need be.
         let waits = cursor.at == StagePoint::Validate;
         let metrics = (!waits).then(|| line.clone());

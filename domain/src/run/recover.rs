@@ -117,7 +117,7 @@ impl Run {
             JournalLine::Metrics(_) => None,
         });
         let whole = ledger.eq(committed + 1..=held.bookmark.cursor.iteration.0);
-        whole.then(|| Found { cursor: held.bookmark.cursor.clone(), state: held.state, lines })
+        whole.then(|| Found { cursor: held.cursor(), state: held.state, lines })
     }
 }
 

@@ -19,6 +19,7 @@ impl Run {
             iterations: self.cursor.iteration.0,
             wall_seconds: self.seconds(),
             select_checkpoint: self.cursor.select_checkpoint.clone(),
+            changes: self.cursor.changes.clone(),
             decisions: self.cursor.decisions.clone(),
         };
         self.enter(Phase::Reporting { worker }, out);

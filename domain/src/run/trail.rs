@@ -2,15 +2,10 @@
 //! this one finds its way by what they keep.
 
 use super::Run;
-use crate::bookmark::{Bookmark, JournalLine, bound};
+use crate::bookmark::{Bookmark, JournalLine, Pending, bound};
 use crate::curriculum::Cursor;
 use crate::effect::{Command, Effect};
 use crate::ids::{Digest, WorkerId};
-use crate::ledger::LedgerEntry;
-use crate::metrics_line::MetricsLine;
-
-/// The lines that a commit will bring.
-pub(super) type Pending = (LedgerEntry, Option<MetricsLine>);
 
 /// Lines since the newest checkpoint.
 #[derive(Clone, Debug, Default)]
@@ -47,8 +42,8 @@ impl Run {
     }
 
     /// Tells the roster where the run will stand once the next command, which changes the state, is done.
-    pub(super) fn tell_next(&mut self, cursor: Cursor, pending: Option<Pending>, out: &mut Vec<Effect>) {
-        self.tell(&self.members(), (self.state, cursor), pending, out);
+    pub(super) fn tell_next(&mut self, cursor: Cursor, pending: Pending, out: &mut Vec<Effect>) {
+        self.tell(&self.members(), (self.state, cursor), Some(pending), out);
     }
 
     fn tell(

@@ -4,7 +4,7 @@ use crate::bench::*;
 use conrec_domain::curriculum::Cursor;
 use conrec_domain::effect::{Command, Effect, Ending, StateSource};
 use conrec_domain::ids::{Fence, Iteration};
-use conrec_domain::ledger::LedgerEntry;
+use conrec_domain::ledger::{LedgerEntry, StateLink};
 use conrec_domain::manifest::Manifest;
 use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::run::Run;
@@ -119,6 +119,10 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
         stage: "sft".into(),
         attempt: 0,
         fence: Fence(1),
+        changes: vec![
+            StateLink { change: StateChange::BeginPass { pass: Pass::Select }, before: d("empty"), after: d("s1") },
+            StateLink { change: StateChange::BeginStage { stage: 0 }, before: d("s1"), after: d("s2") },
+        ],
         prompts: prompts(0, 0),
         gradient: d("g1"),
         before: d("s2"),
@@ -302,6 +306,7 @@ fn at_report() -> (Bench, Vec<Effect>) {
 fn retention_prunes_and_the_report_ends_the_run() {
     let (mut bench, effects) = at_report();
     let summary = RunSummary {
+        changes: bench.run.cursor().changes.clone(),
         state_digest: d("s4"),
         iterations: 3,
         wall_seconds: bench.now.as_secs_f64(),

@@ -3,9 +3,9 @@
 
 use crate::bench::{prepared, spec_with};
 use crate::simulation::Simulation;
-use conrec_domain::audit::audit;
+use conrec_domain::audit::{Audit, audit_ledger};
 use conrec_domain::ids::{Digest, Iteration};
-use conrec_domain::ledger::LedgerEntry;
+use conrec_domain::ledger::{LedgerEntry, StateLink};
 use conrec_domain::spec::RunSpec;
 use conrec_domain::work::Pass;
 use std::collections::BTreeMap;
@@ -45,13 +45,18 @@ fn last_of_each(ledger: &[LedgerEntry]) -> Outcomes {
     ledger.iter().map(|e| (e.iteration, (e.prompts.clone(), e.gradient, e.after))).collect()
 }
 
+fn audited(spec: &RunSpec, ledger: &[LedgerEntry]) -> Audit {
+    let numbered: Vec<_> = (1..).zip(ledger.iter().cloned()).collect();
+    audit_ledger(spec, &prepared(), &numbered)
+}
+
 fn walk(variant: u64, workers: u32, seed: u64, stop_one_in: u64) -> Simulation {
     let spec = walk_spec(variant);
     let mut simulation = Simulation::new(spec.clone(), workers, seed);
     if let Err(problem) = simulation.run_to_end(stop_one_in) {
         panic!("seed {seed} (variant {variant}, {workers} workers, stops 1 in {stop_one_in}): {problem}");
     }
-    let found = audit(&spec, &prepared(), &simulation.ledger);
+    let found = audited(&spec, &simulation.ledger);
     assert!(found.findings.is_empty(), "seed {seed}: {:?}", found.findings);
     simulation
 }
@@ -101,35 +106,61 @@ fn walk_1221_does_not_believe_a_damaged_sender() {
     assert_eq!(last_of_each(&disturbed.ledger), last_of_each(&quiet.ledger));
 }
 
+/// What an audit finds after a change of a ledger that was whole.
+fn findings(change: &dyn Fn(&mut Vec<LedgerEntry>)) -> Vec<String> {
+    let mut ledger = walk(0, 2, 1, 0).ledger;
+    change(&mut ledger);
+    audited(&walk_spec(0), &ledger).findings.iter().map(ToString::to_string).collect()
+}
+
 #[test]
-fn an_audit_finds_what_is_wrong() {
-    let spec = walk_spec(0);
-    let whole = walk(0, 2, 1, 0).ledger;
-    let findings = |change: &dyn Fn(&mut Vec<LedgerEntry>)| {
-        let mut ledger = whole.clone();
-        change(&mut ledger);
-        let found = audit(&spec, &prepared(), &ledger);
-        found.findings.iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
+fn an_audit_finds_wrong_prompts_and_broken_chains() {
     assert_eq!(findings(&|_| {}), Vec::<String>::new());
     let found = findings(&|l| l[1].prompts.swap(0, 1));
-    assert_eq!(found, ["iteration 2: 5 prompts in the ledger are not the 5 of the schedule"]);
+    assert_eq!(found, ["ledger.jsonl:2: iteration 2: the prompts are those of the schedule in another order"]);
     let found = findings(&|l| {
         l[5].prompts.pop();
     });
-    assert_eq!(found, ["iteration 6: 3 prompts in the ledger are not the 4 of the schedule"]);
+    assert!(found.len() == 1 && found[0].contains("of the schedule is missing (1 of 4 are)"), "{found:?}");
+    let found = findings(&|l| l[5].prompts[1] = l[5].prompts[0]);
+    assert!(found.len() == 2 && found[0].contains("entered the sum 2 times"), "{found:?}");
+    let found = findings(&|l| l[5].prompts.push(999));
+    assert_eq!(found, ["ledger.jsonl:6: iteration 6: prompt 999 is not one of the schedule's 4"]);
     let found = findings(&|l| l[2].before = Digest::of(b"other"));
-    assert!(found.len() == 1 && found[0].starts_with("iteration 3 began from state"), "{found:?}");
+    assert!(found.len() == 1 && found[0].contains("iteration 3 began from state"), "{found:?}");
+    // Where a stage begins, the state is changed: the chain goes over these changes.
+    let begins = |l: &[LedgerEntry]| l.iter().rposition(|e| e.changes.len() > 1).unwrap();
+    let found = findings(&|l| {
+        let at = begins(l);
+        l[at].changes[1].after = Digest::of(b"other");
+    });
+    assert!(found.len() == 1 && found[0].contains("began from state"), "{found:?}");
+    let found = findings(&|l| {
+        let at = begins(l);
+        l[at].changes.clear();
+    });
+    assert!(found[0].contains("began from state") && found[1].contains("was changed by nothing"), "{found:?}");
+    let found = findings(&|l| {
+        let (link, same) = (l[0].changes[0], l[2].before);
+        l[2].changes.push(StateLink { before: same, after: same, ..link });
+    });
+    assert!(found.len() == 1 && found[0].contains("was changed by begin pass select"), "{found:?}");
+}
+
+#[test]
+fn an_audit_finds_lines_that_are_missing_doubled_or_of_another_order() {
     let found = findings(&|l| {
         l.remove(7);
     });
-    assert!(found[0].starts_with("iteration 9 follows iteration 7"), "{found:?}");
+    assert!(found[0].starts_with("ledger.jsonl:8: iteration 9 follows iteration 7"), "{found:?}");
     let found = findings(&|l| l.insert(3, l[2].clone()));
-    assert_eq!(found, ["iteration 3 was committed twice by the roster with fence 1"]);
+    assert_eq!(found, ["ledger.jsonl:4: iteration 3 was committed twice by the roster with fence 1"]);
     let found = findings(&|l| l[4].attempt = 3);
-    assert_eq!(found[0], "iteration 5 is of attempt 3 at stage `grpo`, of which there are 3, from 0 on");
+    assert!(found[0].contains("iteration 5 is of attempt 3 at stage `grpo`, of which there are 3"), "{found:?}");
     let found = findings(&|l| l[4].stage = "other".into());
-    assert!(found.iter().any(|f| f.starts_with("iteration 5 names stage `other` of pass Select")), "{found:?}");
+    assert!(found.iter().any(|f| f.contains("iteration 5 names stage `other` of pass Select")), "{found:?}");
+    let found = findings(&|l| l[4..].iter_mut().for_each(|e| e.stage = "sft".into()));
+    assert!(found.iter().any(|f| f.contains("the config allows 4")), "{found:?}");
     let found = findings(&|l| {
         let mut again = l[2..].to_vec();
         again.iter_mut().for_each(|e| e.fence.0 = 2);
@@ -137,7 +168,9 @@ fn an_audit_finds_what_is_wrong() {
         l.truncate(4);
         l.append(&mut again);
     });
-    assert_eq!(found, ["iteration 3, committed again under fence 2, has another gradient or other prompts"]);
+    let expected =
+        "ledger.jsonl:5: iteration 3, committed again under fence 2, has other bits, prompts or changes of state";
+    assert_eq!(found, [expected]);
     let found = findings(&|l| l[6].fence.0 = 0);
-    assert_eq!(found, ["iteration 7 carries fence 0 after fence 1"]);
+    assert_eq!(found, ["ledger.jsonl:7: iteration 7 carries fence 0 after fence 1"]);
 }

@@ -2,11 +2,12 @@
 
 use super::ConvertError;
 use super::limits::{
-    MAX_DECISIONS, MAX_NAME_BYTES, MAX_PARTS, MAX_PASSES, MAX_PROMPTS, MAX_SENTENCE_BYTES, MAX_STAGES,
+    MAX_CHANGES, MAX_DECISIONS, MAX_NAME_BYTES, MAX_PARTS, MAX_PASSES, MAX_PROMPTS, MAX_SENTENCE_BYTES, MAX_STAGES,
 };
 use super::present::{digest, list, numbers, present, text};
 use crate::wire;
 use conrec_domain::ids::{Fence, Iteration, LeaseId};
+use conrec_domain::ledger::StateLink;
 use conrec_domain::manifest::Part;
 use conrec_domain::work::{
     Decision, Lease, Outcome, Pass, Prepared, PreparedPass, RunSummary, Score, StateChange, TrainMetrics,
@@ -146,7 +147,21 @@ impl TryFrom<wire::RunSummary> for RunSummary {
             wall_seconds: summary.wall_seconds,
             select_checkpoint: Some(text("RunSummary.select_checkpoint", summary.select_checkpoint, MAX_NAME_BYTES)?)
                 .filter(|key| !key.is_empty()),
+            changes: list("RunSummary.changes", summary.changes, MAX_CHANGES, TryInto::try_into)?,
             decisions: list("RunSummary.decisions", summary.decisions, MAX_DECISIONS, TryInto::try_into)?,
+        })
+    }
+}
+
+impl TryFrom<wire::StateLink> for StateLink {
+    type Error = ConvertError;
+
+    fn try_from(link: wire::StateLink) -> Result<Self, ConvertError> {
+        let change = present("StateLink.change", link.change)?;
+        Ok(Self {
+            change: present("Change.change", change.change)?.try_into()?,
+            before: digest("StateLink.before", link.before)?,
+            after: digest("StateLink.after", link.after)?,
         })
     }
 }

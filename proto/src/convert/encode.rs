@@ -6,6 +6,7 @@ use crate::wire;
 use conrec_domain::effect::{Command, StateSource};
 use conrec_domain::event::Hello;
 use conrec_domain::ids::Digest;
+use conrec_domain::ledger::StateLink;
 use conrec_domain::manifest::Part;
 use conrec_domain::status::{Activity, Status};
 use conrec_domain::work::{
@@ -239,6 +240,17 @@ impl From<RunSummary> for wire::RunSummary {
             decisions: summary.decisions.into_iter().map(Into::into).collect(),
             wall_seconds: summary.wall_seconds,
             select_checkpoint: summary.select_checkpoint.unwrap_or_default(),
+            changes: summary.changes.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<StateLink> for wire::StateLink {
+    fn from(link: StateLink) -> Self {
+        Self {
+            change: Some(wire::Change { fence: 0, change: Some(link.change.into()), state: Vec::new() }),
+            before: bytes(link.before),
+            after: bytes(link.after),
         }
     }
 }

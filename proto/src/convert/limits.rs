@@ -16,6 +16,8 @@ pub const MAX_STAGES: usize = 1024;
 pub const MAX_PASSES: usize = 2;
 /// Files of a checkpoint.
 pub const MAX_PARTS: usize = 1024;
+/// Changes of the training state between two iterations.
+pub const MAX_CHANGES: usize = 2 * MAX_STAGES;
 /// Decisions of the gate in one run.
 pub const MAX_DECISIONS: usize = 32 * 1024;
 /// Bytes of what a worker holds from a session that broke off, and of a bookmark.

@@ -1,6 +1,7 @@
 //! What the report says: the content of `report.json`.
 
 use conrec_domain::ids::{Digest, RunId};
+use conrec_domain::ledger::StateLink;
 use conrec_domain::spec::Statistics;
 use conrec_domain::work::{Decision, Pass};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct ReportData {
     /// Paired differences between models on the test window, where they were computed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
+    /// Changes of the training state after the last iteration, as links of the chain that the ledger begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_changes: Vec<StateLink>,
     /// Decisions of the gate, and alarms, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,

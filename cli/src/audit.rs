@@ -1,0 +1,98 @@
+//! `conrec audit`: proves from a run's files that each prompt of each committed iteration entered the sum exactly once
+//! and that the digests form one chain. Reads only; takes no lock, so it may be asked while the run trains.
+
+mod proof;
+mod run_files;
+
+use crate::args::{Output, RunArgs};
+use crate::failure::Failure;
+use crate::report;
+use conrec_coordinator::exit_code::ExitCode;
+use conrec_domain::audit::{Audit, Evidence, Finding, Found, LEDGER, METRICS, PREPARED, Place, REPORT};
+use conrec_domain::audit::{Reported, audit, read_lines};
+use conrec_domain::ids::Digest;
+use conrec_domain::manifest::Manifest;
+use conrec_domain::spec::{RunConfig, RunSpec};
+use conrec_domain::work::Prepared;
+use run_files::RunFiles;
+use serde::de::DeserializeOwned;
+
+const RUN_FILE: &str = "run.toml";
+
+/// Audits and prints the proof, or what is broken.
+///
+/// # Errors
+/// There is no such run, its files cannot be read, or they do not fit together.
+pub fn run(args: &RunArgs) -> Result<u8, Failure> {
+    let files = RunFiles::new(report::existing(args)?);
+    let audit = of(args, &files)?;
+    match args.output {
+        Output::Text => print!("{}", proof::text(&args.run, &audit)),
+        Output::Json => println!("{}", proof::json(&args.run, &audit)),
+    }
+    if audit.findings.is_empty() {
+        return Ok(ExitCode::Done.code());
+    }
+    let message = format!("the files of run `{}` do not fit together: {} findings", args.run, audit.findings.len());
+    Err(Failure::new(ExitCode::BadData, message))
+}
+
+fn of(args: &RunArgs, files: &RunFiles) -> Result<Audit, Failure> {
+    let spec = spec(files)?;
+    let mut unread = Vec::new();
+    let (ledger, found) = read_lines(LEDGER, &files.read(LEDGER)?.unwrap_or_default());
+    unread.extend(found);
+    let (metrics, found) = read_lines(METRICS, &files.read(METRICS)?.unwrap_or_default());
+    unread.extend(found);
+    let prepared: Option<Prepared> = parse(PREPARED, files.read(PREPARED)?, &mut unread);
+    let reported: Option<Reported> = parse(REPORT, files.read(REPORT)?, &mut unread);
+    let mut manifests: Vec<(String, Manifest)> = Vec::new();
+    for key in files.checkpoints()? {
+        // A checkpoint without a manifest was never finished: it is none.
+        let name = format!("{key}/manifest.json");
+        manifests.extend(parse(&name, files.read(&name)?, &mut unread).map(|manifest| (key, manifest)));
+    }
+    if prepared.is_none() && !ledger.is_empty() {
+        let message = "it is missing or damaged, and without it no schedule is known".to_owned();
+        unread.push(Found { place: Place::file(PREPARED), what: Finding::Unreadable { message } });
+    }
+    let mut audit = match &prepared {
+        Some(prepared) => audit(&Evidence {
+            run_id: &args.run,
+            spec: &spec,
+            prepared,
+            ledger: &ledger,
+            metrics: &metrics,
+            manifests: &manifests,
+            report: reported.as_ref(),
+        }),
+        None => Audit::default(),
+    };
+    unread.append(&mut audit.findings);
+    audit.findings = unread;
+    Ok(audit)
+}
+
+/// The run's config. Without it nothing can be said of the run.
+fn spec(files: &RunFiles) -> Result<RunSpec, Failure> {
+    let bad = |message: String| Failure::new(ExitCode::BadData, format!("{}: {message}", files.shown(RUN_FILE)));
+    let bytes = files.read(RUN_FILE)?.ok_or_else(|| bad("it is missing, so no schedule is known".into()))?;
+    let config = RunConfig::parse(&String::from_utf8_lossy(&bytes), RUN_FILE);
+    config.and_then(RunSpec::check).map_err(|error| bad(error.to_string().trim_end().to_owned()))
+}
+
+/// A file that is one JSON value, where it is there and can be read.
+fn parse<T: DeserializeOwned>(name: &str, content: Option<Vec<u8>>, unread: &mut Vec<Found>) -> Option<T> {
+    match serde_json::from_slice(&content?) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            unread.push(Found { place: Place::file(name), what: Finding::Unreadable { message: error.to_string() } });
+            None
+        }
+    }
+}
+
+/// The first digits of a digest, as people compare them.
+fn short(digest: Digest) -> String {
+    format!("{:.12}", digest.to_string())
+}
