@@ -20,6 +20,7 @@ pub mod run;
 pub mod ledger;
 pub mod manifest;
 pub mod metrics_line;
+pub mod retention;
 pub mod status;
 
 // What must hold, whatever happens.

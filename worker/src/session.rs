@@ -5,7 +5,7 @@ use crate::collective::{Rendezvous, Switch};
 use crate::error::WorkerError;
 use crate::execute::Executor;
 use crate::lanes::Deliver;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{Place, RunFolder};
 use conrec_domain::effect::Command;
 use conrec_domain::event::Hello;
 use conrec_domain::spec::{RunConfig, RunSpec};
@@ -13,6 +13,7 @@ use conrec_proto::MAX_MESSAGE_BYTES;
 use conrec_proto::message::{FromWorker, ToWorker, Welcome};
 use conrec_proto::wire::session_client::SessionClient;
 use conrec_proto::wire::{CoordinatorMessage, WorkerMessage};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -39,6 +40,8 @@ pub struct SessionOptions {
     pub advertise: String,
     /// Where this worker sees the store; none: where the coordinator sees it.
     pub store: Option<String>,
+    /// Where files lie that come from a store that is no folder, or go there; none: the system's temporary folder.
+    pub scratch: Option<PathBuf>,
     /// Name for people.
     pub name: String,
     /// Version of the code.
@@ -96,10 +99,14 @@ async fn work(
 ) -> Result<(), WorkerError> {
     let (coordinator, lanes) = (options.coordinator.as_str(), options.lanes);
     let spec = RunSpec::check(RunConfig::parse(&welcome.run_spec_toml, "the run's config")?)?;
-    let folder = RunFolder::new(options.store.as_deref().unwrap_or(&welcome.store_url), welcome.run_id.clone())?;
+    let place = Place {
+        store: options.store.clone().unwrap_or_else(|| welcome.store_url.clone()),
+        scratch: options.scratch.clone(),
+        run: welcome.run_id.clone(),
+    };
     let switch = Switch::default();
     let own = switch.clone();
-    let start = move |deliver: &Deliver| Executor::new(spec, folder, (lanes, own), deliver);
+    let start = move |deliver: &Deliver| Executor::new(spec, RunFolder::open(&place)?, (lanes, own), deliver);
     let (commands, mut failure) = start_compute(start, answers.clone());
     // A compute thread that is blocked in a collective must not outlive its session.
     let _guard = AbortOnDrop(switch.clone());
