@@ -33,7 +33,10 @@ impl Driver {
             Effect::Prune { keys } => self.prune(&keys).await,
             Effect::Show(status) => self.show(status),
             Effect::Finish(ending) => {
-                self.keep_journal().await?;
+                // What a resume needs reached the store with the newest checkpoint.
+                if let Err(error) = self.keep_journal().await {
+                    tracing::warn!("the last lines of the journal are not in the store: {error}");
+                }
                 self.ending = Some(ending);
             }
         }
@@ -98,7 +101,7 @@ impl Driver {
         Ok(())
     }
 
-    async fn keep_journal(&self) -> Result<(), StoreError> {
+    async fn keep_journal(&mut self) -> Result<(), StoreError> {
         self.journal.sync().await?;
         self.store.keep_journal().await
     }
