@@ -1,7 +1,7 @@
-//! Emulators of object stores, started by the tests that need them: S3 by moto, Azure by azurite. `scripts/setup-emulators`
-//! puts both into `third_party/emulators/`.
+//! Emulators of object stores, started by the tests that need them: S3 by moto, Azure by azurite, Google Cloud Storage
+//! by threads of the test. `scripts/setup-emulators` puts the first two into `third_party/emulators/`.
 
-use crate::root;
+use crate::{google, root};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -20,7 +20,8 @@ pub const SECRET: &str = "a-secret-of-the-tests-1f2e3d";
 
 /// A running emulator with an empty bucket; it ends with its owner.
 pub struct Emulator {
-    process: Child,
+    /// None: threads of this process answer.
+    process: Option<Child>,
     /// `s3://bucket` or `az://container`.
     pub url: String,
     /// What a process needs in its environment to reach it.
@@ -28,17 +29,30 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Stops answering for good, as a store that is gone.
-    pub fn stop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+    fn of(process: Child, url: String, environment: Vec<(&'static str, String)>) -> Self {
+        Self { process: Some(process), url, environment }
     }
 }
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        self.stop();
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
+}
+
+/// Google Cloud Storage.
+///
+/// # Errors
+/// As [`s3`].
+pub fn google() -> Result<Emulator, String> {
+    let environment = vec![
+        ("GOOGLE_BASE_URL", format!("http://127.0.0.1:{}", google::serve()?)),
+        ("GOOGLE_SKIP_SIGNATURE", "true".to_owned()),
+    ];
+    Ok(Emulator { process: None, url: format!("gs://{BUCKET}"), environment })
 }
 
 /// S3.
@@ -57,7 +71,7 @@ pub fn s3() -> Result<Emulator, String> {
         ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
         ("AWS_REGION", "us-east-1".to_owned()),
     ];
-    let emulator = Emulator { process, url: format!("s3://{BUCKET}"), environment };
+    let emulator = Emulator::of(process, format!("s3://{BUCKET}"), environment);
     make_bucket(port)?;
     Ok(emulator)
 }
@@ -77,7 +91,7 @@ pub fn azure() -> Result<Emulator, String> {
         ("AZURE_STORAGE_USE_EMULATOR", "true".to_owned()),
         ("AZURITE_BLOB_STORAGE_URL", format!("http://127.0.0.1:{port}")),
     ];
-    let emulator = Emulator { process, url: format!("az://{BUCKET}"), environment };
+    let emulator = Emulator::of(process, format!("az://{BUCKET}"), environment);
     let made = Command::new("node").args(["-e", MAKE_CONTAINER, &port.to_string(), BUCKET]).output();
     let made = made.map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&made.stdout).trim().to_owned();

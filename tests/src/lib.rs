@@ -3,6 +3,7 @@
 
 pub mod emulators;
 pub mod faulty_store;
+mod google;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

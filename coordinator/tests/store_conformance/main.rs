@@ -1,5 +1,5 @@
-//! One suite that every kind of store has to pass: folders, memory, S3 (moto), Azure (azurite). The emulators are started
-//! here; where they are not installed the test says so and is skipped.
+//! One suite that every kind of store has to pass: folders, memory, S3 (moto), Azure (azurite), Google (a small fake).
+//! The emulators are started here; where they are not installed the test says so and is skipped.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 mod faults;
@@ -31,6 +31,11 @@ fn s3_conforms() {
 #[test]
 fn azure_conforms() {
     in_another_process(emulators::azure());
+}
+
+#[test]
+fn google_conforms() {
+    in_another_process(emulators::google());
 }
 
 /// Credentials and endpoint are read from the environment, which only a process of its own can have for itself.
