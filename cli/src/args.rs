@@ -40,7 +40,7 @@ pub enum Verb {
     Report(RunArgs),
     /// Prove from a run's files that each prompt counted exactly once and that the digests form a chain; exit code 65 when not
     Audit(RunArgs),
-    /// List a run's checkpoints, or verify every byte of them
+    /// List a run's checkpoints, look into one, verify every byte of them, or remove what is not to be kept
     Checkpoints(CheckpointsArgs),
     /// Read the data, make instances and semantic ids, print their statistics
     Prepare(RestArgs),
@@ -68,7 +68,8 @@ pub struct ConfigArgs {
 /// Where runs are kept.
 #[derive(Debug, Clone, Args)]
 pub struct StoreArgs {
-    /// The folder (or file:// URL) that holds all runs
+    /// Where all runs are kept: a folder, or s3://bucket/prefix, az://container/prefix, gs://bucket/prefix with
+    /// credentials and endpoint from the environment (docs/stores.md)
     #[arg(long, value_name = "URL", default_value = "./runs")]
     pub store: String,
 }
@@ -111,6 +112,9 @@ pub struct TrainArgs {
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// Where files lie that come from a bucket or go there; default: the system's temporary folder
+    #[arg(long, value_name = "DIR")]
+    pub scratch: Option<PathBuf>,
     /// Show no progress
     #[arg(long)]
     pub quiet: bool,
@@ -202,6 +206,39 @@ pub enum CheckpointsAction {
     List(RunArgs),
     /// Read every byte and compare it with the digests in the manifests; exit code 65 when one is damaged
     Verify(RunArgs),
+    /// One checkpoint in full: where the run would go on, digests, parts. Reads every byte
+    Inspect(CheckpointArgs),
+    /// Remove what retention does not keep, and what was never finished
+    Prune(PruneArgs),
+}
+
+/// A checkpoint of a run.
+#[derive(Debug, Args)]
+pub struct CheckpointArgs {
+    /// The run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The checkpoint, as `conrec checkpoints list` prints it
+    #[arg(value_name = "KEY")]
+    pub key: String,
+}
+
+/// `conrec checkpoints prune`.
+#[derive(Debug, Args)]
+#[command(after_help = "The newest whole checkpoint stays in any case, and the one that the select pass ended with.")]
+pub struct PruneArgs {
+    /// The run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Keep the last n; default: checkpoint.keep_last of the run's config
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep_last: Option<u32>,
+    /// Keep each whose iteration is a multiple of this, 0 for none; default: checkpoint.keep_every of the run's config
+    #[arg(long, value_name = "M")]
+    pub keep_every: Option<u32>,
+    /// Keep so many of the best by validation, 0 for none; default: checkpoint.keep_best of the run's config
+    #[arg(long, value_name = "N")]
+    pub keep_best: Option<u32>,
 }
 
 /// Prints clap's message. Help and version are no errors; anything else is a wrong command line.

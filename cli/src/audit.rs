@@ -2,19 +2,18 @@
 //! and that the digests form one chain. Reads only; takes no lock, so it may be asked while the run trains.
 
 mod proof;
-mod run_files;
 
 use crate::args::{Output, RunArgs};
 use crate::failure::Failure;
-use crate::report;
+use crate::stored_run;
 use conrec_coordinator::exit_code::ExitCode;
+use conrec_coordinator::store::RunObjects;
 use conrec_domain::audit::{Audit, Evidence, Finding, Found, LEDGER, METRICS, PREPARED, Place, REPORT};
 use conrec_domain::audit::{Reported, audit, read_lines};
 use conrec_domain::ids::Digest;
 use conrec_domain::manifest::Manifest;
 use conrec_domain::spec::{RunConfig, RunSpec};
 use conrec_domain::work::Prepared;
-use run_files::RunFiles;
 use serde::de::DeserializeOwned;
 
 const RUN_FILE: &str = "run.toml";
@@ -24,8 +23,7 @@ const RUN_FILE: &str = "run.toml";
 /// # Errors
 /// There is no such run, its files cannot be read, or they do not fit together.
 pub fn run(args: &RunArgs) -> Result<u8, Failure> {
-    let files = RunFiles::new(report::existing(args)?);
-    let audit = of(args, &files)?;
+    let audit = stored_run::wait(of(args))?;
     match args.output {
         Output::Text => print!("{}", proof::text(&args.run, &audit)),
         Output::Json => println!("{}", proof::json(&args.run, &audit)),
@@ -37,20 +35,21 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     Err(Failure::new(ExitCode::BadData, message))
 }
 
-fn of(args: &RunArgs, files: &RunFiles) -> Result<Audit, Failure> {
-    let spec = spec(files)?;
+async fn of(args: &RunArgs) -> Result<Audit, Failure> {
+    let run = stored_run::existing(args).await?;
+    let spec = spec(&run).await?;
     let mut unread = Vec::new();
-    let (ledger, found) = read_lines(LEDGER, &files.read(LEDGER)?.unwrap_or_default());
+    let (ledger, found) = read_lines(LEDGER, &run.read(LEDGER).await?.unwrap_or_default());
     unread.extend(found);
-    let (metrics, found) = read_lines(METRICS, &files.read(METRICS)?.unwrap_or_default());
+    let (metrics, found) = read_lines(METRICS, &run.read(METRICS).await?.unwrap_or_default());
     unread.extend(found);
-    let prepared: Option<Prepared> = parse(PREPARED, files.read(PREPARED)?, &mut unread);
-    let reported: Option<Reported> = parse(REPORT, files.read(REPORT)?, &mut unread);
+    let prepared: Option<Prepared> = parse(PREPARED, run.read(PREPARED).await?, &mut unread);
+    let reported: Option<Reported> = parse(REPORT, run.read(REPORT).await?, &mut unread);
     let mut manifests: Vec<(String, Manifest)> = Vec::new();
-    for key in files.checkpoints()? {
+    for key in run.checkpoint_keys().await?.into_iter().rev() {
         // A checkpoint without a manifest was never finished: it is none.
         let name = format!("{key}/manifest.json");
-        manifests.extend(parse(&name, files.read(&name)?, &mut unread).map(|manifest| (key, manifest)));
+        manifests.extend(parse(&name, run.read(&name).await?, &mut unread).map(|manifest| (key, manifest)));
     }
     if prepared.is_none() && !ledger.is_empty() {
         let message = "it is missing or damaged, and without it no schedule is known".to_owned();
@@ -74,16 +73,16 @@ fn of(args: &RunArgs, files: &RunFiles) -> Result<Audit, Failure> {
 }
 
 /// The run's config. Without it nothing can be said of the run.
-fn spec(files: &RunFiles) -> Result<RunSpec, Failure> {
-    let bad = |message: String| Failure::new(ExitCode::BadData, format!("{}: {message}", files.shown(RUN_FILE)));
-    let bytes = files.read(RUN_FILE)?.ok_or_else(|| bad("it is missing, so no schedule is known".into()))?;
+async fn spec(run: &RunObjects) -> Result<RunSpec, Failure> {
+    let bad = |message: String| Failure::new(ExitCode::BadData, format!("{}: {message}", run.place(RUN_FILE)));
+    let bytes = run.read(RUN_FILE).await?.ok_or_else(|| bad("it is missing, so no schedule is known".into()))?;
     let config = RunConfig::parse(&String::from_utf8_lossy(&bytes), RUN_FILE);
     config.and_then(RunSpec::check).map_err(|error| bad(error.to_string().trim_end().to_owned()))
 }
 
 /// A file that is one JSON value, where it is there and can be read.
-fn parse<T: DeserializeOwned>(name: &str, content: Option<Vec<u8>>, unread: &mut Vec<Found>) -> Option<T> {
-    match serde_json::from_slice(&content?) {
+fn parse<T: DeserializeOwned>(name: &str, content: Option<impl AsRef<[u8]>>, unread: &mut Vec<Found>) -> Option<T> {
+    match serde_json::from_slice(content?.as_ref()) {
         Ok(value) => Some(value),
         Err(error) => {
             unread.push(Found { place: Place::file(name), what: Finding::Unreadable { message: error.to_string() } });

@@ -68,7 +68,7 @@ fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
 /// Log lines go to stderr; `CONREC_LOG` sets what is logged (default: info).
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("CONREC_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,object_store=warn"));
     let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
 }

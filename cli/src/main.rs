@@ -13,6 +13,7 @@ mod report;
 mod report_table;
 mod sibling;
 mod signals;
+mod stored_run;
 mod train;
 mod validate;
 

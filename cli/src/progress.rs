@@ -36,6 +36,9 @@ pub fn describe(activity: &Activity) -> String {
         }
         Activity::Lost { reason } => format!("lost, the run goes on without it: {reason}"),
         Activity::Checkpointing => "writing a checkpoint".into(),
+        Activity::CheckpointMissed { reason } => {
+            format!("warning: {reason}; the run goes on and tries again at its next checkpoint")
+        }
         Activity::Evaluating => "evaluating on the test window, writing the report".into(),
         Activity::Completed => "completed".into(),
         Activity::Stopped => "stopped after a checkpoint".into(),
@@ -111,7 +114,7 @@ impl Lines {
             // The command's own last words, as an error.
             Activity::Failed { .. } => return None,
             Activity::Training { pass, stage, .. } => format!("{pass:?} {stage}"),
-            decided @ (Activity::Decided { .. } | Activity::Lost { .. }) => {
+            decided @ (Activity::Decided { .. } | Activity::Lost { .. } | Activity::CheckpointMissed { .. }) => {
                 return self.once(describe(decided), status);
             }
             other => describe(other),

@@ -52,7 +52,10 @@ impl ProgressView {
                 }
                 if matches!(
                     status.activity,
-                    Activity::Decided { .. } | Activity::Prepared { .. } | Activity::Lost { .. }
+                    Activity::Decided { .. }
+                        | Activity::Prepared { .. }
+                        | Activity::Lost { .. }
+                        | Activity::CheckpointMissed { .. }
                 ) {
                     bar.println(format!("  {}", describe(&status.activity)));
                 } else {

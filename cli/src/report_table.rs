@@ -2,9 +2,12 @@
 
 use crate::failure::Failure;
 use conrec_coordinator::exit_code::ExitCode;
+use conrec_coordinator::store::RunObjects;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::Path;
+
+/// Written last; its presence says that the run is complete.
+pub const REPORT: &str = "report.json";
 
 /// The part of `report.json` that the command line shows; the rest is for the page and for programs.
 #[derive(Debug, Deserialize)]
@@ -42,19 +45,18 @@ const COLUMNS: [&str; 7] = ["fhr", "hr", "frecall", "luf", "lif", "cand_acc", "p
 /// Metrics of the table that counts cells; they are comparable among themselves only.
 const CELL_COLUMNS: [&str; 6] = ["sid_fhr", "sid_hr", "sid_frecall", "sid_luf", "sid_lif", "sid_pos_hit"];
 
-/// The report of a run's folder, where there is one.
+/// The report of a run, where there is one.
 ///
 /// # Errors
 /// The file is there but cannot be read, or is no report.
-pub fn read(folder: &Path) -> Result<Option<Report>, Failure> {
-    let path = folder.join("report.json");
-    let text = match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(Failure::io("read", &path))?,
-    };
-    serde_json::from_str(&text)
-        .map(Some)
-        .map_err(|error| Failure::new(ExitCode::BadData, format!("{} is no report: {error}", path.display())))
+pub async fn read(run: &RunObjects) -> Result<Option<Report>, Failure> {
+    let Some(text) = run.read(REPORT).await? else { return Ok(None) };
+    parse(&text, &run.place(REPORT)).map(Some)
+}
+
+fn parse(text: &[u8], place: &str) -> Result<Report, Failure> {
+    serde_json::from_slice(text)
+        .map_err(|error| Failure::new(ExitCode::BadData, format!("{place} is no report: {error}")))
 }
 
 impl Report {
@@ -198,10 +200,9 @@ note: proxy negatives: rating <= 5
     }
 
     #[test]
-    fn no_report_is_no_error_and_a_broken_one_is() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(read(folder.path()).unwrap().is_none());
-        std::fs::write(folder.path().join("report.json"), "{").unwrap();
-        assert_eq!(read(folder.path()).unwrap_err().code, 65);
+    fn a_broken_report_is_bad_data_and_named() {
+        let failure = parse(b"{", "s3://bucket/run/report.json").unwrap_err();
+        assert_eq!(failure.code, 65);
+        assert!(failure.message.starts_with("s3://bucket/run/report.json is no report"), "{}", failure.message);
     }
 }

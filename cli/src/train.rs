@@ -9,21 +9,26 @@ use crate::args::TrainArgs;
 use crate::config_file;
 use crate::failure::Failure;
 use crate::progress_view::ProgressView;
-use crate::report_table::{self, Report};
+use crate::report_table::{self, REPORT, Report};
 use crate::signals::StopSignals;
 use conrec_coordinator::exit_code::ExitCode;
-use conrec_coordinator::store::local_folder;
-use conrec_domain::ids::RunId;
+use conrec_coordinator::store::{RunObjects, StoreError};
+use conrec_domain::ids::{Digest, RunId};
 use conrec_domain::spec::{RunConfig, RunSpec};
+use conrec_store::Store;
 use crew::Crew;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What is to be done.
 struct Plan<'a> {
     args: &'a TrainArgs,
     run_id: RunId,
-    /// `<store>/<run id>`.
+    /// What of the run lies in the store.
+    run: RunObjects,
+    /// Where this machine writes the logs: the run's folder, or one that is copied to the store at the end.
     folder: PathBuf,
+    /// Whether it has to be copied.
+    copied: bool,
     spec: RunSpec,
 }
 
@@ -43,10 +48,15 @@ pub fn run(args: &TrainArgs) -> Result<u8, Failure> {
 async fn train(args: &TrainArgs) -> Result<u8, Failure> {
     let spec = config_file::load(&args.config)?;
     let run_id = config_file::run_id(args.run_id.as_ref(), &args.config.config, &spec)?;
-    let folder = local_folder(&args.store.store)?.join(run_id.as_str());
-    let plan = Plan { args, run_id, folder, spec };
-    if let Some(report) = finished(&plan)? {
-        outcome::completed(&plan, &report, true)?;
+    let store = Store::make(&args.store.store).map_err(StoreError::from)?;
+    let folder = match store.folder() {
+        Some(root) => root.join(run_id.as_str()),
+        None => copies(args, &store, &run_id),
+    };
+    let plan =
+        Plan { args, run: RunObjects::of(&store, &run_id), run_id, folder, copied: store.folder().is_none(), spec };
+    if let Some(report) = finished(&plan).await? {
+        outcome::completed(&plan, &report, true).await?;
         return Ok(ExitCode::Done.code());
     }
     let signals = StopSignals::listen()?;
@@ -54,29 +64,45 @@ async fn train(args: &TrainArgs) -> Result<u8, Failure> {
     let mut crew = Crew::start(&plan, signals, view)?;
     let ended = crew.supervise(&plan).await;
     crew.dismiss(ended.is_ok()).await;
+    keep_logs(&plan, &store).await;
     let code = ended?;
     if code == ExitCode::Stopped.code() {
         outcome::stopped(&plan, crew.iteration())?;
         return Ok(code);
     }
-    let report = report_table::read(&plan.folder)?.ok_or_else(|| {
-        let path = plan.folder.join("report.json");
-        Failure::new(ExitCode::Failed, format!("the run ended well but left no {}", path.display()))
+    let report = report_table::read(&plan.run).await?.ok_or_else(|| {
+        Failure::new(ExitCode::Failed, format!("the run ended well but left no {}", plan.run.place(REPORT)))
     })?;
-    outcome::completed(&plan, &report, false)?;
+    outcome::completed(&plan, &report, false).await?;
     Ok(code)
 }
 
 /// The report of this very run, when it is complete. A run id that belongs to another config is left to the coordinator,
 /// which says in what the two differ.
-fn finished(plan: &Plan<'_>) -> Result<Option<Report>, Failure> {
-    let Some(report) = report_table::read(&plan.folder)?.filter(Report::is_complete) else { return Ok(None) };
-    Ok(same_config(&plan.folder.join("run.toml"), &plan.spec).then_some(report))
+async fn finished(plan: &Plan<'_>) -> Result<Option<Report>, Failure> {
+    let Some(report) = report_table::read(&plan.run).await?.filter(Report::is_complete) else { return Ok(None) };
+    let there = plan.run.read("run.toml").await?.unwrap_or_default();
+    Ok(same_config(&String::from_utf8_lossy(&there), &plan.spec).then_some(report))
 }
 
-fn same_config(run_toml: &Path, spec: &RunSpec) -> bool {
+/// A folder for the files of a run whose store is none; the same for each start, so that logs go on.
+fn copies(args: &TrainArgs, store: &Store, run_id: &RunId) -> PathBuf {
+    let base = args.scratch.clone().unwrap_or_else(std::env::temp_dir);
+    base.join(format!("conrec-{run_id}-{:.8}", Digest::of(store.url().as_bytes()).to_string()))
+}
+
+/// Logs help whoever looks for a cause; a store that does not take them changes nothing about how the run ended.
+async fn keep_logs(plan: &Plan<'_>, store: &Store) {
+    if !plan.copied {
+        return;
+    }
+    if let Err(error) = conrec_store::upload(store.run(&plan.run_id).as_ref(), &plan.folder, "logs").await {
+        eprintln!("the logs stay in {}: {error}", plan.folder.display());
+    }
+}
+
+fn same_config(run_toml: &str, spec: &RunSpec) -> bool {
     let digest = |spec: &RunSpec| spec.digest().ok();
-    let there = std::fs::read_to_string(run_toml).ok();
-    let there = there.and_then(|text| RunConfig::parse(&text, "run.toml").ok()).and_then(|c| RunSpec::check(c).ok());
+    let there = RunConfig::parse(run_toml, "run.toml").ok().and_then(|c| RunSpec::check(c).ok());
     there.is_some_and(|there| digest(&there).is_some() && digest(&there) == digest(spec))
 }

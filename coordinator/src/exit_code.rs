@@ -57,14 +57,28 @@ impl From<&Ending> for ExitCode {
 impl From<&StoreError> for ExitCode {
     fn from(error: &StoreError) -> Self {
         match error {
-            StoreError::Url { .. } => Self::Usage,
+            StoreError::Open(error) => error.into(),
             StoreError::OtherConfig { .. } => Self::BadConfig,
             StoreError::RunFile { .. } => Self::BadData,
             StoreError::Manifest { .. } => Self::Failed,
             StoreError::Unavailable { .. }
             | StoreError::Io { .. }
+            | StoreError::Probe(_)
+            | StoreError::Transfer(_)
+            | StoreError::TakenOver { .. }
+            | StoreError::Contended { .. }
+            | StoreError::Outdated { .. }
             | StoreError::InUse { .. }
             | StoreError::FenceTaken { .. } => Self::Unavailable,
+        }
+    }
+}
+
+impl From<&conrec_store::OpenError> for ExitCode {
+    fn from(error: &conrec_store::OpenError) -> Self {
+        match error {
+            conrec_store::OpenError::Url(_) => Self::Usage,
+            conrec_store::OpenError::Folder { .. } | conrec_store::OpenError::Settings { .. } => Self::Unavailable,
         }
     }
 }

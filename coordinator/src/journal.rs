@@ -6,7 +6,7 @@ use conrec_domain::ledger::LedgerEntry;
 use conrec_domain::metrics_line::MetricsLine;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Both files, open at their ends.
@@ -44,7 +44,7 @@ impl Journal {
     }
 
     /// Brings both files to the disk; done before a manifest is published, so that a checkpoint never runs ahead.
-    pub(crate) async fn sync(&self) -> Result<(), StoreError> {
+    pub(crate) async fn sync(&mut self) -> Result<(), StoreError> {
         self.metrics.sync().await?;
         self.ledger.sync().await
     }
@@ -54,6 +54,10 @@ impl Journal {
 struct Lines {
     path: PathBuf,
     file: File,
+    /// Where the lines in the file end.
+    end: u64,
+    /// Lines that the disk had no room for; a full disk costs the next checkpoint, not the run.
+    waiting: Vec<u8>,
 }
 
 /// The field that every line of both files has.
@@ -66,7 +70,7 @@ impl Lines {
     fn open(path: PathBuf, committed: Iteration) -> Result<Self, StoreError> {
         let open = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let file = open.map_err(StoreError::io("open", &path))?;
-        let mut lines = Self { path, file };
+        let mut lines = Self { path, file, end: 0, waiting: Vec::new() };
         lines.cut(committed)?;
         Ok(lines)
     }
@@ -76,6 +80,8 @@ impl Lines {
         let end = self.end_of(committed)?;
         self.file.set_len(end).map_err(StoreError::io("cut", &self.path))?;
         self.file.seek(SeekFrom::Start(end)).map_err(StoreError::io("append to", &self.path))?;
+        self.end = end;
+        self.waiting.clear();
         Ok(())
     }
 
@@ -107,13 +113,34 @@ impl Lines {
     }
 
     fn append(&mut self, value: &impl Serialize) -> Result<(), StoreError> {
-        let io = |error| StoreError::io("append to", &self.path)(error);
-        let mut line = serde_json::to_vec(value).map_err(|error| io(error.into()))?;
+        let mut line =
+            serde_json::to_vec(value).map_err(|error| StoreError::io("append to", &self.path)(error.into()))?;
         line.push(b'\n');
-        self.file.write_all(&line).map_err(io)
+        self.waiting.append(&mut line);
+        match self.write_waiting() {
+            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                tracing::warn!(file = %self.path.display(), "no space is left; the line is kept until there is");
+                Ok(())
+            }
+            written => written.map_err(|error| StoreError::io("append to", &self.path)(error)),
+        }
     }
 
-    async fn sync(&self) -> Result<(), StoreError> {
+    /// Writes what waits, or leaves the file as it was: half a line would end it.
+    fn write_waiting(&mut self) -> std::io::Result<()> {
+        let written = self.file.write_all(&self.waiting);
+        if written.is_err() {
+            self.file.set_len(self.end)?;
+            self.file.seek(SeekFrom::Start(self.end))?;
+            return written;
+        }
+        self.end += self.waiting.len() as u64;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    async fn sync(&mut self) -> Result<(), StoreError> {
+        self.write_waiting().map_err(StoreError::io("append to", &self.path))?;
         let io = |error| StoreError::io("sync", &self.path)(error);
         let file = self.file.try_clone().map_err(io)?;
         let synced = tokio::task::spawn_blocking(move || file.sync_data()).await;

@@ -2,8 +2,10 @@
 
 use crate::store::{RunStore, Skipped, StoreError};
 use conrec_domain::ids::{Iteration, RunId};
+use conrec_domain::retention::Kept;
 use conrec_domain::run::RunSetup;
 use conrec_domain::spec::{RunSpec, SpecError};
+use conrec_store::Store;
 
 /// Why a run cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +23,7 @@ pub struct Coordinator {
     pub(crate) store: RunStore,
     pub(crate) setup: RunSetup,
     pub(crate) run_spec_toml: String,
-    pub(crate) checkpoints: Vec<String>,
+    pub(crate) checkpoints: Vec<Kept>,
 }
 
 /// What was found in the store.
@@ -37,11 +39,10 @@ pub struct Opened {
 }
 
 impl Coordinator {
-    /// Opens the run below `store` (`./runs` or `file:///path`), claims its id for this config, and finds the newest
-    /// whole checkpoint. `workers` is how many the run waits for.
+    /// Opens the run below `store`, a folder or URL, as [`Coordinator::open_in`] does.
     ///
     /// # Errors
-    /// The id belongs to another config, another coordinator holds the run, or the store cannot be used.
+    /// The same, or the URL means no store.
     pub async fn open(
         store: &str,
         run_id: RunId,
@@ -49,7 +50,23 @@ impl Coordinator {
         code_version: &str,
         workers: u32,
     ) -> Result<Opened, OpenError> {
-        let store = RunStore::open(store, &run_id)?;
+        let store = Store::make(store).map_err(StoreError::from)?;
+        Self::open_in(&store, run_id, spec, code_version, workers).await
+    }
+
+    /// Opens the run in `store`, claims its id for this config, and finds the newest
+    /// whole checkpoint. `workers` is how many the run waits for.
+    ///
+    /// # Errors
+    /// The id belongs to another config, another coordinator holds the run, or the store cannot be used.
+    pub async fn open_in(
+        store: &Store,
+        run_id: RunId,
+        spec: RunSpec,
+        code_version: &str,
+        workers: u32,
+    ) -> Result<Opened, OpenError> {
+        let store = RunStore::open(store, &run_id, conrec_store::chance()).await?;
         let config = store.claim(&spec).await?;
         let run_spec_toml = spec.to_toml()?;
         let already_complete = store.is_complete().await?;
@@ -77,7 +94,7 @@ impl Coordinator {
     }
 
     /// The store's URL, as workers are told it.
-    pub fn store_url(&self) -> &str {
+    pub fn store_url(&self) -> String {
         self.store.url()
     }
 

@@ -40,7 +40,7 @@ impl Coordinator {
         let introduction = Introduction {
             run_id: self.setup.run_id.clone(),
             run_spec_toml: self.run_spec_toml,
-            store_url: self.store.url().to_owned(),
+            store_url: self.store.url(),
             heartbeat_seconds: self.setup.spec.cluster.heartbeat_seconds,
         };
         let board = StatusBoard::new();

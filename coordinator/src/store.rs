@@ -1,65 +1,92 @@
-//! A run's folder in the store: `<store>/<run id>/`, with conditional creates for all that must exist once.
+//! A run's part of the store: `<store>/<run id>/`, with conditional creates for all that must exist once. Whoever serves
+//! the run holds it; whoever only looks does not.
 
 mod checkpoint;
+mod claim;
 mod error;
 mod fence;
-mod location;
+mod hold;
+mod journal_copy;
 mod lock;
 mod prepared;
+mod prune;
 mod run_file;
 mod whole;
 
-pub use checkpoint::Skipped;
+pub use checkpoint::{Found, Skipped};
 pub use error::StoreError;
-pub use location::local_folder;
 
 use conrec_domain::ids::RunId;
+use conrec_store::Store;
 use futures::TryStreamExt;
-use lock::RunLock;
-use object_store::local::LocalFileSystem;
+use hold::Hold;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use std::ops::Deref;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
-/// One run's part of the store; held by one coordinator at a time.
-pub struct RunStore {
+/// What lies in the store of one run; to be looked at by anybody, also while the run trains.
+pub struct RunObjects {
     run_id: RunId,
+    store: Store,
     objects: Arc<dyn ObjectStore>,
+}
+
+/// One run's part of the store, held by one coordinator at a time.
+pub struct RunStore {
+    within: RunObjects,
+    /// The run's folder, or, where the store is none, one of this process only.
     folder: PathBuf,
-    url: String,
-    lock: RunLock,
+    hold: Hold,
+}
+
+impl Deref for RunStore {
+    type Target = RunObjects;
+
+    fn deref(&self) -> &RunObjects {
+        &self.within
+    }
 }
 
 impl RunStore {
-    /// Opens (and makes, where it is missing) the run's folder below `store`, and locks it for this process.
+    /// Opens (and makes, where it is missing) the run's part of `store`, takes the run for this process, and proves that
+    /// the store keeps its conditions. `chance`: a number that no other coordinator has.
     ///
     /// # Errors
-    /// The store is of a kind that has no support yet, cannot be written, or another coordinator holds the run.
-    pub fn open(store: &str, run_id: &RunId) -> Result<Self, StoreError> {
-        let root = local_folder(store)?;
-        let folder = root.join(run_id.as_str());
-        let io = |action| StoreError::io(action, &folder);
-        std::fs::create_dir_all(&folder).map_err(io("make the folder"))?;
-        let folder = folder.canonicalize().map_err(io("find the folder"))?;
-        let root = folder.parent().unwrap_or(&root);
-        let url = format!("file://{}", root.display());
-        let lock = RunLock::take(&folder, run_id)?;
-        let objects = LocalFileSystem::new_with_prefix(&folder)
-            .map_err(StoreError::unavailable("open", ""))?
-            .with_automatic_cleanup(true)
-            .with_fsync(true);
-        Ok(Self { run_id: run_id.clone(), objects: Arc::new(objects), folder, url, lock })
+    /// The store cannot be written, does not keep its conditions, or another coordinator holds the run.
+    pub async fn open(store: &Store, run_id: &RunId, chance: u64) -> Result<Self, StoreError> {
+        let within = RunObjects::of(store, run_id);
+        let hold = Hold::take(&within, chance).await?;
+        let folder = match &hold {
+            Hold::Folder { folder, .. } => folder.clone(),
+            Hold::Claim { scratch, .. } => scratch.path().to_owned(),
+        };
+        let opened = Self { within, folder, hold };
+        opened.fetch_journal().await?;
+        Ok(opened)
     }
 
-    /// `file://` and the absolute path of the store: what workers are told.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// The run's folder in the local file system.
+    /// The run's folder; where the store is none, a folder of this process for what has to be a file.
     pub fn folder(&self) -> &FilePath {
         &self.folder
+    }
+}
+
+impl RunObjects {
+    /// A run's objects; nothing is asked of the store yet.
+    pub fn of(store: &Store, run_id: &RunId) -> Self {
+        Self { run_id: run_id.clone(), store: store.clone(), objects: store.run(run_id) }
+    }
+
+    /// The store, as other processes are told it: `file://` and an absolute path, or the cloud's URL.
+    pub fn url(&self) -> String {
+        self.store.url()
+    }
+
+    /// Where a file of the run lies, for people.
+    pub fn place(&self, name: &str) -> String {
+        self.store.place(&self.run_id, name)
     }
 
     /// Whether `report.json` says that the run is complete.
@@ -75,14 +102,20 @@ impl RunStore {
         Ok(report.is_object() && state.is_none_or(|state| state == "complete"))
     }
 
-    /// The content of an object below the run's folder, where it exists.
-    async fn read(&self, key: &str) -> Result<Option<bytes::Bytes>, StoreError> {
-        let found = self.objects.get(&Path::from(key)).await;
-        let found = match found {
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            other => other.map_err(StoreError::unavailable("read", key))?,
-        };
-        Ok(Some(found.bytes().await.map_err(StoreError::unavailable("read", key))?))
+    /// The content of an object of the run, where it exists.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn read(&self, key: &str) -> Result<Option<bytes::Bytes>, StoreError> {
+        Ok(conrec_store::read(self.objects.as_ref(), key).await?)
+    }
+
+    /// Whether nothing lies at a key and below it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn is_absent(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(self.is_empty(key).await? && self.read(key).await.is_ok_and(|content| content.is_none()))
     }
 
     /// Whether nothing lies below a key prefix.
@@ -99,6 +132,14 @@ impl RunStore {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(StoreError::unavailable("write", key)(error)),
+        }
+    }
+
+    /// Removes an object; one that is not there is removed.
+    async fn remove(&self, path: &Path) -> Result<(), StoreError> {
+        match self.objects.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(StoreError::unavailable("remove", path.as_ref())(error)),
         }
     }
 }

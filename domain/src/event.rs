@@ -110,6 +110,15 @@ pub enum Event {
         /// Names, sizes and digests.
         parts: Vec<Part>,
     },
+    /// The parts of a checkpoint could not be written: the store is full, or cannot be reached.
+    PartsFailed {
+        /// By whom.
+        worker: WorkerId,
+        /// The roster.
+        fence: Fence,
+        /// Why, in words.
+        message: String,
+    },
     /// The manifest of the checkpoint is in the store: it is whole.
     ManifestPublished {
         /// Key prefix of the checkpoint.
@@ -139,7 +148,8 @@ impl Event {
             | Self::Reduced { worker, .. }
             | Self::Committed { worker, .. }
             | Self::Changed { worker, .. }
-            | Self::PartsWritten { worker, .. } => Some(*worker),
+            | Self::PartsWritten { worker, .. }
+            | Self::PartsFailed { worker, .. } => Some(*worker),
             Self::Joined { .. }
             | Self::ManifestPublished { .. }
             | Self::ManifestRefused { .. }

@@ -21,6 +21,7 @@ pub mod bookmark;
 pub mod ledger;
 pub mod manifest;
 pub mod metrics_line;
+pub mod retention;
 pub mod status;
 
 // What must hold, whatever happens.

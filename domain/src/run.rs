@@ -48,6 +48,7 @@ use crate::effect::{Effect, Ending};
 use crate::event::{Event, Hello};
 use crate::ids::{Digest, Fence, Iteration, RunId, WorkerId};
 use crate::manifest::Manifest;
+use crate::retention::Kept;
 use crate::spec::{RunSpec, StageSpec};
 use crate::status::Status;
 use crate::work::Prepared;
@@ -125,9 +126,11 @@ pub struct Run {
     stopping: bool,
     /// The newest checkpoint that is known to be whole: what the run would go on from.
     resume: Option<Manifest>,
-    /// Keys of all whole checkpoints known, oldest first.
-    checkpoints: Vec<String>,
-    /// The journal since that checkpoint.
+    /// All whole checkpoints known, oldest first.
+    checkpoints: Vec<Kept>,
+    /// Key of a checkpoint that the store did not take: it is used up, as something of it may lie there.
+    missed: Option<String>,
+    /// The journal since the newest checkpoint.
     trail: Trail,
     /// Seconds that coordinators before this one have worked on the run.
     worked: f64,
@@ -156,7 +159,8 @@ impl Run {
             state: None,
             cursor: resume.as_ref().map_or_else(Cursor::start, |n| n.cursor.clone()),
             stopping: false,
-            checkpoints: resume.iter().map(|n| Manifest::key(n.iteration, n.fence)).collect(),
+            checkpoints: resume.iter().map(Kept::of).collect(),
+            missed: None,
             trail: Trail::default(),
             worked: resume.as_ref().map_or(0.0, |manifest| manifest.cursor.seconds),
             resume,
@@ -167,11 +171,11 @@ impl Run {
     }
 
     /// Tells a fresh run which whole checkpoints lie in the store already, so that retention counts them too.
-    pub fn knowing_checkpoints(mut self, mut keys: Vec<String>) -> Self {
-        keys.append(&mut self.checkpoints);
-        keys.sort();
-        keys.dedup();
-        self.checkpoints = keys;
+    pub fn knowing_checkpoints(mut self, mut known: Vec<Kept>) -> Self {
+        known.append(&mut self.checkpoints);
+        known.sort_by(|a, b| a.key.cmp(&b.key));
+        known.dedup_by(|a, b| a.key == b.key);
+        self.checkpoints = known;
         self
     }
 
@@ -228,6 +232,7 @@ impl Run {
             Event::PartsWritten { worker, fence, state, parts } => {
                 self.on_parts_written((worker, fence), state, parts, out)?;
             }
+            Event::PartsFailed { worker, fence, message } => self.on_parts_failed((worker, fence), &message, out)?,
             Event::ManifestPublished { key } => self.on_manifest_published(&key, out)?,
             Event::ManifestRefused { message } => self.on_manifest_refused(&message, out)?,
             Event::StopRequested => self.on_stop_requested(out),

@@ -80,6 +80,11 @@ pub enum Activity {
     },
     /// A checkpoint is being written.
     Checkpointing,
+    /// The store did not take a checkpoint; the run goes on, and the next one is tried.
+    CheckpointMissed {
+        /// Which, why, and which one is the newest whole one.
+        reason: String,
+    },
     /// The test window is evaluated, the report written.
     Evaluating,
     /// Report and adapter are written.

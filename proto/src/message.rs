@@ -72,6 +72,13 @@ pub enum FromWorker {
         /// Names, sizes and digests.
         parts: Vec<Part>,
     },
+    /// Answers `WriteParts` where the store does not take them.
+    PartsFailed {
+        /// The roster.
+        fence: Fence,
+        /// Why, in words.
+        message: String,
+    },
     /// A collective call of this roster, in `Form` or `Reduce`, did not succeed.
     CollectiveFailed {
         /// The roster.
@@ -96,6 +103,7 @@ impl FromWorker {
             Self::Committed { fence, iteration, state } => Event::Committed { worker, fence, iteration, state },
             Self::Changed { fence, state } => Event::Changed { worker, fence, state },
             Self::PartsWritten { fence, state, parts } => Event::PartsWritten { worker, fence, state, parts },
+            Self::PartsFailed { fence, message } => Event::PartsFailed { worker, fence, message },
             Self::CollectiveFailed { fence, message } => Event::CollectiveFailed { worker, fence, message },
         }
     }

@@ -164,6 +164,7 @@ fn from_worker() -> impl Strategy<Value = FromWorker> {
             parts
         }),
         (fence(), name()).prop_map(|(fence, message)| FromWorker::CollectiveFailed { fence, message }),
+        (fence(), name()).prop_map(|(fence, message)| FromWorker::PartsFailed { fence, message }),
     ]
 }
 
@@ -268,6 +269,7 @@ fn activity() -> impl Strategy<Value = Activity> {
         vec(name(), 0..4).prop_map(|summary| Activity::Prepared { summary }),
         Just(Activity::Forming),
         name().prop_map(|reason| Activity::Lost { reason }),
+        name().prop_map(|reason| Activity::CheckpointMissed { reason }),
         (pass(), name(), any::<[u32; 2]>(), number(), option::of(number()), option::of(number())).prop_map(
             |(pass, stage, [done, of], loss, reward, kl)| {
                 Activity::Training { pass, stage, done, of, loss, reward, kl }

@@ -1,4 +1,9 @@
-//! Starts the real `conrec` in tests: where the programs are, how a run is started, stopped and read.
+//! What tests of several crates share: the real `conrec` (where the programs are, how a run is started, stopped and
+//! read), emulators of object stores, and a store that fails on purpose.
+
+pub mod emulators;
+pub mod faulty_store;
+mod google;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

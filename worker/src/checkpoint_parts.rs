@@ -4,11 +4,9 @@
 use bytes::Bytes;
 use conrec_domain::ids::{Digest, RunId};
 use conrec_domain::manifest::Part;
-use object_store::local::LocalFileSystem;
+use conrec_store::plain;
 use object_store::path::Path as Key;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 /// One file to be written: its name below the checkpoint's key, and its content.
@@ -76,16 +74,8 @@ pub enum PartError {
         /// Digest of what was to be written.
         expected: Digest,
     },
-    /// The folder of a local store cannot be used.
-    #[error("store `{path}`: {source}")]
-    Folder {
-        /// The folder.
-        path: String,
-        /// The system's or the store's words.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
     /// The store failed.
-    #[error("checkpoint part `{name}` under `{key}`: the store failed: {source}")]
+    #[error("checkpoint part `{name}` under `{key}`: the store failed: {}", plain(source))]
     Store {
         /// File name.
         name: String,
@@ -102,16 +92,12 @@ impl CheckpointParts {
         Self { store, run }
     }
 
-    /// Parts of `run` below a local folder, which is made when it is not there.
-    ///
-    /// # Errors
-    /// [`PartError::Folder`] when the folder cannot be made or used.
-    pub fn local(root: &Path, run: RunId) -> Result<Self, PartError> {
-        let path = root.display().to_string();
-        fs::create_dir_all(root).map_err(|error| PartError::Folder { path: path.clone(), source: error.into() })?;
-        let store =
-            LocalFileSystem::new_with_prefix(root).map_err(|error| PartError::Folder { path, source: error.into() })?;
-        Ok(Self::new(Arc::new(store), run))
+    /// Removes what was written under `key`, so that a checkpoint that will never be whole takes no space. Nothing is
+    /// said where that fails too: the store is gone, and an operator prunes it later.
+    pub async fn give_up(&self, key: &str, parts: &[NamedBytes]) {
+        for part in parts {
+            let _ = self.store.delete(&self.place(key, &part.name)).await;
+        }
     }
 
     /// Writes the parts under `key` and says what the manifest has to say of them, in the order of their names. A part
@@ -194,6 +180,7 @@ fn store_failed(key: &str, name: &str, source: StoreError) -> PartError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use conrec_store::Store;
     use std::fs;
     use std::path::PathBuf;
     use tempfile::TempDir;
@@ -202,7 +189,8 @@ mod tests {
 
     fn store() -> (TempDir, CheckpointParts) {
         let folder = TempDir::new().unwrap();
-        let parts = CheckpointParts::local(&folder.path().join("runs"), "demo".parse().unwrap()).unwrap();
+        let store = Store::make(folder.path().join("runs").to_str().unwrap()).unwrap();
+        let parts = CheckpointParts::new(Arc::clone(store.objects()), "demo".parse().unwrap());
         (folder, parts)
     }
 
@@ -281,10 +269,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_cannot_be_made_names_its_folder() {
-        let folder = TempDir::new().unwrap();
-        fs::write(folder.path().join("file"), b"").unwrap();
-        let error = CheckpointParts::local(&folder.path().join("file/runs"), "demo".parse().unwrap()).unwrap_err();
-        assert!(matches!(&error, PartError::Folder { path, .. } if path.ends_with("file/runs")), "{error}");
+    async fn what_is_given_up_leaves_nothing_behind() {
+        let (folder, parts) = store();
+        let named = [named("a.bin", b"abc"), named("never-written.bin", b"")];
+        parts.write(KEY, &named[..1]).await.unwrap();
+        parts.give_up(KEY, &named).await;
+        assert!(!file(&folder, "a.bin").exists());
     }
 }

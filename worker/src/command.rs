@@ -1,12 +1,11 @@
 //! The verbs of `conrec-worker`; `conrec` passes them on.
 
 use crate::bench;
-use crate::checkpoint_parts::CheckpointParts;
 use crate::error::WorkerError;
 use crate::execute::load_state;
 use crate::prepare::prepare;
 use crate::report::evaluate_run;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{Place, RunFolder};
 use crate::session::{self, SessionOptions};
 use clap::{Args, Parser, Subcommand};
 use conrec_domain::ids::RunId;
@@ -44,9 +43,12 @@ struct WorkerArgs {
     /// Where other workers reach this one
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     advertise: String,
-    /// The folder (or file:// URL) that holds all runs; default: the coordinator's own
+    /// Where all runs are kept, a folder or the URL of a bucket; default: the coordinator's own
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+    /// Where files lie that come from a bucket or go there; default: the system's temporary folder
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
     /// Leases to compute at once; default: as many as this machine has cores. The result is the same for any number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     lanes: Option<u32>,
@@ -78,9 +80,12 @@ struct EvaluateArgs {
     /// The run's name
     #[arg(value_name = "RUN")]
     run: RunId,
-    /// The folder that holds all runs
+    /// Where all runs are kept: a folder, or the URL of a bucket
     #[arg(long, value_name = "URL", default_value = "./runs")]
     store: String,
+    /// Where files lie that come from a bucket; default: the system's temporary folder
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
 }
 
 /// `HOST:PORT`, so that a slip is told at once and not after many tries to connect.
@@ -115,6 +120,7 @@ fn work(args: WorkerArgs) -> Result<(), WorkerError> {
         coordinator: args.coordinator,
         advertise: args.advertise,
         store: args.store,
+        scratch: args.scratch,
         name: args.name.unwrap_or_else(|| format!("pid-{}", std::process::id())),
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
         lanes: args.lanes.unwrap_or_else(cores),
@@ -143,27 +149,20 @@ fn prepare_only(args: &PrepareArgs) -> Result<(), WorkerError> {
     })?;
     let parent =
         args.into.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
-    let folder = RunFolder::new(&parent.display().to_string(), run)?;
+    let folder = RunFolder::open(&Place { store: parent.display().to_string(), scratch: None, run })?;
     let prepared = prepare(&spec, &folder)?;
     print_json(&prepared)
 }
 
 fn evaluate(args: &EvaluateArgs) -> Result<(), WorkerError> {
-    let folder = RunFolder::new(&args.store, args.run.clone())?;
-    if !folder.path("run.toml").is_file() {
-        return Err(WorkerError::NoRun { run: args.run.clone(), store: folder.store().to_owned() });
-    }
+    let place = Place { store: args.store.clone(), scratch: args.scratch.clone(), run: args.run.clone() };
+    let folder = RunFolder::open_existing(&place)?;
     let text = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
     let spec = RunSpec::check(RunConfig::parse(&text, "run.toml")?)?;
     tch::set_num_threads(i32::try_from(spec.cluster.threads).unwrap_or(1));
-    let parts = CheckpointParts::local(folder.store(), folder.run().clone())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| WorkerError::Protocol(format!("cannot start the runtime: {e}")))?;
     let key = folder.newest_checkpoint()?;
     folder.finished(&key)?;
-    let state = load_state(&spec, (&folder, &parts), &key, &runtime)?;
+    let state = load_state(&spec, (&folder, &folder.parts()), &key)?;
     print_json(&evaluate_run(&spec, &folder, &state)?)
 }
 

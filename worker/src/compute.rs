@@ -5,7 +5,8 @@ use crate::collective::Switch;
 use crate::error::WorkerError;
 use crate::execute::Executor;
 use crate::lanes::Deliver;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{Place, RunFolder};
+use crate::session::SessionOptions;
 use crate::standing::Standing;
 use conrec_domain::bookmark::Held;
 use conrec_domain::effect::Command;
@@ -49,24 +50,29 @@ pub struct Compute {
 type Outlet = Arc<Mutex<Option<mpsc::Sender<FromWorker>>>>;
 
 impl Compute {
-    /// Starts a thread for the run of this welcome, with so many lanes. `store`: where this worker sees the store, if
-    /// not where the coordinator sees it.
+    /// Starts a thread for the run of this welcome.
     ///
     /// # Errors
-    /// A config or a store that cannot be used.
-    pub fn start(welcome: &Welcome, store: Option<&str>, lanes: u32) -> Result<Self, WorkerError> {
+    /// A config that cannot be used.
+    pub fn start(welcome: &Welcome, options: &SessionOptions) -> Result<Self, WorkerError> {
         let spec = RunSpec::check(RunConfig::parse(&welcome.run_spec_toml, "the run's config")?)?;
-        let folder = RunFolder::new(store.unwrap_or(&welcome.store_url), welcome.run_id.clone())?;
+        let place = Place {
+            store: options.store.clone().unwrap_or_else(|| welcome.store_url.clone()),
+            scratch: options.scratch.clone(),
+            run: welcome.run_id.clone(),
+        };
         let standing = Standing::nowhere(welcome.run_id.clone(), spec.digest()?);
         let (switch, outlet) = (Switch::default(), Outlet::default());
         let (failed, failure) = mpsc::channel(1);
         let deliver = deliver_to(&outlet, failed);
         let (jobs, queue) = std::sync::mpsc::channel();
         let session = Arc::new(AtomicU64::new(0));
-        let (current, own) = (Arc::clone(&session), (switch.clone(), standing.clone()));
-        std::thread::spawn(move || match Executor::new(spec, folder, (lanes, own), &deliver) {
-            Ok(executor) => run(executor, queue, &current, &deliver),
-            Err(error) => deliver(Err(error)),
+        let (current, own) = (Arc::clone(&session), (options.lanes, (switch.clone(), standing.clone())));
+        std::thread::spawn(move || {
+            match RunFolder::open(&place).and_then(|folder| Executor::new(spec, folder, own, &deliver)) {
+                Ok(executor) => run(executor, queue, &current, &deliver),
+                Err(error) => deliver(Err(error)),
+            }
         });
         let work = work_of(welcome);
         Ok(Self { work, jobs, session, outlet, standing, switch, fence: Fence(0), failure })

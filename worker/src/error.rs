@@ -16,6 +16,7 @@ use conrec_policy::error::PolicyError;
 use conrec_policy::export_probe::ProbeError;
 use conrec_policy::file_error::FileError;
 use conrec_policy::rq_vae::RqVaeError;
+use conrec_store::{OpenError, TransferError};
 use std::path::PathBuf;
 
 /// Bad command line.
@@ -80,6 +81,12 @@ pub enum WorkerError {
     /// A checkpoint's part.
     #[error("{0}")]
     Part(#[from] PartError),
+    /// The store cannot be opened.
+    #[error("{0}")]
+    Store(#[from] OpenError),
+    /// A file did not reach the store, or did not come from there.
+    #[error("{0}")]
+    Transfer(#[from] TransferError),
     /// A file of the run's folder.
     #[error("{}: {message}", path.display())]
     File {
@@ -125,12 +132,12 @@ pub enum WorkerError {
         message: String,
     },
     /// The store has no such run.
-    #[error("no run `{run}` in store {}; `conrec report` names those it holds", store.display())]
+    #[error("no run `{run}` in store {store}; `conrec report` names those it holds")]
     NoRun {
         /// The run asked for.
         run: RunId,
-        /// The folder that was looked into.
-        store: PathBuf,
+        /// The store that was looked into.
+        store: String,
     },
     /// The session broke off: the coordinator gave this worker up, or the connection was lost. It may join again.
     #[error("coordinator {address}: {message}")]
@@ -156,10 +163,11 @@ impl WorkerError {
     /// The exit code that fits the cause.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage { .. } | Self::NoRun { .. } => WRONG_USAGE,
+            Self::Usage { .. } | Self::NoRun { .. } | Self::Store(OpenError::Url(_)) => WRONG_USAGE,
             Self::Spec(_) | Self::Synthetic(_) | Self::Config { .. } | Self::ConfigFile { .. } => BAD_CONFIG,
             Self::Read(_) | Self::Split(_) | Self::Instances(_) | Self::Prepared(_) | Self::SemanticIds(_) => BAD_DATA,
             Self::Part(_) | Self::File { .. } | Self::ModelFile(_) => UNAVAILABLE,
+            Self::Store(_) | Self::Transfer(_) => UNAVAILABLE,
             Self::Coordinator { .. } | Self::Interrupted { .. } => UNAVAILABLE,
             Self::RqVae(_)
             | Self::Reward(_)

@@ -25,6 +25,10 @@ use conrec_proto::message::FromWorker;
 use std::sync::Arc;
 use std::time::Duration;
 use tch::Tensor;
+use tokio::time::timeout;
+
+/// Removing what was written of a checkpoint that failed may take so long.
+const CLEANING: Duration = Duration::from_secs(5);
 
 /// What a lane computes.
 type Computation = Box<dyn FnOnce() -> Result<Outcome, WorkerError> + Send>;
@@ -40,7 +44,6 @@ pub struct Executor {
     spec: Arc<RunSpec>,
     folder: RunFolder,
     parts: CheckpointParts,
-    store: tokio::runtime::Runtime,
     roster: Option<Roster>,
     switch: Switch,
     standing: Standing,
@@ -69,11 +72,7 @@ impl Executor {
     ) -> Result<Self, WorkerError> {
         let threads = i32::try_from(spec.cluster.threads).unwrap_or(1);
         tch::set_num_threads(threads);
-        let parts = CheckpointParts::local(folder.store(), folder.run().clone())?;
-        let store = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|e| WorkerError::file(folder.store(), e))?;
+        let parts = folder.parts();
         let state = TrainingState::new(&spec, vocabulary_size(&spec))?;
         let lanes = Lanes::start(lanes, threads, deliver);
         let spec = Arc::new(spec);
@@ -81,7 +80,6 @@ impl Executor {
             spec,
             folder,
             parts,
-            store,
             roster: None,
             switch,
             standing,
@@ -142,7 +140,15 @@ impl Executor {
                 let named: Vec<NamedBytes> = named
                     .map(|(name, bytes)| NamedBytes { name: name.to_owned(), bytes: Bytes::from(bytes) })
                     .collect();
-                let parts = self.store.block_on(self.parts.write(&key, &named))?;
+                let parts = match self.folder.wait(self.parts.write(&key, &named)) {
+                    Ok(parts) => parts,
+                    Err(error) => {
+                        tracing::warn!(key, %error, "checkpoint not written");
+                        // A store that is gone takes no removals either: it is not waited for.
+                        let _ = self.folder.wait(async { timeout(CLEANING, self.parts.give_up(&key, &named)).await });
+                        return Ok(Some(FromWorker::PartsFailed { fence, message: error.to_string() }));
+                    }
+                };
                 let state = self.state.digest_anew()?;
                 Ok(Some(FromWorker::PartsWritten { fence, state, parts }))
             }
@@ -212,7 +218,7 @@ impl Executor {
             StateSource::Held { root: None } => return Ok(()),
             StateSource::Held { root: Some(root) } => return share(roster()?.collective.as_ref(), *root, &self.state),
             StateSource::Empty => TrainingState::new(&self.spec, vocabulary)?,
-            StateSource::Checkpoint { key } => load_state(&self.spec, (&self.folder, &self.parts), key, &self.store)?,
+            StateSource::Checkpoint { key } => load_state(&self.spec, (&self.folder, &self.parts), key)?,
             StateSource::Peer { root } => receive(roster()?.collective.as_ref(), *root, (&self.spec, vocabulary))?,
         };
         self.state = taken;
@@ -252,9 +258,7 @@ impl Executor {
                 self.lanes.wait();
                 self.loaded = None;
                 let select = summary.select_checkpoint.as_deref();
-                let select = select
-                    .map(|key| load_state(&self.spec, (&self.folder, &self.parts), key, &self.store))
-                    .transpose()?;
+                let select = select.map(|key| load_state(&self.spec, (&self.folder, &self.parts), key)).transpose()?;
                 write_report(&self.spec, &self.folder, (&self.state, select.as_ref()), &summary)?;
                 Ok(Some(done(Outcome::Reported)))
             }
@@ -338,14 +342,13 @@ pub fn load_state(
     spec: &RunSpec,
     (folder, parts): (&RunFolder, &CheckpointParts),
     key: &str,
-    store: &tokio::runtime::Runtime,
 ) -> Result<TrainingState, WorkerError> {
     let place = format!("{key}/manifest.json");
     let manifest: Manifest =
         serde_json::from_slice(&folder.read(&place)?).map_err(|e| WorkerError::file(folder.path(&place), e))?;
     let mut content = Vec::new();
     for part in &manifest.parts {
-        content.push((part.name.clone(), store.block_on(parts.read(key, part))?));
+        content.push((part.name.clone(), folder.wait(parts.read(key, part))?));
     }
     let find = |name: &str| content.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes.as_ref());
     let state = TrainingState::from_parts(spec, vocabulary_size(spec), &find)?;

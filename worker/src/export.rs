@@ -16,6 +16,9 @@ pub const ADAPTER: &str = "adapter";
 /// Folder of the base decoder.
 pub const BASE: &str = "base_model";
 
+/// What `write_probe` writes.
+const PROBE: &str = "probe.json";
+
 /// Prompts whose logits are written beside the export, so that another program can be compared with this one.
 const PROBES: usize = 4;
 
@@ -31,14 +34,16 @@ pub fn export(spec: &RunSpec, folder: &RunFolder, data: &PassData, state: &Train
     write_model(&base, state.model(), state.base())?;
     write_tokenizer(&base, data.vocabulary, state.model().max_positions)?;
     let of = AdapterOf { model: state.model(), lora: state.lora_config() };
-    write_adapter(&adapter, of, state.lora(), &base.display().to_string())?;
+    write_adapter(&adapter, of, state.lora(), &folder.shown(BASE))?;
     let shown = data.prepared.training.iter().take(PROBES).map(|i| data.serving_prompt(spec, i));
     let shown: Vec<Vec<i64>> = shown.collect();
     let shown: Vec<&[i64]> = shown.iter().map(Vec::as_slice).collect();
     write_probe(&folder.path(""), &state.frozen()?, &shown)?;
     for name in ["index.json", "item.json"] {
         let place = format!("{}/{name}", crate::prepare::pass_folder(data.prepared.windows.pass));
-        folder.write(&format!("{BASE}/{name}"), &folder.read(&place)?)?;
+        let content = std::fs::read(folder.path(&place)).map_err(|e| WorkerError::file(folder.path(&place), e))?;
+        let copy = base.join(name);
+        std::fs::write(&copy, content).map_err(|e| WorkerError::file(copy, e))?;
     }
-    Ok(())
+    [BASE, ADAPTER, PROBE].into_iter().try_for_each(|name| folder.publish(name))
 }

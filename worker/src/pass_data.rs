@@ -41,7 +41,9 @@ impl PassData {
     /// # Errors
     /// Files that are missing or damaged.
     pub fn load(spec: &RunSpec, folder: &RunFolder, pass: Pass) -> Result<Self, WorkerError> {
-        let prepared = PreparedPass::load(&folder.path(pass_folder(pass)))?;
+        let place = pass_folder(pass);
+        folder.fetch(place)?;
+        let prepared = PreparedPass::load(&folder.path(place))?;
         let history = History::new(&prepared.dataset.events, prepared.dataset.users.len());
         let trie = PrefixTrie::new(&prepared.ids);
         let vocabulary = Vocabulary::of(&prepared.ids);

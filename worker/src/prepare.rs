@@ -71,7 +71,9 @@ pub fn prepare(spec: &RunSpec, folder: &RunFolder) -> Result<Prepared, WorkerErr
         let instances = |role| pass.evaluation(role).map_or(0, |set| set.instances.len());
         counts = (counts.0.max(instances(Role::Validation)), counts.1.max(instances(Role::Test)));
         summaries.push(PassSummary { pass: windows.pass, prompts: prompt_counts(spec, &pass, &history)? });
-        digests.push(pass.save(&folder.path(pass_folder(windows.pass)))?);
+        let place = pass_folder(windows.pass);
+        digests.push(pass.save(&folder.path(place))?);
+        folder.publish(place)?;
     }
     let prepared = Prepared {
         data_digest: Digest::of(digests.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").as_bytes()),

@@ -1,34 +1,87 @@
-//! Where the files of a run lie, below `<store>/<run id>/`.
+//! Where the files of a run lie. In a store that is a folder they are written and read in place, below
+//! `<store>/<run id>/`. In any other store they are objects: written here first and put there, or fetched once and used
+//! from here, in a folder of this session only.
 
+use crate::checkpoint_parts::CheckpointParts;
 use crate::error::WorkerError;
 use conrec_domain::curriculum::StagePoint;
 use conrec_domain::ids::RunId;
 use conrec_domain::manifest::Manifest;
+use conrec_store::{OpenError, Scratch, Store, TransferError};
+use futures::TryStreamExt;
+use object_store::ObjectStore;
+use object_store::path::Path as Key;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::runtime::{Builder, Runtime};
 
-/// The folder of one run on a local store.
+/// A run, where it is kept, and where its files may lie meanwhile.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// A folder or the URL of a bucket.
+    pub store: String,
+    /// Folder for what a store that is no folder has to be copied to or from; none: the system's temporary folder.
+    pub scratch: Option<PathBuf>,
+    /// The run.
+    pub run: RunId,
+}
+
+/// The files of one run. Not to be opened or dropped within an async task: it waits for the store.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
-    store: PathBuf,
     run: RunId,
+    store: Store,
+    objects: Arc<dyn ObjectStore>,
+    /// The run's folder, or this session's copy of it.
+    local: PathBuf,
+    /// Keeps the copy; none where the store is a folder.
+    scratch: Option<Scratch>,
+    /// Requests to the store run on it; one for all, as connections belong to the runtime that opened them.
+    runtime: Arc<Runtime>,
 }
 
 impl RunFolder {
-    /// The folder of `run` below `store_url`, a path or `file://` URL.
+    /// The files of a run, in a store that is made if it is a folder that is not there.
     ///
     /// # Errors
-    /// [`WorkerError::Usage`] for another scheme.
-    pub fn new(store_url: &str, run: RunId) -> Result<Self, WorkerError> {
-        let path = store_url.strip_prefix("file://").unwrap_or(store_url);
-        if path.contains("://") {
-            return Err(WorkerError::Usage {
-                option: "--store",
-                found: store_url.to_owned(),
-                allowed: "a folder or a file:// URL",
-            });
-        }
-        Ok(Self { store: PathBuf::from(path), run })
+    /// The store cannot be opened, or there is no place for copies.
+    pub fn open(place: &Place) -> Result<Self, WorkerError> {
+        Self::within(Store::make(&place.store)?, place)
+    }
+
+    /// The files of a run that is there.
+    ///
+    /// # Errors
+    /// As [`RunFolder::open`]; [`WorkerError::NoRun`] when the store has no such run.
+    pub fn open_existing(place: &Place) -> Result<Self, WorkerError> {
+        let none = || WorkerError::NoRun { run: place.run.clone(), store: place.store.clone() };
+        let store = match Store::at(&place.store) {
+            Err(OpenError::Folder { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Err(none());
+            }
+            other => other?,
+        };
+        let folder = Self::within(store, place)?;
+        if folder.exists("run.toml")? { Ok(folder) } else { Err(none()) }
+    }
+
+    fn within(store: Store, place: &Place) -> Result<Self, WorkerError> {
+        let run = place.run.clone();
+        // Between two requests nobody drives a connection of a runtime that has no thread of its own.
+        let mut builder = if store.folder().is_some() { Builder::new_current_thread() } else { threaded() };
+        let runtime = builder.enable_all().build();
+        let runtime = runtime.map_err(|e| WorkerError::Protocol(format!("cannot start the runtime: {e}")))?;
+        let (local, scratch) = match store.folder() {
+            Some(root) => (root.join(run.as_str()), None),
+            None => {
+                let scratch = Scratch::make(place.scratch.as_deref(), run.as_str(), conrec_store::chance())
+                    .map_err(|(path, error)| WorkerError::file(path, error))?;
+                (scratch.path().to_owned(), Some(scratch))
+            }
+        };
+        let objects = store.run(&run);
+        Ok(Self { run, store, objects, local, scratch, runtime: Arc::new(runtime) })
     }
 
     /// The run's id.
@@ -36,20 +89,30 @@ impl RunFolder {
         &self.run
     }
 
-    /// The store's folder.
-    pub fn store(&self) -> &Path {
-        &self.store
+    /// The parts of the run's checkpoints.
+    pub fn parts(&self) -> CheckpointParts {
+        CheckpointParts::new(Arc::clone(self.store.objects()), self.run.clone())
     }
 
-    /// A file or folder of the run.
+    /// Waits for the store.
+    pub fn wait<T>(&self, request: impl Future<Output = T>) -> T {
+        self.runtime.block_on(request)
+    }
+
+    /// A file or folder of the run, on this machine.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.store.join(self.run.as_str()).join(name)
+        self.local.join(name)
     }
 
-    /// Writes a file as a whole: first under a temporary name, then renamed.
+    /// Where a file or folder of the run lies in the end, for people.
+    pub fn shown(&self, name: &str) -> String {
+        self.store.place(&self.run, name)
+    }
+
+    /// Writes a file as a whole: first under a temporary name, then renamed; then it is put into the store.
     ///
     /// # Errors
-    /// [`WorkerError::File`] when it cannot be written.
+    /// [`WorkerError::File`] when it cannot be written, [`WorkerError::Transfer`] when the store fails.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, WorkerError> {
         let path = self.path(name);
         let temporary = path.with_extension("tmp");
@@ -58,30 +121,66 @@ impl RunFolder {
             .and_then(|()| fs::write(&temporary, bytes))
             .and_then(|()| fs::rename(&temporary, &path))
             .map_err(|e| WorkerError::file(&path, e))?;
+        self.publish(name)?;
         Ok(path)
     }
 
-    /// Reads a file.
+    /// Reads a file as the store has it now.
     ///
     /// # Errors
-    /// [`WorkerError::File`] when it cannot be read.
+    /// [`WorkerError::File`] when it is not there or cannot be read, [`WorkerError::Transfer`] when the store fails.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, WorkerError> {
-        let path = self.path(name);
-        fs::read(&path).map_err(|e| WorkerError::file(path, e))
+        if self.scratch.is_none() {
+            let path = self.path(name);
+            return fs::read(&path).map_err(|e| WorkerError::file(path, e));
+        }
+        let content = self.wait(conrec_store::read(self.objects.as_ref(), name))?;
+        content.map(Vec::from).ok_or_else(|| WorkerError::file(self.shown(name), "it is not in the store"))
+    }
+
+    /// Puts a file, or all files of a folder, into the store; they lie there already where it is a folder.
+    ///
+    /// # Errors
+    /// [`WorkerError::Transfer`] when a file cannot be read or the store fails.
+    pub fn publish(&self, name: &str) -> Result<(), WorkerError> {
+        if self.scratch.is_some() {
+            self.wait(conrec_store::upload(self.objects.as_ref(), &self.local, name))?;
+        }
+        Ok(())
+    }
+
+    /// Brings the files below a name to this machine, once; they lie there already where the store is a folder.
+    ///
+    /// # Errors
+    /// [`WorkerError::Transfer`] when the store fails or a file cannot be written.
+    pub fn fetch(&self, name: &str) -> Result<(), WorkerError> {
+        if self.scratch.is_some() {
+            self.wait(conrec_store::download(self.objects.as_ref(), name, &self.local))?;
+        }
+        Ok(())
+    }
+
+    fn exists(&self, name: &str) -> Result<bool, WorkerError> {
+        Ok(self.wait(conrec_store::read(self.objects.as_ref(), name))?.is_some())
     }
 
     /// Key of the newest checkpoint that has a manifest.
     ///
     /// # Errors
-    /// [`WorkerError::File`] when there is none.
+    /// [`WorkerError::File`] when there is none, [`WorkerError::Transfer`] when the store fails.
     pub fn newest_checkpoint(&self) -> Result<String, WorkerError> {
-        let place = self.path("checkpoints");
-        let entries = fs::read_dir(&place).map_err(|e| WorkerError::file(&place, e))?;
-        let whole = entries.flatten().filter(|e| e.path().join("manifest.json").is_file());
-        let newest = whole.map(|e| e.file_name().to_string_lossy().into_owned()).max();
-        newest
-            .map(|name| format!("checkpoints/{name}"))
-            .ok_or_else(|| WorkerError::file(place, "no whole checkpoint; was the run stopped before its first?"))
+        let listing = self.objects.list(Some(&Key::from("checkpoints"))).try_collect::<Vec<_>>();
+        let listing = self.wait(listing).map_err(|source| TransferError::Object {
+            action: "list",
+            key: "checkpoints".into(),
+            source,
+        })?;
+        let keys = listing.into_iter().map(|meta| meta.location.to_string());
+        let whole = keys.filter_map(|key| key.strip_suffix("/manifest.json").map(str::to_owned));
+        whole.max().ok_or_else(|| {
+            let place = self.shown("checkpoints");
+            WorkerError::file(place, "no whole checkpoint; was the run stopped before its first?")
+        })
     }
 
     /// Refuses a checkpoint of a run that still trains: the test window is looked at once, by the finished policy. Every
@@ -92,18 +191,24 @@ impl RunFolder {
     /// [`WorkerError::File`] when the manifest cannot be read or stages are left to train.
     pub fn finished(&self, key: &str) -> Result<(), WorkerError> {
         // The report is written last.
-        if self.path("report.json").is_file() {
+        if self.exists("report.json")? {
             return Ok(());
         }
         let name = format!("{key}/manifest.json");
         let bytes = self.read(&name)?;
-        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| WorkerError::file(self.path(&name), e))?;
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| WorkerError::file(self.shown(&name), e))?;
         if matches!(manifest.cursor.at, StagePoint::Report | StagePoint::Done) {
             return Ok(());
         }
         let message = "the run still trains; `conrec train` with the same config goes on with it";
-        Err(WorkerError::file(self.path(key), message))
+        Err(WorkerError::file(self.shown(key), message))
     }
+}
+
+fn threaded() -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1);
+    builder
 }
 
 #[cfg(test)]
@@ -115,7 +220,9 @@ mod tests {
     #[test]
     fn a_run_is_finished_when_its_stages_are_over_or_its_report_is_written() {
         let store = tempfile::tempdir().unwrap();
-        let folder = RunFolder::new(store.path().to_str().unwrap(), "run".parse().unwrap()).unwrap();
+        let store_url = store.path().to_str().unwrap().to_owned();
+        let place = Place { store: store_url, scratch: None, run: "run".parse().unwrap() };
+        let folder = RunFolder::open(&place).unwrap();
         let manifest = Manifest {
             version: 1,
             run_id: folder.run().clone(),

@@ -11,6 +11,7 @@ use conrec_proto::MAX_MESSAGE_BYTES;
 use conrec_proto::message::{FromWorker, ToWorker};
 use conrec_proto::wire::session_client::SessionClient;
 use conrec_proto::wire::{CoordinatorMessage, WorkerMessage};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -40,6 +41,8 @@ pub struct SessionOptions {
     pub advertise: String,
     /// Where this worker sees the store; none: where the coordinator sees it.
     pub store: Option<String>,
+    /// Where files lie that come from a store that is no folder, or go there; none: the system's temporary folder.
+    pub scratch: Option<PathBuf>,
     /// Name for people.
     pub name: String,
     /// Version of the code.
@@ -99,7 +102,7 @@ async fn session(options: &SessionOptions, compute: &mut Option<Compute>, forget
     tracing::info!(worker = %welcome.worker, run = %welcome.run_id, "joined");
     let compute = match compute.take().filter(|compute| compute.is_for(&welcome)) {
         Some(same) => compute.insert(same),
-        None => compute.insert(Compute::start(&welcome, options.store.as_deref(), options.lanes)?),
+        None => compute.insert(Compute::start(&welcome, options)?),
     };
     compute.answer_to(answers.clone());
     let beat = tokio::spawn(heartbeat(answers.clone(), welcome.heartbeat_seconds));

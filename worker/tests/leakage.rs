@@ -13,7 +13,7 @@ use conrec_feedback::split::{DAY, PassWindows, days, passes};
 use conrec_feedback::synthetic;
 use conrec_worker::pass_data::PassData;
 use conrec_worker::prepare::{pass_folder, prepare_pass};
-use conrec_worker::run_folder::RunFolder;
+use conrec_worker::run_folder::{Place, RunFolder};
 use std::collections::BTreeMap;
 
 const CONFIG: &str = include_str!("../../tests/configs/tiny.toml");
@@ -110,7 +110,8 @@ struct Handed {
 fn prepared(spec: &RunSpec, dataset: &Dataset, windows: PassWindows) -> Handed {
     tch::set_num_threads(1);
     let store = tempfile::tempdir().unwrap();
-    let folder = RunFolder::new(store.path().to_str().unwrap(), "leakage".parse().unwrap()).unwrap();
+    let (run, url) = ("leakage".parse().unwrap(), store.path().to_str().unwrap().to_owned());
+    let folder = RunFolder::open(&Place { store: url, scratch: None, run }).unwrap();
     let history = History::new(&dataset.events, dataset.users.len());
     let pass = prepare_pass(spec, dataset, &history, windows).unwrap();
     pass.save(&folder.path(pass_folder(windows.pass))).unwrap();

@@ -70,7 +70,7 @@ impl Crew {
         let coordinator = start_coordinator(plan, (&address_file, None), &logs)?;
         let workers = plan.args.workers;
         let plural = if workers == 1 { "" } else { "s" };
-        view.say(&format!("run {} · {workers} worker{plural} · files in {}", plan.run_id, plan.folder.display()));
+        view.say(&format!("run {} · {workers} worker{plural} · files in {}", plan.run_id, plan.run.place("")));
         Ok(Self {
             coordinator,
             workers: Vec::new(),
@@ -151,6 +151,9 @@ impl Crew {
         let mut command = Command::new(&self.worker_program);
         command.args(["worker", "--coordinator", address, "--store", &plan.args.store.store]);
         command.args(["--lanes", &lanes.to_string()]);
+        if let Some(scratch) = &plan.args.scratch {
+            command.arg("--scratch").arg(scratch);
+        }
         command.env("OMP_NUM_THREADS", plan.spec.cluster.threads.to_string()).envs(QUIET);
         Child::start(&format!("worker {number}"), command, &self.logs)
     }

@@ -4,21 +4,20 @@ use super::Plan;
 use crate::args::Output;
 use crate::failure::Failure;
 use crate::report;
-use crate::report_table::Report;
+use crate::report_table::{REPORT, Report};
 use serde_json::{Value, json};
 
 /// The run is complete; `before` says that it was so already.
-pub fn completed(plan: &Plan<'_>, report: &Report, before: bool) -> Result<(), Failure> {
+pub async fn completed(plan: &Plan<'_>, report: &Report, before: bool) -> Result<(), Failure> {
     match plan.args.output {
         Output::Text => {
             let already = if before { "already " } else { "" };
             println!("run {} is {already}complete\n", plan.run_id);
-            print!("{}", report::summary(&plan.folder, report));
+            print!("{}", report::summary(&plan.run, report).await?);
         }
         Output::Json => {
-            let path = plan.folder.join("report.json");
-            let text = std::fs::read_to_string(&path).map_err(Failure::io("read", &path))?;
-            let report: Value = serde_json::from_str(&text).unwrap_or_default();
+            let text = plan.run.read(REPORT).await?.unwrap_or_default();
+            let report: Value = serde_json::from_slice(&text).unwrap_or_default();
             print_json(plan, &json!({"state": "complete", "already": before, "report": report}));
         }
     }
@@ -40,7 +39,7 @@ pub fn stopped(plan: &Plan<'_>, iteration: Option<u64>) -> Result<(), Failure> {
 }
 
 fn print_json(plan: &Plan<'_>, rest: &Value) {
-    let mut object = json!({"run_id": plan.run_id.as_str(), "folder": plan.folder.display().to_string()});
+    let mut object = json!({"run_id": plan.run_id.as_str(), "folder": plan.run.place("")});
     if let (Some(object), Some(rest)) = (object.as_object_mut(), rest.as_object()) {
         object.extend(rest.clone());
     }

@@ -8,6 +8,7 @@ use conrec_domain::event::Event;
 use conrec_domain::ids::WorkerId;
 use conrec_domain::manifest::Manifest;
 use conrec_domain::status::{Activity, Status};
+use conrec_domain::work::{Lease, Work};
 use conrec_proto::message::ToWorker;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -32,7 +33,10 @@ impl Driver {
             Effect::Prune { keys } => self.prune(&keys).await,
             Effect::Show(status) => self.show(status),
             Effect::Finish(ending) => {
-                self.journal.sync().await?;
+                // What a resume needs reached the store with the newest checkpoint.
+                if let Err(error) = self.keep_journal().await {
+                    tracing::warn!("the last lines of the journal are not in the store: {error}");
+                }
                 self.ending = Some(ending);
             }
         }
@@ -46,6 +50,10 @@ impl Driver {
         {
             self.store.claim_fence(*fence).await?;
             self.claimed = *fence;
+        }
+        if matches!(&command, Command::Grant(Lease { work: Work::Report { .. }, .. })) {
+            // The report shows all lines.
+            self.keep_journal().await?;
         }
         let last = matches!(command, Command::Stop { .. });
         let Some(outbox) = self.outboxes.get(&worker) else {
@@ -75,14 +83,27 @@ impl Driver {
     }
 
     /// The journal reaches the disk first, so that no checkpoint knows of an iteration that the ledger lacks.
+    /// A store that fails costs the checkpoint; a newer coordinator ends this one.
     async fn publish(&mut self, manifest: &Manifest) -> Result<(), StoreError> {
-        self.journal.sync().await?;
-        let event = match self.store.publish(manifest).await {
+        let published = match self.keep_journal().await {
+            Ok(()) => self.store.publish(manifest).await,
+            Err(error) => Err(error),
+        };
+        let event = match published {
             Ok(key) => Event::ManifestPublished { key },
-            Err(error) => Event::ManifestRefused { message: error.to_string() },
+            Err(error) if error.is_outdated() => return Err(error),
+            Err(error) => {
+                tracing::warn!("checkpoint not published: {error}");
+                Event::ManifestRefused { message: error.to_string() }
+            }
         };
         self.pending.push_back(event);
         Ok(())
+    }
+
+    async fn keep_journal(&mut self) -> Result<(), StoreError> {
+        self.journal.sync().await?;
+        self.store.keep_journal().await
     }
 
     /// A checkpoint that cannot be removed costs space, not the run.

@@ -1,11 +1,11 @@
-//! Checkpoints: published by conditional create of their manifest, found again newest first, pruned manifest first.
+//! Checkpoints: published by conditional create of their manifest, found again newest first.
 
-use super::{RunStore, StoreError};
+use super::{RunObjects, RunStore, StoreError};
 use conrec_domain::ids::Digest;
 use conrec_domain::manifest::Manifest;
-use futures::TryStreamExt;
+use conrec_domain::retention::Kept;
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 
 const CHECKPOINTS: &str = "checkpoints";
 
@@ -21,7 +21,51 @@ pub struct Skipped {
     pub why: String,
 }
 
-impl RunStore {
+/// A checkpoint as it lies in the store.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Key below the run's folder.
+    pub key: String,
+    /// What its manifest says, or why it cannot be used.
+    pub manifest: Result<Manifest, String>,
+}
+
+impl RunObjects {
+    /// Every checkpoint, newest first, and whether it is whole: its parts have the right sizes, and with `every_byte`
+    /// the right digests.
+    ///
+    /// # Errors
+    /// The store cannot be read. A damaged checkpoint is no error.
+    pub async fn checkpoints(&self, every_byte: bool) -> Result<Vec<Found>, StoreError> {
+        let mut found = Vec::new();
+        for key in self.checkpoint_keys().await? {
+            let manifest = self.look_at(&key, every_byte).await?;
+            found.push(Found { key, manifest });
+        }
+        Ok(found)
+    }
+
+    /// One checkpoint, every byte of it read.
+    ///
+    /// # Errors
+    /// The store cannot be read. A checkpoint that is damaged or not there is no error.
+    pub async fn checkpoint(&self, key: &str) -> Result<Found, StoreError> {
+        Ok(Found { key: key.to_owned(), manifest: self.look_at(key, true).await? })
+    }
+
+    async fn look_at(&self, key: &str, every_byte: bool) -> Result<Result<Manifest, String>, StoreError> {
+        let manifest = match self.manifest(key).await? {
+            Ok(manifest) => manifest,
+            Err(why) => return Ok(Err(why)),
+        };
+        let why = if every_byte {
+            self.damage(key, &manifest.parts).await?
+        } else {
+            self.missing(key, &manifest.parts).await?
+        };
+        Ok(why.map_or(Ok(manifest), Err))
+    }
+
     /// The newest whole checkpoint that belongs to this run, and the newer ones that had to be skipped.
     /// `data` is the digest of the prepared data, where that is known.
     ///
@@ -43,7 +87,10 @@ impl RunStore {
     }
 
     /// Key prefixes of all checkpoints, newest first, whole or not.
-    async fn checkpoint_keys(&self) -> Result<Vec<String>, StoreError> {
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn checkpoint_keys(&self) -> Result<Vec<String>, StoreError> {
         let listing = self.objects.list_with_delimiter(Some(&Path::from(CHECKPOINTS))).await;
         let listing = listing.map_err(StoreError::unavailable("list", CHECKPOINTS))?;
         let mut keys: Vec<String> = listing.common_prefixes.iter().map(ToString::to_string).collect();
@@ -51,18 +98,20 @@ impl RunStore {
         Ok(keys)
     }
 
-    /// Keys of the checkpoints that have a manifest and are no newer than `newest`: what retention counts.
+    /// The checkpoints that have a manifest and are no newer than `newest`: what retention counts.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn finished_checkpoints(&self, newest: Option<&Manifest>) -> Result<Vec<String>, StoreError> {
+    pub async fn finished_checkpoints(&self, newest: Option<&Manifest>) -> Result<Vec<Kept>, StoreError> {
         let Some(newest) = newest.map(|newest| Manifest::key(newest.iteration, newest.fence)) else {
             return Ok(Vec::new());
         };
         let mut finished = Vec::new();
         for key in self.checkpoint_keys().await? {
-            if key <= newest && self.read(&format!("{key}/manifest.json")).await?.is_some() {
-                finished.push(key);
+            if key <= newest
+                && let Ok(manifest) = self.manifest(&key).await?
+            {
+                finished.push(Kept { key, ..Kept::of(&manifest) });
             }
         }
         Ok(finished)
@@ -75,18 +124,23 @@ impl RunStore {
         config: Digest,
         data: Option<Digest>,
     ) -> Result<Result<Manifest, String>, StoreError> {
-        let Some(bytes) = self.read(&format!("{key}/manifest.json")).await? else {
-            return Ok(Err("it has no manifest.json, so it was never finished".into()));
-        };
-        let manifest = match serde_json::from_slice::<Manifest>(&bytes) {
+        let manifest = match self.manifest(key).await? {
             Ok(manifest) => manifest,
-            Err(error) => return Ok(Err(format!("manifest.json: {error}"))),
+            Err(why) => return Ok(Err(why)),
         };
         if let Some(why) = self.foreign(key, &manifest, config, data) {
             return Ok(Err(why));
         }
         let damage = self.damage(key, &manifest.parts).await?;
         Ok(damage.map_or(Ok(manifest), Err))
+    }
+
+    /// What `manifest.json` says, or why it says nothing.
+    async fn manifest(&self, key: &str) -> Result<Result<Manifest, String>, StoreError> {
+        let Some(bytes) = self.read(&format!("{key}/manifest.json")).await? else {
+            return Ok(Err("it has no manifest.json, so it was never finished".into()));
+        };
+        Ok(serde_json::from_slice(&bytes).map_err(|error| format!("manifest.json: {error}")))
     }
 
     /// Why a manifest is not of this run and place.
@@ -109,49 +163,30 @@ impl RunStore {
         }
         manifest.parts.is_empty().then(|| "its manifest names no parts".to_owned())
     }
+}
 
+impl RunStore {
     /// Makes a checkpoint whole: checks that its parts are there, then creates the manifest. Answers its key.
     ///
     /// # Errors
-    /// A part is missing, a newer roster exists, or the checkpoint exists already; or the store fails.
+    /// A part is missing, a newer roster or coordinator exists, or the checkpoint exists already; or the store fails.
     pub async fn publish(&self, manifest: &Manifest) -> Result<String, StoreError> {
         let key = Manifest::key(manifest.iteration, manifest.fence);
         let refuse = |reason: String| StoreError::Manifest { key: key.clone(), reason };
+        let outdated = |reason: String| StoreError::Outdated { key: key.clone(), reason };
         if let Some(reason) = self.missing(&key, &manifest.parts).await? {
             return Err(refuse(reason));
         }
         let last = self.last_fence().await?;
         if last > manifest.fence {
-            return Err(refuse(format!("roster {last} is newer than this one, {}", manifest.fence)));
+            return Err(outdated(format!("roster {last} is newer than this one, {}", manifest.fence)));
         }
         let content = serde_json::to_vec_pretty(manifest).map_err(|error| refuse(error.to_string()))?;
+        self.hold.renew(self).await?;
         if !self.create(&format!("{key}/manifest.json"), content).await? {
-            return Err(refuse("it exists already; checkpoints are never overwritten".into()));
+            return Err(outdated("it exists already; checkpoints are never overwritten".into()));
         }
         Ok(key)
-    }
-
-    /// Removes a checkpoint, its manifest first, so that what is left of it is never taken for whole.
-    ///
-    /// # Errors
-    /// The store fails. What does not exist is removed.
-    pub async fn prune(&self, key: &str) -> Result<(), StoreError> {
-        if !key.starts_with("checkpoints/") {
-            return Err(StoreError::Manifest { key: key.to_owned(), reason: "it is no checkpoint".into() });
-        }
-        self.remove(&Path::from(format!("{key}/manifest.json"))).await?;
-        let mut listing = self.objects.list(Some(&Path::from(key)));
-        while let Some(meta) = listing.try_next().await.map_err(StoreError::unavailable("list", key))? {
-            self.remove(&meta.location).await?;
-        }
-        Ok(())
-    }
-
-    async fn remove(&self, path: &Path) -> Result<(), StoreError> {
-        match self.objects.delete(path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(StoreError::unavailable("remove", path.as_ref())(error)),
-        }
     }
 }
 
@@ -161,11 +196,12 @@ mod tests {
     use conrec_domain::curriculum::Cursor;
     use conrec_domain::ids::{Fence, Iteration};
     use conrec_domain::manifest::Part;
+    use conrec_store::Store;
 
     /// A store with the part of a checkpoint of roster 1, and the manifest that would make it whole.
     async fn with_part(folder: &tempfile::TempDir) -> (RunStore, Manifest) {
         let run_id = "run".parse().unwrap();
-        let store = RunStore::open(folder.path().to_str().unwrap(), &run_id).unwrap();
+        let store = RunStore::open(&Store::make(folder.path().to_str().unwrap()).unwrap(), &run_id, 1).await.unwrap();
         store.claim_fence(Fence(1)).await.unwrap();
         let manifest = Manifest {
             version: MANIFEST_VERSION,

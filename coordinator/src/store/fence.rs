@@ -1,6 +1,6 @@
 //! Roster numbers: `fences/<n>` is created once, by whoever mints the number, so no two coordinators ever own the same.
 
-use super::{RunStore, StoreError};
+use super::{RunObjects, RunStore, StoreError};
 use conrec_domain::ids::Fence;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
@@ -8,7 +8,7 @@ use object_store::path::Path;
 
 const FENCES: &str = "fences";
 
-impl RunStore {
+impl RunObjects {
     /// The largest roster number that was ever minted for this run; 0 when none was.
     ///
     /// # Errors
@@ -22,12 +22,16 @@ impl RunStore {
         }
         Ok(Fence(last))
     }
+}
 
+impl RunStore {
     /// Makes this coordinator the owner of a roster number.
     ///
     /// # Errors
-    /// [`StoreError::FenceTaken`] when another coordinator owns it, or the store fails.
+    /// [`StoreError::FenceTaken`] when another coordinator owns it, [`StoreError::TakenOver`] when another one holds the
+    /// run, or the store fails.
     pub async fn claim_fence(&self, fence: Fence) -> Result<(), StoreError> {
+        self.hold.renew(self).await?;
         let key = format!("{FENCES}/{:06}", fence.0);
         let owner = format!("process {}\n", std::process::id());
         if self.create(&key, owner.into_bytes()).await? {
@@ -40,11 +44,13 @@ impl RunStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use conrec_store::Store;
 
     #[tokio::test]
     async fn a_roster_number_has_one_owner() {
         let folder = tempfile::tempdir().unwrap();
-        let store = RunStore::open(folder.path().to_str().unwrap(), &"run".parse().unwrap()).unwrap();
+        let store = Store::make(folder.path().to_str().unwrap()).unwrap();
+        let store = RunStore::open(&store, &"run".parse().unwrap(), 1).await.unwrap();
         assert_eq!(store.last_fence().await.unwrap(), Fence(0));
         store.claim_fence(Fence(9)).await.unwrap();
         store.claim_fence(Fence(10)).await.unwrap();

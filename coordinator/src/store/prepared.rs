@@ -1,7 +1,7 @@
 //! The prepared data's manifest, which the worker writes last; read here to see whether preparing is done.
 
 use super::checkpoint::Skipped;
-use super::{RunStore, StoreError};
+use super::{RunObjects, StoreError};
 use conrec_domain::manifest::Part;
 use conrec_domain::work::Prepared;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ struct PreparedManifest {
     parts: Vec<Part>,
 }
 
-impl RunStore {
+impl RunObjects {
     /// The prepared data, when it is whole; else why it has to be prepared again (`None`: it never was).
     ///
     /// # Errors

@@ -34,7 +34,8 @@ impl RunStore {
         if there.digest().map_err(own)? == digest {
             return Ok(digest);
         }
-        if self.lock.is_exclusive() && self.holds_no_work().await? {
+        self.hold.renew(self).await?;
+        if self.hold.is_exclusive() && self.holds_no_work().await? {
             self.replace(RUN_FILE, text.into_bytes()).await?;
             tracing::info!(run = %self.run_id, "bound to another config: nothing was prepared or trained under the first");
             return Ok(digest);
@@ -54,14 +55,14 @@ impl RunStore {
     }
 
     /// Puts a whole new object in the place of one. Two coordinators that both did so would undo each other: only for
-    /// the holder of a lock that the file system keeps. Where there are no locks, a run id stays with its first config.
+    /// the one that holds the run. Where there are no locks, a run id stays with its first config.
     async fn replace(&self, key: &str, content: Vec<u8>) -> Result<(), StoreError> {
         let put = self.objects.put(&Path::from(key), content.into()).await;
         put.map(drop).map_err(StoreError::unavailable("write", key))
     }
 
     fn run_file_error(&self, error: &SpecError) -> StoreError {
-        StoreError::RunFile { path: self.folder.join(RUN_FILE), message: error.to_string() }
+        StoreError::RunFile { place: self.place(RUN_FILE), message: error.to_string() }
     }
 }
 
@@ -111,6 +112,8 @@ fn collect(key: String, value: Value, leaves: &mut BTreeMap<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::hold::Hold;
+    use conrec_store::Store;
 
     fn spec(set: &str) -> RunSpec {
         let stage = "[[stage]]\nname = \"a\"\nkind = \"next_item\"\niterations = 1\nprompts = 2\n\
@@ -118,8 +121,9 @@ mod tests {
         RunSpec::check(RunConfig::parse_with(stage, "test.toml", &[set.to_owned()]).unwrap()).unwrap()
     }
 
-    fn store(folder: &tempfile::TempDir) -> RunStore {
-        RunStore::open(folder.path().to_str().unwrap(), &"run".parse().unwrap()).unwrap()
+    async fn store(folder: &tempfile::TempDir) -> RunStore {
+        let store = Store::make(folder.path().to_str().unwrap()).unwrap();
+        RunStore::open(&store, &"run".parse().unwrap(), 1).await.unwrap()
     }
 
     async fn is_bound_to(store: &RunStore, spec: &RunSpec) -> bool {
@@ -130,11 +134,11 @@ mod tests {
     async fn a_run_id_that_came_to_nothing_is_bound_anew() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (spec("seed=1"), spec("seed=2"));
-        store(&folder).claim(&first).await.unwrap();
+        store(&folder).await.claim(&first).await.unwrap();
         // What a first attempt leaves that found no data.
         std::fs::create_dir_all(folder.path().join("run/prepared")).unwrap();
         std::fs::write(folder.path().join("run/ledger.jsonl"), "").unwrap();
-        let store = store(&folder);
+        let store = store(&folder).await;
         assert_eq!(store.claim(&second).await.unwrap(), second.digest().unwrap());
         assert!(is_bound_to(&store, &second).await);
     }
@@ -145,7 +149,7 @@ mod tests {
         let work = ["prepared/manifest.json", "ledger.jsonl", "report.json", "checkpoints/0000000001-000001/a.bin"];
         for key in work {
             let folder = tempfile::tempdir().unwrap();
-            let store = store(&folder);
+            let store = store(&folder).await;
             store.claim(&first).await.unwrap();
             assert!(store.create(key, b"{}".to_vec()).await.unwrap());
             let error = store.claim(&second).await.unwrap_err();
@@ -157,8 +161,9 @@ mod tests {
     #[tokio::test]
     async fn without_locks_a_run_id_stays_with_its_first_config() {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = store(&folder);
-        store.lock = store.lock.without_support();
+        let mut store = store(&folder).await;
+        let Hold::Folder { folder: within, lock } = store.hold else { panic!("a folder is locked") };
+        store.hold = Hold::Folder { folder: within, lock: lock.without_support() };
         store.claim(&spec("seed=1")).await.unwrap();
         let error = store.claim(&spec("seed=2")).await.unwrap_err();
         assert!(matches!(error, StoreError::OtherConfig { .. }), "{error}");

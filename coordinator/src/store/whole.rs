@@ -1,6 +1,6 @@
 //! Whether the files that a manifest names are there, with the sizes and digests it names.
 
-use super::{RunStore, StoreError};
+use super::{RunObjects, StoreError};
 use conrec_domain::ids::Digest;
 use conrec_domain::manifest::Part;
 use futures::TryStreamExt;
@@ -8,7 +8,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use sha2::{Digest as _, Sha256};
 
-impl RunStore {
+impl RunObjects {
     /// What is wrong with the first part that is not whole; `None` when all are. Reads every byte.
     pub(super) async fn damage(&self, prefix: &str, parts: &[Part]) -> Result<Option<String>, StoreError> {
         for part in parts {

@@ -4,6 +4,7 @@
 
 mod completion;
 mod fake_worker;
+mod missed;
 mod one_run;
 mod refusals;
 mod resume;

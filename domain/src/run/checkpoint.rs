@@ -6,11 +6,14 @@
 //! validations lie between, and a resume repeats those with the same bits.
 
 use super::phase::Phase;
+use super::roster::Then;
 use super::{Rejection, Run};
 use crate::curriculum::{Cursor, NextAction, Performed};
 use crate::effect::{Command, Effect};
 use crate::ids::{Digest, Fence, WorkerId};
 use crate::manifest::{Manifest, Part};
+use crate::retention::{Kept, surplus};
+use crate::status::{Activity, Status};
 use crate::work::Pass;
 
 /// A checkpoint under way.
@@ -59,6 +62,10 @@ impl Run {
             return self.fail("there is no worker to write a checkpoint".into(), 1, out);
         };
         let key = Manifest::key(self.cursor.iteration, self.fence);
+        if self.missed.as_ref() == Some(&key) {
+            // What comes next leads back here, with a new fence and so a new key.
+            return self.start_forming(Then::Proceed, out);
+        }
         let mut cursor = cursor;
         cursor.seconds = self.seconds();
         if self.cursor.pass == Pass::Select && cursor.pass == Pass::Refit {
@@ -126,31 +133,65 @@ impl Run {
         }
         let manifest = draft.manifest.clone();
         self.cursor = draft.cursor.clone();
+        self.checkpoints.extend(manifest.iter().map(Kept::of));
         self.resume = manifest;
         self.trail.clear();
-        self.checkpoints.push(key.to_owned());
-        let kept = (self.setup.spec.checkpoint.keep_last as usize).max(1);
-        let held = self.cursor.select_checkpoint.clone();
-        self.checkpoints.retain(|key| Some(key) != held.as_ref());
-        let surplus = self.checkpoints.len().saturating_sub(kept);
-        if surplus > 0 {
-            out.push(Effect::Prune { keys: self.checkpoints.drain(..surplus).collect() });
+        let keys = surplus(&self.checkpoints, &self.setup.spec.checkpoint, self.cursor.select_checkpoint.as_deref());
+        if !keys.is_empty() {
+            self.checkpoints.retain(|kept| !keys.contains(&kept.key));
+            out.push(Effect::Prune { keys });
         }
-        if self.nobody_holds_the_state() {
-            self.roll_back(out)
-        } else {
-            self.proceed(out)
-        }
+        self.after_checkpoint(out);
         Ok(())
     }
 
-    /// The store refused the manifest: perhaps another coordinator has written it.
+    fn after_checkpoint(&mut self, out: &mut Vec<Effect>) {
+        if self.nobody_holds_the_state() { self.roll_back(out) } else { self.proceed(out) }
+    }
+
+    /// The parts could not be written. `from` is who and in which roster.
+    pub(super) fn on_parts_failed(
+        &mut self,
+        from: (WorkerId, Fence),
+        message: &str,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Rejection> {
+        let (worker, fence) = from;
+        self.check_fence(worker, fence)?;
+        let draft = match &self.phase {
+            Phase::Writing { draft } if draft.writer == worker => draft.clone(),
+            _ => return Err(self.unexpected("a checkpoint's parts")),
+        };
+        let reason = format!("checkpoint {} could not be written: {message}", draft.key);
+        self.miss_checkpoint(draft, &reason, out);
+        Ok(())
+    }
+
+    /// A store that does not take a checkpoint costs the checkpoint, not the run. Only where the run stops, or will need
+    /// this very checkpoint for its report, there is no going on without.
+    fn miss_checkpoint(&mut self, draft: Draft, reason: &str, out: &mut Vec<Effect>) {
+        let newest = self.resume.as_ref().map(|newest| Manifest::key(newest.iteration, newest.fence));
+        let newest =
+            newest.map_or_else(|| "no checkpoint is whole yet".into(), |key| format!("the newest whole one is {key}"));
+        let reason = format!("{reason}; {newest}");
+        let needed = draft.cursor.select_checkpoint.as_ref() == Some(&draft.key);
+        if self.stopping || needed {
+            return self.fail(reason, 69, out);
+        }
+        out.push(Effect::Show(Status { activity: Activity::CheckpointMissed { reason }, ..self.status() }));
+        self.cursor = draft.cursor;
+        self.missed = Some(draft.key);
+        self.after_checkpoint(out);
+    }
+
+    /// The store refused the manifest.
     pub(super) fn on_manifest_refused(&mut self, message: &str, out: &mut Vec<Effect>) -> Result<(), Rejection> {
         let Phase::Publishing { draft } = &self.phase else {
             return Err(self.unexpected("a refused manifest"));
         };
+        let draft = draft.clone();
         let reason = format!("the store refused the manifest of {}: {message}", draft.key);
-        self.fail(reason, 69, out);
+        self.miss_checkpoint(draft, &reason, out);
         Ok(())
     }
 }

@@ -73,7 +73,9 @@ impl Phase {
             P::WaitingForWorkers => matches!(next, P::Preparing { .. }),
             P::Preparing { .. } => matches!(next, P::Preparing { .. }),
             P::Forming { .. } => !matches!(next, P::Preparing { .. } | P::Committing { .. } | P::Publishing { .. }),
-            P::Changing { .. } | P::Publishing { .. } => matches!(
+            // A checkpoint that the store does not take is missed, and the run goes on as if it were there.
+            P::Writing { .. } if matches!(next, P::Publishing { .. }) => true,
+            P::Changing { .. } | P::Writing { .. } | P::Publishing { .. } => matches!(
                 next,
                 P::Changing { .. } | P::Rollout { .. } | P::Validating { .. } | P::Writing { .. } | P::Reporting { .. }
             ),
@@ -81,7 +83,6 @@ impl Phase {
             P::Reducing { .. } => matches!(next, P::Committing { .. } | P::Rollout { .. }),
             P::Committing { .. } => matches!(next, P::Rollout { .. } | P::Validating { .. } | P::Writing { .. }),
             P::Validating { .. } => matches!(next, P::Changing { .. } | P::Rollout { .. } | P::Writing { .. }),
-            P::Writing { .. } => matches!(next, P::Publishing { .. }),
             P::Reporting { .. } => matches!(next, P::Reporting { .. }),
             P::Ended(_) => false,
         }

@@ -104,11 +104,15 @@ pub struct CheckpointSpec {
     pub every: u32,
     /// Keep the last n checkpoints; the one that the select pass ended with is kept beside them.
     pub keep_last: u32,
+    /// Keep each checkpoint whose iteration is a multiple of this; 0: none for that reason.
+    pub keep_every: u32,
+    /// Keep so many of the best by FHR@20 of their last validation; 0: none for that reason.
+    pub keep_best: u32,
 }
 
 impl Default for CheckpointSpec {
     fn default() -> Self {
-        Self { every: 100, keep_last: 3 }
+        Self { every: 100, keep_last: 3, keep_every: 0, keep_best: 0 }
     }
 }
 

@@ -7,6 +7,7 @@ use conrec_domain::ids::{Fence, Iteration};
 use conrec_domain::ledger::{LedgerEntry, StateLink};
 use conrec_domain::manifest::Manifest;
 use conrec_domain::metrics_line::MetricsLine;
+use conrec_domain::retention::Kept;
 use conrec_domain::run::Run;
 use conrec_domain::schedule::Schedule;
 use conrec_domain::status::{Activity, Status};
@@ -341,8 +342,8 @@ fn a_resumed_run_forms_with_the_checkpoint_under_a_new_fence() {
     let effects = first.parts(1);
     let [Effect::PublishManifest(manifest)] = effects.as_slice() else { panic!("{effects:?}") };
     let setup = conrec_domain::run::RunSetup { resume: Some(manifest.clone()), last_fence: Fence(4), ..setup(1) };
-    let older = vec![Manifest::key(Iteration(0), Fence(1))];
-    let run = Run::new(setup, Duration::ZERO).knowing_checkpoints(older.clone());
+    let older = Kept { key: Manifest::key(Iteration(0), Fence(1)), iteration: Iteration(0), fhr: None };
+    let run = Run::new(setup, Duration::ZERO).knowing_checkpoints(vec![older.clone()]);
     let mut bench = Bench { run, now: Duration::ZERO, bookmarks: Vec::new() };
     let effects = bench.join(1);
     let form = Command::Form {
@@ -361,6 +362,6 @@ fn a_resumed_run_forms_with_the_checkpoint_under_a_new_fence() {
     bench.apply(conrec_domain::event::Event::StopRequested);
     bench.parts(1);
     let effects = bench.published(1);
-    let pruned = vec![older[0].clone(), Manifest::key(Iteration(1), Fence(1))];
+    let pruned = vec![older.key, Manifest::key(Iteration(1), Fence(1))];
     assert_eq!(effects[0], Effect::Prune { keys: pruned }, "checkpoints of earlier processes count too");
 }

@@ -5,6 +5,7 @@ mod bench;
 
 mod life;
 mod losses;
+mod missed;
 
 mod refusals;
 

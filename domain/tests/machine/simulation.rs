@@ -20,7 +20,8 @@ use std::time::Duration;
 use worker::{State, Worker};
 
 /// Failures that no run can help: two workers that differ, all workers lost again and again, workers that never come.
-const FOR_A_PERSON: [&str; 3] = ["differ", "were lost", "workers joined within"];
+const FOR_A_PERSON: [&str; 5] =
+    ["differ", "were lost", "workers joined within", "could not be written", "refused the manifest"];
 
 pub struct Simulation {
     random: ChaCha8Rng,
@@ -187,6 +188,10 @@ impl Simulation {
                 let Some(manifest) = self.publishing.take() else {
                     return Ok(());
                 };
+                if self.chance(fault_one_in / 8) {
+                    *self.faults.entry("refused").or_default() += 1;
+                    return self.deliver(Event::ManifestRefused { message: "the store is gone".into() });
+                }
                 let key = Manifest::key(manifest.iteration, manifest.fence);
                 self.newest = Some(manifest);
                 self.deliver(Event::ManifestPublished { key })
@@ -199,7 +204,8 @@ impl Simulation {
             }
             _ => {
                 let worker = self.any_worker();
-                self.work(worker);
+                let full = self.chance(fault_one_in / 8);
+                self.work(worker, full);
                 Ok(())
             }
         }
@@ -361,7 +367,7 @@ impl Simulation {
     }
 
     /// A worker does its next command, or beats its heart.
-    fn work(&mut self, id: WorkerId) {
+    fn work(&mut self, id: WorkerId, full: bool) {
         let Some(worker) = self.workers.get_mut(&id).filter(|w| !w.hangs) else {
             return;
         };
@@ -372,6 +378,12 @@ impl Simulation {
             return;
         };
         match command {
+            Command::WriteParts { fence, .. } if full => {
+                worker.commands.pop_front();
+                let message = "no space is left".into();
+                worker.answers.push_back(Event::PartsFailed { worker: id, fence, message });
+                *self.faults.entry("full").or_default() += 1;
+            }
             Command::Reduce { fence, iteration } => self.reduce(id, fence, iteration),
             Command::Form { fence, world, state, .. } => self.form(id, (fence, world), &state),
             other => {

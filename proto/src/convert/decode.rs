@@ -47,6 +47,10 @@ impl TryFrom<wire::WorkerMessage> for FromWorker {
                 state: digest("PartsWritten.state", written.state)?,
                 parts: parts("PartsWritten.parts", written.parts)?,
             },
+            Body::PartsFailed(failed) => Self::PartsFailed {
+                fence: Fence(failed.fence),
+                message: text("PartsFailed.message", failed.message, MAX_SENTENCE_BYTES)?,
+            },
             Body::CollectiveFailed(failed) => Self::CollectiveFailed {
                 fence: Fence(failed.fence),
                 message: text("CollectiveFailed.message", failed.message, MAX_SENTENCE_BYTES)?,
@@ -225,6 +229,9 @@ impl TryFrom<wire::status_message::Activity> for Activity {
                 score: decided.score.map(Into::into),
                 reason: text("Decided.reason", decided.reason, MAX_SENTENCE_BYTES)?,
             },
+            Wire::CheckpointMissed(missed) => {
+                Self::CheckpointMissed { reason: text("CheckpointMissed.reason", missed.reason, MAX_SENTENCE_BYTES)? }
+            }
             Wire::Checkpointing(wire::Checkpointing {}) => Self::Checkpointing,
             Wire::Evaluating(wire::Evaluating {}) => Self::Evaluating,
             Wire::Completed(wire::Completed {}) => Self::Completed,

@@ -63,6 +63,9 @@ impl From<FromWorker> for wire::WorkerMessage {
             FromWorker::Changed { fence, state } => {
                 Body::Changed(wire::Changed { fence: fence.0, state: bytes(state) })
             }
+            FromWorker::PartsFailed { fence, message } => {
+                Body::PartsFailed(wire::PartsFailed { fence: fence.0, message: sentence(message) })
+            }
             FromWorker::CollectiveFailed { fence, message } => {
                 Body::CollectiveFailed(wire::CollectiveFailed { fence: fence.0, message: sentence(message) })
             }
@@ -306,6 +309,9 @@ impl From<Activity> for wire::status_message::Activity {
                 score: score.map(Into::into),
                 reason: sentence(reason),
             }),
+            Activity::CheckpointMissed { reason } => {
+                Self::CheckpointMissed(wire::CheckpointMissed { reason: sentence(reason) })
+            }
             Activity::Checkpointing => Self::Checkpointing(wire::Checkpointing {}),
             Activity::Evaluating => Self::Evaluating(wire::Evaluating {}),
             Activity::Completed => Self::Completed(wire::Completed {}),

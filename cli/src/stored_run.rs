@@ -1,0 +1,42 @@
+//! A run in a store, for the verbs that look at one. They take no lock, so they may be asked while the run trains.
+
+use crate::args::RunArgs;
+use crate::failure::Failure;
+use conrec_coordinator::exit_code::ExitCode;
+use conrec_coordinator::store::{RunObjects, StoreError};
+use conrec_store::{OpenError, Store};
+use std::io::ErrorKind;
+
+/// Waits for something that asks the store.
+///
+/// # Errors
+/// What the work ends with, or the runtime cannot be started.
+pub fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Failure::new(ExitCode::Failed, format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(work)
+}
+
+/// The run that the command line names.
+///
+/// # Errors
+/// The store holds no such run; the message names those it holds.
+pub async fn existing(args: &RunArgs) -> Result<RunObjects, Failure> {
+    let url = &args.store.store;
+    let none = |there: &str| Failure::new(ExitCode::Usage, format!("no run `{}` in store {url}: {there}", args.run));
+    let store = match Store::at(url) {
+        Err(OpenError::Folder { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            return Err(none("it holds no runs"));
+        }
+        other => other.map_err(StoreError::from)?,
+    };
+    let run = RunObjects::of(&store, &args.run);
+    if !run.is_absent("run.toml").await? {
+        return Ok(run);
+    }
+    let runs =
+        store.runs().await.map_err(|source| StoreError::Unavailable { action: "list", key: String::new(), source })?;
+    let there = if runs.is_empty() { "it holds no runs".to_owned() } else { format!("it holds {}", runs.join(", ")) };
+    Err(none(&there))
+}

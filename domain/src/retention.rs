@@ -1,0 +1,93 @@
+//! Which checkpoints stay: the last ones, every so many iterations, the best by validation, and always the one that the
+//! select pass ended with. Pure, so that a running coordinator and `conrec checkpoints prune` decide alike.
+
+use crate::ids::Iteration;
+use crate::manifest::Manifest;
+use crate::spec::CheckpointSpec;
+use crate::work::Pass;
+use std::collections::BTreeSet;
+
+/// A whole checkpoint, as far as retention looks at it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// `checkpoints/<iteration>-<fence>`; keys sort by age.
+    pub key: String,
+    /// Committed iterations.
+    pub iteration: Iteration,
+    /// FHR@20 of its last validation; none in the refit pass, which is not validated, and before the first.
+    pub fhr: Option<f64>,
+}
+
+impl Kept {
+    /// What a manifest says.
+    pub fn of(manifest: &Manifest) -> Self {
+        let key = Manifest::key(manifest.iteration, manifest.fence);
+        let cursor = &manifest.cursor;
+        let validated = cursor.pass == Pass::Select || cursor.select_checkpoint.as_ref() == Some(&key);
+        let last = cursor.decisions.iter().rev().find_map(|decision| decision.score);
+        let fhr = last.filter(|_| validated).map(|score| score.fhr);
+        Self { key, iteration: manifest.iteration, fhr }
+    }
+}
+
+/// Keys of the checkpoints that may go, oldest first. `known`: all whole ones, oldest first. `select`: the one that the
+/// select pass ended with; it stays and takes nobody's place.
+pub fn surplus(known: &[Kept], rules: &CheckpointSpec, select: Option<&str>) -> Vec<String> {
+    let CheckpointSpec { every: _, keep_last, keep_every, keep_best } = rules;
+    let others: Vec<&Kept> = known.iter().filter(|kept| Some(kept.key.as_str()) != select).collect();
+    let mut stay: BTreeSet<&str> = BTreeSet::new();
+    stay.extend(others.iter().rev().take((*keep_last as usize).max(1)).map(|kept| kept.key.as_str()));
+    let regular = |kept: &&&Kept| *keep_every > 0 && kept.iteration.0.is_multiple_of(u64::from(*keep_every));
+    stay.extend(others.iter().filter(regular).map(|kept| kept.key.as_str()));
+    let mut scored: Vec<(f64, &str)> = others.iter().filter_map(|kept| Some((kept.fhr?, kept.key.as_str()))).collect();
+    // Of two that are equally good the older stays.
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+    stay.extend(scored.iter().take(*keep_best as usize).map(|(_, key)| *key));
+    others.iter().filter(|kept| !stay.contains(kept.key.as_str())).map(|kept| kept.key.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Fence;
+
+    fn known(scores: &[(u64, Option<f64>)]) -> Vec<Kept> {
+        let kept = |(iteration, fhr): &(u64, Option<f64>)| {
+            let iteration = Iteration(*iteration);
+            Kept { key: Manifest::key(iteration, Fence(1)), iteration, fhr: *fhr }
+        };
+        scores.iter().map(kept).collect()
+    }
+
+    fn gone(rules: CheckpointSpec, select: Option<u64>) -> Vec<u64> {
+        let scores = [(5, Some(0.3)), (10, Some(0.5)), (15, Some(0.4)), (20, None), (25, Some(0.5)), (30, None)];
+        let known = known(&scores);
+        let select = select.map(|iteration| Manifest::key(Iteration(iteration), Fence(1)));
+        let surplus = surplus(&known, &rules, select.as_deref());
+        known.iter().filter(|kept| surplus.contains(&kept.key)).map(|kept| kept.iteration.0).collect()
+    }
+
+    #[test]
+    fn the_last_ones_stay() {
+        let rules = |keep_last| CheckpointSpec { keep_last, ..CheckpointSpec::default() };
+        assert_eq!(gone(rules(2), None), [5, 10, 15, 20]);
+        assert_eq!(gone(rules(9), None), [0u64; 0]);
+        assert_eq!(gone(rules(1), None), [5, 10, 15, 20, 25]);
+    }
+
+    #[test]
+    fn the_select_passs_last_stays_beside_them() {
+        let rules = CheckpointSpec { keep_last: 2, ..CheckpointSpec::default() };
+        assert_eq!(gone(rules.clone(), Some(10)), [5, 15, 20]);
+        assert_eq!(gone(rules, Some(30)), [5, 10, 15]);
+    }
+
+    #[test]
+    fn multiples_and_the_best_stay() {
+        let rules = CheckpointSpec { keep_last: 1, keep_every: 10, ..CheckpointSpec::default() };
+        assert_eq!(gone(rules, None), [5, 15, 25]);
+        let best = |keep_best| CheckpointSpec { keep_last: 1, keep_best, ..CheckpointSpec::default() };
+        assert_eq!(gone(best(1), None), [5, 15, 20, 25], "of two that are equal the older stays");
+        assert_eq!(gone(best(3), None), [5, 20]);
+    }
+}
