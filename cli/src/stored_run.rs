@@ -35,7 +35,8 @@ pub async fn existing(args: &RunArgs) -> Result<RunObjects, Failure> {
     if !run.is_absent("run.toml").await? {
         return Ok(run);
     }
-    let runs = store.runs().await.map_err(|source| StoreError::Unavailable { action: "list", key: String::new(), source })?;
+    let runs =
+        store.runs().await.map_err(|source| StoreError::Unavailable { action: "list", key: String::new(), source })?;
     let there = if runs.is_empty() { "it holds no runs".to_owned() } else { format!("it holds {}", runs.join(", ")) };
     Err(none(&there))
 }

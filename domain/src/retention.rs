@@ -39,8 +39,7 @@ pub fn surplus(known: &[Kept], rules: &CheckpointSpec, select: Option<&str>) -> 
     stay.extend(others.iter().rev().take((*keep_last as usize).max(1)).map(|kept| kept.key.as_str()));
     let regular = |kept: &&&Kept| *keep_every > 0 && kept.iteration.0.is_multiple_of(u64::from(*keep_every));
     stay.extend(others.iter().filter(regular).map(|kept| kept.key.as_str()));
-    let mut scored: Vec<(f64, &str)> =
-        others.iter().filter_map(|kept| Some((kept.fhr?, kept.key.as_str()))).collect();
+    let mut scored: Vec<(f64, &str)> = others.iter().filter_map(|kept| Some((kept.fhr?, kept.key.as_str()))).collect();
     // Of two that are equally good the older stays.
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
     stay.extend(scored.iter().take(*keep_best as usize).map(|(_, key)| *key));

@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn secrets_in_a_url_are_refused_and_not_repeated() {
-        for url in ["s3://key:secret@bucket/runs", "gs://secret@bucket", "az://c/runs?sig=secret", "az://a@b:secret@c/d"]
+        for url in
+            ["s3://key:secret@bucket/runs", "gs://secret@bucket", "az://c/runs?sig=secret", "az://a@b:secret@c/d"]
         {
             let error = Location::parse(url).unwrap_err().to_string();
             assert!(!error.contains("secret") && error.contains("environment"), "{error}");

@@ -19,7 +19,10 @@ pub enum ProbeError {
         what: String,
     },
     /// The store refused what it has to allow: it cannot be reached, or not be written.
-    #[error("cannot {action} `{key}` in the store: {}; expected is a store that can be read and written", plain(source))]
+    #[error(
+        "cannot {action} `{key}` in the store: {}; expected is a store that can be read and written",
+        plain(source)
+    )]
     Refused {
         /// Verb.
         action: &'static str,

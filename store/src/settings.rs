@@ -14,7 +14,7 @@ use std::time::Duration;
 const RETRY_FOR: Duration = Duration::from_secs(30);
 
 /// One attempt at a request; a part of a checkpoint may be large.
-const REQUEST: &str = "120s";
+const REQUEST: &str = "60s";
 
 /// A server that does not answer at all.
 const CONNECT: &str = "5s";
@@ -69,7 +69,9 @@ fn google(url: &str) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
 /// An emulator on this machine needs no TLS: nothing leaves it.
 fn is_this_machine(endpoint: &str) -> bool {
     let host = endpoint.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
-    host.is_some_and(|host| host == "localhost" || host.parse::<std::net::Ipv4Addr>().is_ok_and(|host| host.is_loopback()))
+    host.is_some_and(|host| {
+        host == "localhost" || host.parse::<std::net::Ipv4Addr>().is_ok_and(|host| host.is_loopback())
+    })
 }
 
 fn retry() -> RetryConfig {

@@ -157,7 +157,8 @@ impl Bucket {
                 )),
             }
         }
-        let folders = folders.iter().map(|folder| format!("<CommonPrefixes><Prefix>{folder}</Prefix></CommonPrefixes>"));
+        let folders =
+            folders.iter().map(|folder| format!("<CommonPrefixes><Prefix>{folder}</Prefix></CommonPrefixes>"));
         format!("<ListBucketResult>{contents}{}</ListBucketResult>", folders.collect::<String>())
     }
 }

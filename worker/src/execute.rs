@@ -71,18 +71,7 @@ impl Executor {
         let state = TrainingState::new(&spec, vocabulary_size(&spec))?;
         let lanes = Lanes::start(lanes, threads, deliver);
         let spec = Arc::new(spec);
-        Ok(Self {
-            spec,
-            folder,
-            parts,
-            roster: None,
-            switch,
-            loaded: None,
-            lanes,
-            state,
-            open: None,
-            reduced: None,
-        })
+        Ok(Self { spec, folder, parts, roster: None, switch, loaded: None, lanes, state, open: None, reduced: None })
     }
 
     /// Performs a command; gives the answer where it has one. The answer to a lease comes from its lane.
@@ -225,9 +214,7 @@ impl Executor {
                 self.lanes.wait();
                 self.loaded = None;
                 let select = summary.select_checkpoint.as_deref();
-                let select = select
-                    .map(|key| load_state(&self.spec, (&self.folder, &self.parts), key))
-                    .transpose()?;
+                let select = select.map(|key| load_state(&self.spec, (&self.folder, &self.parts), key)).transpose()?;
                 write_report(&self.spec, &self.folder, (&self.state, select.as_ref()), &summary)?;
                 Ok(Some(done(Outcome::Reported)))
             }

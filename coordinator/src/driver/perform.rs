@@ -122,7 +122,7 @@ impl Driver {
 
     /// The store refused what the run cannot do without.
     fn give_up(&mut self, error: &StoreError) {
-        let reason = error.to_string();
+        let reason = format!("{error}; checkpoints: {}", self.run.newest_checkpoint());
         tracing::error!(%reason, "the run cannot go on");
         let activity = Activity::Failed { reason: reason.clone() };
         self.show(Status { activity, ..self.run.status() });

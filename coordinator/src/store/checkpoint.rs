@@ -160,7 +160,6 @@ impl RunObjects {
         }
         manifest.parts.is_empty().then(|| "its manifest names no parts".to_owned())
     }
-
 }
 
 impl RunStore {

@@ -81,10 +81,8 @@ async fn read(run: &RunObjects) -> Result<Option<(Owner, UpdateVersion)>, StoreE
 
 /// Writes under a condition; none when it does not hold.
 async fn swap(run: &RunObjects, owner: &Owner, mode: PutMode) -> Result<Option<UpdateVersion>, StoreError> {
-    let content = serde_json::to_vec(owner).map_err(|error| StoreError::Manifest {
-        key: KEY.into(),
-        reason: error.to_string(),
-    })?;
+    let content = serde_json::to_vec(owner)
+        .map_err(|error| StoreError::Manifest { key: KEY.into(), reason: error.to_string() })?;
     match run.objects.put_opts(&Path::from(KEY), PutPayload::from(content), mode.into()).await {
         Ok(put) => Ok(Some(put.into())),
         Err(Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotFound { .. }) => Ok(None),

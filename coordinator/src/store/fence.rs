@@ -22,7 +22,6 @@ impl RunObjects {
         }
         Ok(Fence(last))
     }
-
 }
 
 impl RunStore {

@@ -28,9 +28,7 @@ fn first_refused() -> Judge {
 }
 
 fn all_refused() -> Judge {
-    Box::new(|key| {
-        if key.as_ref().contains("/checkpoints/") { Fate::Refused("no space is left") } else { Fate::Done }
-    })
+    Box::new(|key| if key.as_ref().contains("/checkpoints/") { Fate::Refused("no space is left") } else { Fate::Done })
 }
 
 #[tokio::test]

@@ -160,7 +160,10 @@ async fn order_and_retention(store: &Store) {
     assert_eq!(found[..4], names.map(|name| format!("checkpoints/{name}")));
     let rules = CheckpointSpec { keep_last: 1, keep_every: 5, ..CheckpointSpec::default() };
     let removed = RunObjects::of(store, &id("order")).prune_surplus(&rules).await.unwrap();
-    assert_eq!(removed, ["checkpoints/0000000002-000001", "checkpoints/0000000005-000002", "checkpoints/0000000009-000003"]);
+    assert_eq!(
+        removed,
+        ["checkpoints/0000000002-000001", "checkpoints/0000000005-000002", "checkpoints/0000000009-000003"]
+    );
     let left: Vec<String> = held.checkpoints(true).await.unwrap().into_iter().map(|found| found.key).collect();
     assert_eq!(left, [&found[0], &found[1], &found[2]].map(Clone::clone), "a checkpoint under way is not touched");
 }
@@ -210,7 +213,8 @@ async fn takeover(store: &Store) {
 
 /// 20 MB in one part.
 async fn large_part(store: &Store) {
-    let content: Bytes = (0..20_000_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<u8>>().into();
+    let content: Bytes =
+        (0..20_000_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<u8>>().into();
     let held = open(store, "large").await;
     held.claim_fence(Fence(1)).await.unwrap();
     let manifest = manifest("large", 1, 1, &[("a.bin", &content)]);

@@ -135,8 +135,7 @@ impl Run {
         self.cursor = draft.cursor.clone();
         self.checkpoints.extend(manifest.iter().map(Kept::of));
         self.resume = manifest;
-        let keys =
-            surplus(&self.checkpoints, &self.setup.spec.checkpoint, self.cursor.select_checkpoint.as_deref());
+        let keys = surplus(&self.checkpoints, &self.setup.spec.checkpoint, self.cursor.select_checkpoint.as_deref());
         if !keys.is_empty() {
             self.checkpoints.retain(|kept| !keys.contains(&kept.key));
             out.push(Effect::Prune { keys });
@@ -146,11 +145,7 @@ impl Run {
     }
 
     fn after_checkpoint(&mut self, out: &mut Vec<Effect>) {
-        if self.nobody_holds_the_state() {
-            self.roll_back(out)
-        } else {
-            self.proceed(out)
-        }
+        if self.nobody_holds_the_state() { self.roll_back(out) } else { self.proceed(out) }
     }
 
     /// The parts could not be written. `from` is who and in which roster.
@@ -174,9 +169,7 @@ impl Run {
     /// A store that does not take a checkpoint costs the checkpoint, not the run. Only where the run stops, or will need
     /// this very checkpoint for its report, there is no going on without.
     fn miss_checkpoint(&mut self, draft: Draft, reason: &str, out: &mut Vec<Effect>) {
-        let newest = self.resume.as_ref().map(|newest| Manifest::key(newest.iteration, newest.fence));
-        let newest = newest.map_or_else(|| "no checkpoint is whole yet".into(), |key| format!("the newest whole one is {key}"));
-        let reason = format!("{reason}; {newest}");
+        let reason = format!("{reason}; {}", self.newest_checkpoint());
         let needed = draft.cursor.select_checkpoint.as_ref() == Some(&draft.key);
         if self.stopping || needed {
             return self.fail(reason, 69, out);

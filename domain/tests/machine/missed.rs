@@ -14,7 +14,11 @@ fn at_first_checkpoint(setup: RunSetup) -> Bench {
     let mut bench = Bench::new(setup);
     bench.join(1);
     for state in ["empty", "s1", "s2"] {
-        if state == "empty" { bench.formed(1, state) } else { bench.changed(1, state) };
+        if state == "empty" {
+            bench.formed(1, state)
+        } else {
+            bench.changed(1, state)
+        };
     }
     for lease in 0..3 {
         bench.lease(1, lease, "s2", trained());

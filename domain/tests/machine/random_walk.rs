@@ -89,7 +89,9 @@ fn every_walk_ends_with_the_same_bits() {
     assert!(attempts(2, Pass::Refit).max() > Some(0), "the refit pass repeats the attempt");
     let rung = |s: &Simulation| s.decisions.iter().filter(|d| d.reason.starts_with("alarm")).count();
     assert!(quiet.iter().all(|s| rung(s) > 0), "it must meet alarms");
-    let met = ["killed", "hangs", "joins", "corrupt", "stop", "full", "refused"].iter().all(|kind| faults.get(kind) > Some(&20));
+    let met = ["killed", "hangs", "joins", "corrupt", "stop", "full", "refused"]
+        .iter()
+        .all(|kind| faults.get(kind) > Some(&20));
     assert!(met && replaced > 0, "the walk must meet every fault: {faults:?}");
 }
 

@@ -226,9 +226,9 @@ impl TryFrom<wire::status_message::Activity> for Activity {
                 score: decided.score.map(Into::into),
                 reason: text("Decided.reason", decided.reason, MAX_SENTENCE_BYTES)?,
             },
-            Wire::CheckpointMissed(missed) => Self::CheckpointMissed {
-                reason: text("CheckpointMissed.reason", missed.reason, MAX_SENTENCE_BYTES)?,
-            },
+            Wire::CheckpointMissed(missed) => {
+                Self::CheckpointMissed { reason: text("CheckpointMissed.reason", missed.reason, MAX_SENTENCE_BYTES)? }
+            }
             Wire::Checkpointing(wire::Checkpointing {}) => Self::Checkpointing,
             Wire::Evaluating(wire::Evaluating {}) => Self::Evaluating,
             Wire::Completed(wire::Completed {}) => Self::Completed,
