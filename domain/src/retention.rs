@@ -49,7 +49,10 @@ pub fn surplus(known: &[Kept], rules: &CheckpointSpec, select: Option<&str>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Fence;
+    use crate::curriculum::Cursor;
+    use crate::ids::{Digest, Fence, RunId};
+    use crate::work::{Decision, Score};
+    use std::str::FromStr;
 
     fn known(scores: &[(u64, Option<f64>)]) -> Vec<Kept> {
         let kept = |(iteration, fhr): &(u64, Option<f64>)| {
@@ -65,6 +68,32 @@ mod tests {
         let select = select.map(|iteration| Manifest::key(Iteration(iteration), Fence(1)));
         let surplus = surplus(&known, &rules, select.as_deref());
         known.iter().filter(|kept| surplus.contains(&kept.key)).map(|kept| kept.iteration.0).collect()
+    }
+
+    #[test]
+    fn a_checkpoint_has_the_score_of_its_last_validation_and_none_in_the_refit_pass() {
+        let decision =
+            |score| Decision { pass: Pass::Select, stage: "a".into(), iteration: 1, score, reason: "".into() };
+        let score = |fhr| Some(Score { fhr, candidate_accuracy: 0.5 });
+        let decisions = vec![decision(score(0.25)), decision(score(0.5)), decision(None)];
+        let mut manifest = Manifest {
+            version: 1,
+            run_id: RunId::from_str("run").unwrap(),
+            config_digest: Digest::of(b"config"),
+            data_digest: Digest::of(b"data"),
+            code_version: "1".into(),
+            fence: Fence(2),
+            iteration: Iteration(7),
+            state_digest: Digest::of(b"state"),
+            cursor: Cursor { decisions, ..Cursor::start() },
+            parts: Vec::new(),
+        };
+        let key = Manifest::key(Iteration(7), Fence(2));
+        assert_eq!(Kept::of(&manifest), Kept { key: key.clone(), iteration: Iteration(7), fhr: Some(0.5) });
+        manifest.cursor.pass = Pass::Refit;
+        assert_eq!(Kept::of(&manifest).fhr, None);
+        manifest.cursor.select_checkpoint = Some(key);
+        assert_eq!(Kept::of(&manifest).fhr, Some(0.5), "the one between the passes holds what was validated");
     }
 
     #[test]

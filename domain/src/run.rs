@@ -241,6 +241,12 @@ impl Run {
         Ok(())
     }
 
+    /// The newest whole checkpoint as a sentence part, for whoever reads why a run has ended.
+    pub fn newest_checkpoint(&self) -> String {
+        let newest = self.resume.as_ref().map(|newest| Manifest::key(newest.iteration, newest.fence));
+        newest.map_or_else(|| "no checkpoint is whole yet".into(), |key| format!("the newest whole one is {key}"))
+    }
+
     /// What to show now.
     pub fn status(&self) -> Status {
         let members = self.roster.as_ref().map_or(self.workers.len(), |r| r.members.len());

@@ -14,7 +14,7 @@ use std::time::Duration;
 const RETRY_FOR: Duration = Duration::from_secs(30);
 
 /// One attempt at a request; a part of a checkpoint may be large.
-const REQUEST: &str = "120s";
+const REQUEST: &str = "60s";
 
 /// A server that does not answer at all.
 const CONNECT: &str = "5s";

@@ -50,7 +50,7 @@ impl Drop for Emulator {
 pub fn google() -> Result<Emulator, String> {
     let environment = vec![
         ("GOOGLE_BASE_URL", format!("http://127.0.0.1:{}", google::serve()?)),
-        ("GOOGLE_SKIP_SIGNATURE", "true".to_owned()),
+        ("GOOGLE_BEARER_TOKEN", SECRET.to_owned()),
     ];
     Ok(Emulator { process: None, url: format!("gs://{BUCKET}"), environment })
 }

@@ -72,6 +72,15 @@ fn the_worker_does_not_know_the_coordinator() {
 }
 
 #[test]
+fn only_shells_know_where_runs_are_kept() {
+    let of_ours =
+        |package| dependencies(package).into_iter().filter(|name| name.starts_with("conrec-")).collect::<Vec<_>>();
+    assert_eq!(of_ours("conrec-store"), ["conrec-domain"], "store/Cargo.toml");
+    takes_none_of("conrec-proto", &["conrec-store", "object_store"]);
+    takes_none_of("conrec-feedback", &["conrec-store", "object_store"]);
+}
+
+#[test]
 fn files_are_short() {
     holds(rules::short_files);
 }

@@ -122,7 +122,12 @@ impl Driver {
 
     /// The store refused what the run cannot do without.
     fn give_up(&mut self, error: &StoreError) {
-        let reason = error.to_string();
+        // One that another coordinator goes on from is not this one's to name.
+        let reason = if error.is_outdated() {
+            error.to_string()
+        } else {
+            format!("{error}; checkpoints: {}", self.run.newest_checkpoint())
+        };
         tracing::error!(%reason, "the run cannot go on");
         let activity = Activity::Failed { reason: reason.clone() };
         self.show(Status { activity, ..self.run.status() });

@@ -170,10 +170,7 @@ impl Run {
     /// A store that does not take a checkpoint costs the checkpoint, not the run. Only where the run stops, or will need
     /// this very checkpoint for its report, there is no going on without.
     fn miss_checkpoint(&mut self, draft: Draft, reason: &str, out: &mut Vec<Effect>) {
-        let newest = self.resume.as_ref().map(|newest| Manifest::key(newest.iteration, newest.fence));
-        let newest =
-            newest.map_or_else(|| "no checkpoint is whole yet".into(), |key| format!("the newest whole one is {key}"));
-        let reason = format!("{reason}; {newest}");
+        let reason = format!("{reason}; {}", self.newest_checkpoint());
         let needed = draft.cursor.select_checkpoint.as_ref() == Some(&draft.key);
         if self.stopping || needed {
             return self.fail(reason, 69, out);
