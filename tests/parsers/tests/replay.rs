@@ -68,6 +68,24 @@ fn every_parser_survives_its_corpus_and_mutations_of_it() {
     }
 }
 
+/// `CONREC_REPLAY="safetensors 120" cargo test --release -p conrec-parsers -- --ignored longer` goes on for 120 seconds.
+#[test]
+#[ignore = "takes as long as it is told"]
+fn one_parser_survives_mutations_for_longer() {
+    let Ok(asked) = std::env::var("CONREC_REPLAY") else {
+        return;
+    };
+    let (name, seconds) = asked.split_once(' ').unwrap();
+    let (_, parser) = PARSERS.iter().find(|(known, _)| *known == name).unwrap();
+    let (inputs, time) = (inputs(name), Duration::from_secs(seconds.parse().unwrap()));
+    let (mut mutator, begun, mut done) = (Mutator::new(name), Instant::now(), 0u64);
+    while begun.elapsed() < time {
+        survives(name, *parser, &mutator.mutate(&inputs), &format!("mutation {done}"));
+        done += 1;
+    }
+    println!("{name}: {done} mutations");
+}
+
 #[test]
 fn the_corpus_is_small_and_each_part_belongs_to_a_parser() {
     let (mut bytes, mut names) = (0, Vec::new());
