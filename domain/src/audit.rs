@@ -91,7 +91,7 @@ pub fn audit(evidence: &Evidence<'_>) -> Audit {
     results::check_report(evidence, &chain, &mut audit);
     // A file of another run explains all that it contradicts: it is named first.
     audit.findings.sort_by_key(|found| !matches!(found.what, Finding::Foreign { .. }));
-    audit.ends = chain.first().zip(evidence.report.map(|report| report.state_digest).or(chain.last()));
+    audit.ends = chain.first().zip(evidence.report.map(|report| report.state_digest).or_else(|| chain.last()));
     audit
 }
 

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 
 /// One thing for the shell to do, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "effects are few at a time; a manifest is as large as what the run remembers"
+)]
 pub enum Effect {
     /// Send a command to a worker.
     Send {

@@ -15,7 +15,9 @@ mod windows;
 
 pub use alarm::AlarmSpec;
 pub use data::{DataSpec, Source, SyntheticSpec};
-pub use evaluation::{CandidateScore, CheckpointSpec, ClusterSpec, EvaluationSpec, Exclude, Statistics};
+pub use evaluation::{
+    CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, EvaluationSpec, Exclude, Statistics,
+};
 pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
 pub use reward::{RewardSpec, RewardVariant, SwingSpec};
 pub use semantic_id::SemanticIdSpec;

@@ -107,9 +107,11 @@ fn read(file: &SafeTensors<'_>, name: &str, shape: Option<&[usize]>) -> Result<T
         let found = format!("{:?} of shape {:?}", view.dtype(), view.shape());
         return Err(wrong(name, found, format!("{dtype:?} of {expected}")));
     }
-    let size: Vec<i64> = view.shape().iter().map(|n| *n as i64).collect();
+    // A list without numbers may claim any shape.
+    let size = view.shape().iter().map(|n| i64::try_from(*n)).collect::<Result<Vec<_>, _>>();
+    let size = size.map_err(|_| wrong(name, format!("shape {:?}", view.shape()), expected.clone()))?;
     if view.data().is_empty() {
-        return Ok(Tensor::zeros(size.as_slice(), (kind, Device::Cpu)));
+        return Ok(Tensor::f_zeros(size.as_slice(), (kind, Device::Cpu))?);
     }
     Ok(Tensor::f_from_data_size(view.data(), &size, kind)?)
 }

@@ -319,7 +319,7 @@ impl TrainingState {
             .get(usize::try_from(pass).map_err(|_| wrong())?)
             .copied()
             .ok_or_else(wrong)?;
-        self.stage = if stage == 0 { None } else { Some(u32::try_from(stage - 1).map_err(|_| wrong())?) };
+        self.stage = if stage == 0 { None } else { Some(u32::try_from(stage.saturating_sub(1)).map_err(|_| wrong())?) };
         self.trains = self.stage.map_or(Ok(Trains::Nothing), |s| trains_in(spec, s))?;
         self.reset_optimizer(spec)?;
         self.updates = updates;

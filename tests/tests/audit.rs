@@ -20,10 +20,15 @@ const SHORT: [&str; 8] = [
     "evaluation.bootstrap=20",
 ];
 
+/// From a file's text to another.
+type Change<'a> = &'a dyn Fn(&str) -> String;
+/// Changes a JSON value.
+type ChangeValue = dyn Fn(&mut Value);
+
 /// A file of a run, and how a test changes it.
 struct Tampering<'a> {
     file: &'a str,
-    change: &'a dyn Fn(&str) -> String,
+    change: Change<'a>,
     /// What the audit must say, with the place.
     says: &'a str,
 }
@@ -128,7 +133,7 @@ fn a_real_run_is_whole_and_every_tampering_is_found() {
     let store = folder.path();
     train(store_of(&folder));
     is_whole(store);
-    let cases: &[(&str, &dyn Fn(&str) -> String, &str)] = &[
+    let cases: &[(&str, Change<'_>, &str)] = &[
         ("ledger.jsonl", &|t| without(t, 4), "ledger.jsonl:4: iteration 5 follows iteration 3"),
         ("ledger.jsonl", &|t| doubled(t, 4), "ledger.jsonl:5: iteration 4 was committed twice"),
         ("ledger.jsonl", &|t| swapped(t, 2).replacen("\"fence\":1", "\"fence\":2", 2), "carries fence 1 after fence 2"),
@@ -163,7 +168,7 @@ fn a_real_run_is_whole_and_every_tampering_is_found() {
     }
     let newest = newest_manifest(store);
     let name = newest.strip_prefix(store.join("audited")).unwrap().to_str().unwrap();
-    let cases: [(&dyn Fn(&mut Value), &str); 3] = [
+    let cases: [(&ChangeValue, &str); 3] = [
         (&|m| flipped(&mut m["state_digest"]), "is not that of the chain after iteration"),
         (&|m| m["run_id"] = "other".into(), "it belongs to run other"),
         (&|m| flipped(&mut m["data_digest"]), "it belongs to data"),

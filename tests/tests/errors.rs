@@ -196,3 +196,20 @@ fn a_run_id_of_another_config_is_refused_once_it_holds_work() {
     assert_eq!(code, Some(78), "{message}");
     assert!(message.contains("wrong") && message.contains("another config"), "{message}");
 }
+
+#[test]
+fn nccl_that_is_not_there_is_said_with_what_to_do() {
+    let store = tempdir().unwrap();
+    let (code, message) = train_of("tests/configs/tiny.toml", store.path(), &["cluster.collective=nccl"]);
+    if code == 0 {
+        println!("skipped: NCCL and a GPU are there");
+        return;
+    }
+    assert_eq!(code, 69, "{message}");
+    for word in ["NCCL is not available: looked for", "set cluster.collective = \"gloo\""] {
+        assert!(message.contains(word), "`{word}` is missing in: {message}");
+    }
+    // It changes no bit, so that the run goes on with another.
+    let (code, message) = train_of("tests/configs/tiny.toml", store.path(), &["cluster.collective=gloo"]);
+    assert_eq!(code, 0, "{message}");
+}

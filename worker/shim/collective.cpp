@@ -161,6 +161,19 @@ int32_t sum(conrec_group* group, void* values, size_t length, at::ScalarType typ
   });
 }
 
+// The rendezvous as the members of one roster see it.
+c10::intrusive_ptr<c10d::Store> meeting_of(const conrec_membership* membership) {
+  const milliseconds timeout(membership->timeout_ms);
+  c10d::TCPStoreOptions options;
+  options.port = membership->port;
+  options.waitWorkers = false;
+  options.timeout = timeout;
+  c10::intrusive_ptr<c10d::Store> meeting = c10::make_intrusive<c10d::TCPStore>(membership->host, options);
+  auto prefixed = c10::make_intrusive<c10d::PrefixStore>(membership->prefix, meeting);
+  prefixed->setTimeout(timeout);
+  return prefixed;
+}
+
 } // namespace
 
 int32_t conrec_rendezvous_start(conrec_rendezvous** server, uint16_t* port, conrec_failure* failure) {
@@ -185,17 +198,30 @@ void conrec_rendezvous_stop(conrec_rendezvous* server) {
   });
 }
 
+int32_t conrec_share(const conrec_membership* membership, uint8_t* bytes, size_t length, conrec_failure* failure) {
+  return guarded(failure, [&]() -> int32_t {
+    keep_quiet();
+    auto meeting = meeting_of(membership);
+    const std::string key = "shared";
+    if (membership->rank == 0) {
+      meeting->set(key, std::vector<uint8_t>(bytes, bytes + length));
+      return CONREC_DONE;
+    }
+    const std::vector<uint8_t> found = meeting->get(key);
+    if (found.size() != length) {
+      say(failure, "rank 0 shared " + std::to_string(found.size()) + " bytes, expected " + std::to_string(length));
+      return CONREC_FAILED;
+    }
+    std::copy(found.begin(), found.end(), bytes);
+    return CONREC_DONE;
+  });
+}
+
 int32_t conrec_group_form(const conrec_membership* membership, conrec_group** group, conrec_failure* failure) {
   return guarded(failure, [&]() -> int32_t {
     keep_quiet();
     const milliseconds timeout(membership->timeout_ms);
-    c10d::TCPStoreOptions options;
-    options.port = membership->port;
-    options.waitWorkers = false;
-    options.timeout = timeout;
-    c10::intrusive_ptr<c10d::Store> meeting = c10::make_intrusive<c10d::TCPStore>(membership->host, options);
-    auto prefixed = c10::make_intrusive<c10d::PrefixStore>(membership->prefix, meeting);
-    prefixed->setTimeout(timeout);
+    auto prefixed = meeting_of(membership);
     auto gloo_options = c10d::ProcessGroupGloo::Options::create(timeout);
     gloo_options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(membership->address));
     gloo_options->threads = 1;

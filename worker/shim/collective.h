@@ -36,6 +36,10 @@ struct conrec_group;
 int32_t conrec_rendezvous_start(conrec_rendezvous** server, uint16_t* port, conrec_failure* failure);
 void conrec_rendezvous_stop(conrec_rendezvous* server);
 
+// Rank 0's bytes reach every member, before a group has formed.
+int32_t conrec_share(
+    const conrec_membership* membership, uint8_t* bytes, size_t length, conrec_failure* failure);
+
 int32_t conrec_group_form(const conrec_membership* membership, conrec_group** group, conrec_failure* failure);
 int32_t conrec_group_sum_i64(conrec_group* group, int64_t* values, size_t length, conrec_failure* failure);
 int32_t conrec_group_sum_f32(conrec_group* group, float* values, size_t length, conrec_failure* failure);

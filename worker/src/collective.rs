@@ -6,13 +6,17 @@
 
 mod ffi;
 pub mod gloo;
+mod membership;
+pub mod nccl;
 pub mod rendezvous;
 pub mod single;
 pub mod switch;
 
 use std::time::Duration;
 
-pub use gloo::{Gloo, Membership};
+pub use gloo::Gloo;
+pub use membership::Membership;
+pub use nccl::Nccl;
 pub use rendezvous::Rendezvous;
 pub use single::Single;
 pub use switch::Switch;
@@ -89,6 +93,14 @@ pub enum CollectiveError {
         /// What was called.
         call: &'static str,
         /// What was found and what is allowed.
+        message: String,
+    },
+    /// The backend is not there on this machine.
+    #[error("{backend} is not available: {message}")]
+    Unavailable {
+        /// Its name.
+        backend: &'static str,
+        /// What was looked for, what was found, and what to do.
         message: String,
     },
     /// Anything else that the backend reports.

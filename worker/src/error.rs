@@ -167,8 +167,11 @@ impl WorkerError {
             Self::Spec(_) | Self::Synthetic(_) | Self::Config { .. } | Self::ConfigFile { .. } => BAD_CONFIG,
             Self::Read(_) | Self::Split(_) | Self::Instances(_) | Self::Prepared(_) | Self::SemanticIds(_) => BAD_DATA,
             Self::Part(_) | Self::File { .. } | Self::ModelFile(_) => UNAVAILABLE,
-            Self::Store(_) | Self::Transfer(_) => UNAVAILABLE,
-            Self::Coordinator { .. } | Self::Interrupted { .. } => UNAVAILABLE,
+            Self::Store(_)
+            | Self::Transfer(_)
+            | Self::Coordinator { .. }
+            | Self::Interrupted { .. }
+            | Self::Collective(CollectiveError::Unavailable { .. }) => UNAVAILABLE,
             Self::RqVae(_)
             | Self::Reward(_)
             | Self::BeamSearch(_)

@@ -2,7 +2,7 @@
 //! the lanes; everything that changes the state waits until these are idle.
 
 use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
-use crate::collective::{Collective, Gloo, Membership, Single, Switch};
+use crate::collective::{Collective, Gloo, Membership, Nccl, Single, Switch};
 use crate::error::WorkerError;
 use crate::lanes::{Deliver, Lanes};
 use crate::lease::{Loaded, Place, TrainingPolicies, train};
@@ -17,7 +17,7 @@ use conrec_domain::bookmark::Bookmark;
 use conrec_domain::effect::{Command, StateSource};
 use conrec_domain::ids::{Digest, Fence, Iteration};
 use conrec_domain::manifest::Manifest;
-use conrec_domain::spec::RunSpec;
+use conrec_domain::spec::{CollectiveKind, RunSpec};
 use conrec_domain::work::{Lease, Outcome, Pass, StateChange, Work};
 use conrec_feedback::prompt::Vocabulary;
 use conrec_policy::training_state::{TrainingState, tensor_digest};
@@ -72,6 +72,10 @@ impl Executor {
     ) -> Result<Self, WorkerError> {
         let threads = i32::try_from(spec.cluster.threads).unwrap_or(1);
         tch::set_num_threads(threads);
+        if spec.cluster.collective == CollectiveKind::Nccl {
+            // Told before any work is done, and for one worker too.
+            Nccl::available()?;
+        }
         let parts = folder.parts();
         let state = TrainingState::new(&spec, vocabulary_size(&spec))?;
         let lanes = Lanes::start(lanes, threads, deliver);
@@ -201,10 +205,10 @@ impl Executor {
         let fence = membership.fence;
         self.roster = None;
         let given_up = || self.switch.is_aborted(fence);
-        let collective: Arc<dyn Collective> = if membership.world == 1 {
-            Arc::new(Single::new())
-        } else {
-            Arc::new(Gloo::form_unless(&membership, &given_up)?)
+        let collective: Arc<dyn Collective> = match self.spec.cluster.collective {
+            CollectiveKind::Gloo if membership.world == 1 => Arc::new(Single::new()),
+            CollectiveKind::Gloo => Arc::new(Gloo::form_unless(&membership, &given_up)?),
+            CollectiveKind::Nccl => Arc::new(Nccl::form_unless(&membership, &given_up)?),
         };
         self.switch.set(fence, &collective);
         self.roster = Some(Roster { fence, collective });

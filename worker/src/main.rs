@@ -2,12 +2,14 @@
 
 use clap::Parser;
 use conrec_worker::command::{Cli, run};
+use conrec_worker::cuda;
 use std::process::ExitCode;
 
 /// The command line is wrong; as for `conrec`.
 const WRONG_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
+    cuda::load();
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("CONREC_LOG")

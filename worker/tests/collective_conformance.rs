@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use conrec_domain::ids::Fence;
-use conrec_worker::collective::{Collective, CollectiveError, Gloo, Membership, Rendezvous, Single};
+use conrec_worker::collective::{Collective, CollectiveError, Gloo, Membership, Nccl, Rendezvous, Single};
 use std::env;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -116,6 +116,35 @@ fn rosters_of_two_and_three_threads_keep_the_promises() {
 fn a_roster_of_one_over_tcp_keeps_the_promises() {
     let server = Rendezvous::start().unwrap();
     roster(&server, 1, 1, |member| keeps_the_promises(&member));
+}
+
+/// The member of an NCCL roster of one; none where there is no NCCL or no GPU, which is said.
+fn alone_over_nccl(server: &Rendezvous) -> Option<Nccl> {
+    if let Err(error) = Nccl::available() {
+        println!("skipped: {error}");
+        return None;
+    }
+    Some(Nccl::form_unless(&membership(server.port(), 1, 0, 1, EASY), &|| false).unwrap())
+}
+
+#[test]
+fn a_roster_of_one_over_nccl_keeps_the_promises() {
+    let server = Rendezvous::start().unwrap();
+    if let Some(member) = alone_over_nccl(&server) {
+        keeps_the_promises(&member);
+    }
+}
+
+#[test]
+fn an_aborted_roster_over_nccl_stays_given_up() {
+    let server = Rendezvous::start().unwrap();
+    if let Some(member) = alone_over_nccl(&server) {
+        member.abort();
+        for _ in 0..2 {
+            let error = member.all_reduce_sum(&mut [1, 2, 3]).unwrap_err();
+            assert!(matches!(error, CollectiveError::Aborted { .. }), "{error}");
+        }
+    }
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn check_state((evidence, chain): (&Evidence<'_>, &Chain<'_>), place: &Place, ma
         }
     };
     let next = chain.lines.get(&Iteration(iteration.0.saturating_add(1))).map(|(_, line)| &line.changes);
-    let next = next.or(evidence.report.map(|report| &report.last_changes));
+    let next = next.or_else(|| evidence.report.map(|report| &report.last_changes));
     if next.is_some_and(|next| !next.starts_with(changes)) {
         audit.find(place.clone(), Finding::OtherChanges { iteration });
     }

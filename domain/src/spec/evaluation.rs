@@ -116,6 +116,16 @@ impl Default for CheckpointSpec {
     }
 }
 
+/// What sums over the workers of a roster. Sums are exact, so that it changes no bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CollectiveKind {
+    /// libtorch's Gloo over TCP; any machine.
+    Gloo,
+    /// NVIDIA's NCCL; each worker needs a GPU of its own.
+    Nccl,
+}
+
 /// Processes, threads and deadlines. None of it but `threads` may change a run's bits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -124,6 +134,8 @@ pub struct ClusterSpec {
     pub listen: String,
     /// Threads a worker computes with; part of what fixes the bits.
     pub threads: u32,
+    /// What sums over the workers.
+    pub collective: CollectiveKind,
     /// A worker that is silent for this long is taken for lost.
     pub heartbeat_seconds: u32,
     /// Deadline for workers to join and to load the state.
@@ -143,6 +155,7 @@ impl Default for ClusterSpec {
         Self {
             listen: "127.0.0.1:0".into(),
             threads: 1,
+            collective: CollectiveKind::Gloo,
             heartbeat_seconds: 10,
             join_seconds: 60,
             rejoin_seconds: 5,

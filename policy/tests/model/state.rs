@@ -186,3 +186,26 @@ fn parts_of_another_model_are_refused_by_name() {
     let cut = |name: &str| parts.get(name).map(|b| &b[..b.len() - 7]);
     assert!(TrainingState::from_parts(&spec, VOCABULARY.size(), &cut).is_err());
 }
+
+/// The optimiser's part with another header; lengths of the file are put right.
+fn with_header(part: &[u8], change: impl Fn(&str) -> String) -> Vec<u8> {
+    let length = u64::from_le_bytes(part[..8].try_into().unwrap()) as usize;
+    let header = change(std::str::from_utf8(&part[8..8 + length]).unwrap());
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &part[8 + length..]].concat()
+}
+
+#[test]
+fn a_list_without_numbers_that_claims_a_huge_shape_is_an_error() {
+    let spec = spec();
+    let state = TrainingState::new(&spec, VOCABULARY.size()).unwrap();
+    let mut parts: BTreeMap<&str, Vec<u8>> = state.to_parts().unwrap().into_iter().collect();
+    let changed = with_header(&parts["optimizer.safetensors"], |header| {
+        let at = header.find("\"best\"").unwrap();
+        let (before, after) = header.split_at(at);
+        before.to_owned() + &after.replacen("\"shape\":[0]", "\"shape\":[18446744073709551615,0]", 1)
+    });
+    parts.insert("optimizer.safetensors", changed);
+    let part = |name: &str| parts.get(name).map(Vec::as_slice);
+    let error = TrainingState::from_parts(&spec, VOCABULARY.size(), &part).err().unwrap().to_string();
+    assert!(error.contains("best") && error.contains("18446744073709551615"), "{error}");
+}

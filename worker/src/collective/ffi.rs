@@ -52,6 +52,7 @@ pub struct RawGroup {
 unsafe extern "C" {
     pub fn conrec_rendezvous_start(server: *mut *mut RawRendezvous, port: *mut u16, failure: *mut Failure) -> i32;
     pub fn conrec_rendezvous_stop(server: *mut RawRendezvous);
+    pub fn conrec_share(membership: *const RawMembership, bytes: *mut u8, length: usize, failure: *mut Failure) -> i32;
     pub fn conrec_group_form(membership: *const RawMembership, group: *mut *mut RawGroup, failure: *mut Failure)
     -> i32;
     pub fn conrec_group_sum_i64(group: *mut RawGroup, values: *mut i64, length: usize, failure: *mut Failure) -> i32;

@@ -1,36 +1,11 @@
-//! A roster over TCP: libtorch's own Gloo, reached through the C++ shim.
+//! A roster over TCP: libtorch's own Gloo, reached through the C++ shim. Works on host memory, so that any number of
+//! workers may share a machine, with one GPU or none.
 
-use super::ffi::{self, Failure, RawGroup, RawMembership};
+use super::ffi::{self, Failure, RawGroup};
+use super::membership::{FORM, Membership, Place, error_of, number, within_deadline};
 use super::{Collective, CollectiveError, check_root};
-use conrec_domain::ids::Fence;
-use std::ffi::CString;
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::ptr::{self, NonNull};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
-
-const FORM: &str = "forming the roster";
-/// What libtorch may take beyond the deadline, so that its own words reach the user where it keeps it.
-const GRACE: Duration = Duration::from_millis(250);
-/// How often it looks whether the roster was given up while it forms.
-const LOOK: Duration = Duration::from_millis(10);
-
-/// Who takes part in a roster and where its members meet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Membership {
-    /// `host:port` of the rendezvous.
-    pub rendezvous: String,
-    /// The roster's number; keeps rosters apart.
-    pub fence: Fence,
-    /// This member's place, from 0.
-    pub rank: u32,
-    /// The number of members.
-    pub world: u32,
-    /// Deadline of forming the roster and of each call.
-    pub deadline: Duration,
-}
+use std::time::Duration;
 
 /// One member of a roster over TCP.
 pub struct Gloo {
@@ -61,35 +36,8 @@ impl Gloo {
     /// [`CollectiveError::Timeout`] when a member or the rendezvous does not appear in time,
     /// [`CollectiveError::Argument`] for a malformed address or a rank outside the roster.
     pub fn form_unless(membership: &Membership, given_up: &dyn Fn() -> bool) -> Result<Self, CollectiveError> {
-        let (host, port) = check(membership)?;
-        let address = own_address(host, port).map_err(|error| {
-            let rendezvous = &membership.rendezvous;
-            argument(format!("rendezvous `{rendezvous}`: {error}; expected a host that resolves"))
-        })?;
-        let place = Place {
-            host: c_text(host)?,
-            port,
-            address: c_text(&address)?,
-            prefix: c_text(&format!("fence-{}", membership.fence))?,
-            rank: number(membership.rank)?,
-            world: number(membership.world)?,
-        };
-        let (send, receive) = mpsc::channel();
-        let asked = membership.clone();
-        // libtorch repeats a refused connection beyond the deadline it is given. So it works on a thread of its own,
-        // and a group that comes too late is dropped there.
-        thread::spawn(move || send.send(connect(&place, &asked)));
-        let begun = Instant::now();
-        while begun.elapsed() < membership.deadline + GRACE {
-            if let Ok(group) = receive.recv_timeout(LOOK) {
-                return group;
-            }
-            if given_up() {
-                return Err(CollectiveError::Aborted { call: FORM, message: "a member was lost".to_owned() });
-            }
-        }
-        let message = "the members did not all appear in time".to_owned();
-        Err(CollectiveError::Timeout { call: FORM, deadline: membership.deadline, message })
+        let (place, asked) = (Place::of(membership)?, membership.clone());
+        within_deadline(membership, given_up, move || connect(&place, &asked))
     }
 
     fn outcome(&self, call: &'static str, code: i32, failure: &Failure) -> Result<(), CollectiveError> {
@@ -164,29 +112,11 @@ impl Drop for Gloo {
     }
 }
 
-/// A membership as the shim wants it.
-struct Place {
-    host: CString,
-    port: u16,
-    address: CString,
-    prefix: CString,
-    rank: i32,
-    world: i32,
-}
-
 fn connect(place: &Place, membership: &Membership) -> Result<Gloo, CollectiveError> {
     let Membership { rank, world, deadline, .. } = *membership;
-    let raw = RawMembership {
-        host: place.host.as_ptr(),
-        address: place.address.as_ptr(),
-        prefix: place.prefix.as_ptr(),
-        timeout_ms: i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX),
-        rank: place.rank,
-        world: place.world,
-        port: place.port,
-    };
+    let raw = place.raw(deadline);
     let (mut group, mut failure) = (ptr::null_mut(), Failure::new());
-    // SAFETY: `raw` and the three strings behind it live until after the call; the shim copies what it keeps.
+    // SAFETY: `raw` and the strings behind it, which `place` holds, live until after the call; the shim copies what it keeps.
     let code = unsafe { ffi::conrec_group_form(&raw, &mut group, &mut failure) };
     match NonNull::new(group) {
         Some(group) if code == ffi::DONE => Ok(Gloo { group, rank, world, deadline }),
@@ -194,66 +124,10 @@ fn connect(place: &Place, membership: &Membership) -> Result<Gloo, CollectiveErr
     }
 }
 
-fn argument(message: String) -> CollectiveError {
-    CollectiveError::Argument { call: FORM, message }
-}
-
-/// Host and port of the rendezvous, once the membership makes sense.
-fn check(membership: &Membership) -> Result<(&str, u16), CollectiveError> {
-    let Membership { rendezvous, rank, world, .. } = membership;
-    if rank >= world {
-        return Err(argument(format!("rank {rank} is outside of a roster of {world}")));
-    }
-    if membership.deadline.is_zero() {
-        return Err(argument("the deadline is 0; expected at least 1 ms".to_owned()));
-    }
-    let parts = rendezvous.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
-    match parts {
-        Some((host, port)) if !host.is_empty() && port > 0 => Ok((host.trim_matches(['[', ']']), port)),
-        _ => Err(argument(format!("rendezvous `{rendezvous}`: expected host:port"))),
-    }
-}
-
-/// The address by which this machine reaches the rendezvous, and so by which the peers reach this machine. No packet
-/// is sent: connecting a UDP socket only asks for the route.
-fn own_address(host: &str, port: u16) -> io::Result<String> {
-    let no_address = || io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    let target = (host, port).to_socket_addrs()?.next().ok_or_else(no_address)?;
-    let any: SocketAddr =
-        if target.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-    let socket = UdpSocket::bind(any)?;
-    socket.connect(target)?;
-    Ok(socket.local_addr()?.ip().to_string())
-}
-
-fn c_text(text: &str) -> Result<CString, CollectiveError> {
-    CString::new(text).map_err(|_| argument(format!("`{}` holds a zero byte", text.escape_debug())))
-}
-
-fn number(value: u32) -> Result<i32, CollectiveError> {
-    i32::try_from(value).map_err(|_| argument(format!("{value} is no rank or size of a roster")))
-}
-
-/// Sorts the shim's codes and the backend's words into the cases that a caller treats differently.
-fn error_of(call: &'static str, code: i32, deadline: Duration, message: String) -> CollectiveError {
-    let says = |words: &[&str]| {
-        let lower = message.to_lowercase();
-        words.iter().any(|word| lower.contains(word))
-    };
-    match code {
-        ffi::DEADLINE => CollectiveError::Timeout { call, deadline, message },
-        ffi::ABORTED => CollectiveError::Aborted { call, message },
-        _ if says(&["timed out", "timeout"]) => CollectiveError::Timeout { call, deadline, message },
-        _ if says(&["connection", "closed by peer", "broken pipe", "reset by peer", "connect"]) => {
-            CollectiveError::PeerLost { call, message }
-        }
-        _ => CollectiveError::Other { call, message },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use conrec_domain::ids::Fence;
 
     fn membership(rendezvous: &str) -> Membership {
         let deadline = Duration::from_secs(1);
@@ -272,18 +146,5 @@ mod tests {
     fn a_rank_outside_the_roster_is_refused() {
         let error = Gloo::form(&Membership { rank: 2, ..membership("127.0.0.1:1") }).err().unwrap();
         assert_eq!(error.to_string(), "forming the roster: rank 2 is outside of a roster of 2");
-    }
-
-    #[test]
-    fn the_own_address_towards_a_local_rendezvous_is_the_loopback() {
-        assert_eq!(own_address("127.0.0.1", 9).unwrap(), "127.0.0.1");
-    }
-
-    #[test]
-    fn the_backends_words_decide_between_a_deadline_and_a_lost_peer() {
-        let sorted = |text: &str| error_of("all-reduce", 3, Duration::from_secs(1), text.to_owned());
-        assert!(matches!(sorted("Timed out waiting 2000ms for recv"), CollectiveError::Timeout { .. }));
-        assert!(matches!(sorted("Connection closed by peer [127.0.0.1]:1"), CollectiveError::PeerLost { .. }));
-        assert!(matches!(sorted("invalid tensor layout"), CollectiveError::Other { .. }));
     }
 }

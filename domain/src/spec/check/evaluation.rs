@@ -63,6 +63,8 @@ pub(super) fn check_cluster(cluster: &ClusterSpec, findings: &mut Findings) {
     let ClusterSpec {
         listen,
         threads,
+        // Every kind is allowed; whether it is there is found out on the worker's machine.
+        collective: _,
         heartbeat_seconds,
         join_seconds,
         rejoin_seconds,
