@@ -4,20 +4,25 @@ mod perform;
 
 use crate::journal::Journal;
 use crate::status_board::StatusBoard;
-use crate::store::RunStore;
+use crate::store::{RunStore, StoreError};
 use conrec_domain::effect::{Command, Ending};
 use conrec_domain::event::{Event, Hello};
 use conrec_domain::ids::{Fence, WorkerId};
 use conrec_domain::run::{Rejection, Run};
 use conrec_proto::message::ToWorker;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use tonic::Status;
 
 /// Deadlines are looked at this often.
 const TICK: Duration = Duration::from_millis(200);
+
+/// The store has so long, once the run has ended, for what is still to be removed.
+const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// Events that may wait for the driver; senders wait when it is full.
 pub(crate) const INPUTS: usize = 1024;
@@ -39,6 +44,8 @@ pub(crate) enum Input {
         /// Its stream.
         outbox: Outbox,
     },
+    /// The store says that another coordinator has taken over.
+    Outdated(StoreError),
     /// Anything else.
     Event(Event),
 }
@@ -46,7 +53,7 @@ pub(crate) enum Input {
 /// The run and all that it acts on.
 pub(crate) struct Driver {
     pub(crate) run: Run,
-    pub(crate) store: RunStore,
+    pub(crate) store: Arc<RunStore>,
     pub(crate) journal: Journal,
     pub(crate) board: StatusBoard,
     /// The time that the run counts from.
@@ -57,6 +64,10 @@ pub(crate) struct Driver {
     /// Events that effects gave rise to, to be applied before anything from outside.
     pub(crate) pending: VecDeque<Event>,
     pub(crate) ending: Option<Ending>,
+    /// To itself, from what it does in the background.
+    pub(crate) inputs: Inputs,
+    /// Checkpoints on their way into the store and out of it.
+    pub(crate) background: JoinSet<()>,
 }
 
 impl Driver {
@@ -82,8 +93,16 @@ impl Driver {
                     self.take(Event::Tick).await;
                 }
             }
+            // What has ended needs no place any more.
+            while self.background.try_join_next().is_some() {}
             if let Some(ending) = self.ending.take() {
                 self.close(&ending);
+                let rest = async { while self.background.join_next().await.is_some() {} };
+                if tokio::time::timeout(LAST_WORK, rest).await.is_err() {
+                    tracing::warn!(
+                        "the store did not take all in time: checkpoints may be left that are not to be kept"
+                    );
+                }
                 return ending;
             }
         }
@@ -92,6 +111,7 @@ impl Driver {
     async fn take_input(&mut self, input: Input) {
         match input {
             Input::Event(event) => self.take(event).await,
+            Input::Outdated(error) => self.give_up(&error),
             Input::Joined { worker, hello, outbox } => {
                 self.outboxes.insert(worker, outbox);
                 self.take(Event::Joined { worker, hello }).await;

@@ -43,10 +43,16 @@ impl Journal {
         self.ledger.append(entry)
     }
 
-    /// Brings both files to the disk; done before a manifest is published, so that a checkpoint never runs ahead.
-    pub(crate) async fn sync(&mut self) -> Result<(), StoreError> {
-        self.metrics.sync().await?;
-        self.ledger.sync().await
+    /// Brings both files, as they are now, to the disk; done before a manifest is published, so that a checkpoint never
+    /// runs ahead. What is given waits for the disk, and may do so beside further lines.
+    pub(crate) fn sync(
+        &mut self,
+    ) -> Result<impl Future<Output = Result<(), StoreError>> + Send + 'static + use<>, StoreError> {
+        let (metrics, ledger) = (self.metrics.sync()?, self.ledger.sync()?);
+        Ok(async move {
+            metrics.await?;
+            ledger.await
+        })
     }
 }
 
@@ -139,12 +145,14 @@ impl Lines {
         Ok(())
     }
 
-    async fn sync(&mut self) -> Result<(), StoreError> {
+    fn sync(&mut self) -> Result<impl Future<Output = Result<(), StoreError>> + Send + 'static + use<>, StoreError> {
         self.write_waiting().map_err(StoreError::io("append to", &self.path))?;
-        let io = |error| StoreError::io("sync", &self.path)(error);
-        let file = self.file.try_clone().map_err(io)?;
-        let synced = tokio::task::spawn_blocking(move || file.sync_data()).await;
-        synced.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(io)
+        let path = self.path.clone();
+        let file = self.file.try_clone().map_err(StoreError::io("sync", &path))?;
+        Ok(async move {
+            let synced = tokio::task::spawn_blocking(move || file.sync_data()).await;
+            synced.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(StoreError::io("sync", &path))
+        })
     }
 }
 

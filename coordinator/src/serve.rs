@@ -12,9 +12,11 @@ use conrec_domain::effect::Ending;
 use conrec_domain::ids::Iteration;
 use conrec_domain::run::Run;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -45,13 +47,13 @@ impl Coordinator {
         };
         let board = StatusBoard::new();
         let session = SessionService::new(inputs.clone(), introduction);
-        let operator = OperatorService { inputs, board: board.clone() };
+        let operator = OperatorService { inputs: inputs.clone(), board: board.clone() };
         let claimed = self.setup.last_fence;
         let run = Run::new(self.setup, start.elapsed()).knowing_checkpoints(self.checkpoints);
         board.show(run.status());
         let driver = Driver {
             run,
-            store: self.store,
+            store: Arc::new(self.store),
             journal,
             board,
             start,
@@ -59,6 +61,8 @@ impl Coordinator {
             outboxes: BTreeMap::new(),
             pending: VecDeque::new(),
             ending: None,
+            inputs,
+            background: JoinSet::new(),
         };
         let (shutdown, ended) = oneshot::channel::<()>();
         let server = Server::builder().serve_with_incoming_shutdown(

@@ -17,6 +17,18 @@ pub enum JournalLine {
     Metrics(MetricsLine),
 }
 
+impl JournalLine {
+    /// Whether a checkpoint with this cursor lacks the line. The metrics of an iteration whose validation is to come wait
+    /// in the checkpoint for their scores, so the line is yet to be written.
+    pub fn is_after(&self, saved: &Cursor) -> bool {
+        let held = u64::from(saved.held_line.is_some());
+        match self {
+            Self::Ledger(entry) => entry.iteration > saved.iteration,
+            Self::Metrics(line) => line.iteration.0 > saved.iteration.0.saturating_sub(held),
+        }
+    }
+}
+
 /// Lines are kept up to this weight, a line as 64 and one more for each of its prompts: a few megabytes. Where a
 /// checkpoint is so far away, a coordinator that comes after goes back to it.
 const MOST_WEIGHT: usize = 1 << 19;

@@ -52,6 +52,7 @@ use crate::retention::Kept;
 use crate::spec::{RunSpec, StageSpec};
 use crate::status::Status;
 use crate::work::Prepared;
+use checkpoint::Save;
 use leases::LeaseBook;
 use phase::Phase;
 use roster::Roster;
@@ -128,6 +129,8 @@ pub struct Run {
     resume: Option<Manifest>,
     /// All whole checkpoints known, oldest first.
     checkpoints: Vec<Kept>,
+    /// The checkpoint on its way to the store.
+    save: Option<Save>,
     /// Key of a checkpoint that the store did not take: it is used up, as something of it may lie there.
     missed: Option<String>,
     /// The journal since the newest checkpoint.
@@ -160,6 +163,7 @@ impl Run {
             cursor: resume.as_ref().map_or_else(Cursor::start, |n| n.cursor.clone()),
             stopping: false,
             checkpoints: resume.iter().map(Kept::of).collect(),
+            save: None,
             missed: None,
             trail: Trail::default(),
             worked: resume.as_ref().map_or(0.0, |manifest| manifest.cursor.seconds),

@@ -9,6 +9,7 @@ use crate::lease::{Loaded, Place, TrainingPolicies, train};
 use crate::prepare::prepare;
 use crate::report::write_report;
 use crate::run_folder::RunFolder;
+use crate::save::Copy;
 use crate::standing::Standing;
 use crate::state_transfer::{receive, share};
 use crate::validate::validate;
@@ -23,12 +24,8 @@ use conrec_feedback::prompt::Vocabulary;
 use conrec_policy::training_state::{TrainingState, tensor_digest};
 use conrec_proto::message::FromWorker;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tch::Tensor;
-use tokio::time::timeout;
-
-/// Removing what was written of a checkpoint that failed may take so long.
-const CLEANING: Duration = Duration::from_secs(5);
 
 /// What a lane computes.
 type Computation = Box<dyn FnOnce() -> Result<Outcome, WorkerError> + Send>;
@@ -56,6 +53,7 @@ pub struct Executor {
     open: Option<Iteration>,
     /// The reduced sum that waits for its commit.
     reduced: Option<(Iteration, Tensor)>,
+    deliver: Deliver,
 }
 
 impl Executor {
@@ -93,6 +91,7 @@ impl Executor {
             state,
             open: None,
             reduced: None,
+            deliver: Arc::clone(deliver),
         })
     }
 
@@ -140,25 +139,25 @@ impl Executor {
                 Ok(None)
             }
             Command::WriteParts { fence, key } => {
-                let named = self.state.to_parts()?.into_iter();
-                let named: Vec<NamedBytes> = named
-                    .map(|(name, bytes)| NamedBytes { name: name.to_owned(), bytes: Bytes::from(bytes) })
-                    .collect();
-                let parts = match self.folder.wait(self.parts.write(&key, &named)) {
-                    Ok(parts) => parts,
-                    Err(error) => {
-                        tracing::warn!(key, %error, "checkpoint not written");
-                        // A store that is gone takes no removals either: it is not waited for.
-                        let _ = self.folder.wait(async { timeout(CLEANING, self.parts.give_up(&key, &named)).await });
-                        return Ok(Some(FromWorker::PartsFailed { fence, message: error.to_string() }));
-                    }
-                };
-                let state = self.state.digest_anew()?;
-                Ok(Some(FromWorker::PartsWritten { fence, state, parts }))
+                self.save(fence, key)?;
+                Ok(None)
             }
             // The session takes these two before they come here.
             Command::Abort { .. } | Command::Stop { .. } => Ok(None),
         }
+    }
+
+    /// Copies the state; a thread of its own writes the copy and answers, while this one goes on.
+    fn save(&mut self, fence: Fence, key: String) -> Result<(), WorkerError> {
+        let begun = Instant::now();
+        let named = self.state.to_parts()?.into_iter();
+        let content: Vec<NamedBytes> =
+            named.map(|(name, bytes)| NamedBytes { name: name.to_owned(), bytes: Bytes::from(bytes) }).collect();
+        let copy = Copy { fence, key, state: self.state.digest_anew()?, content };
+        tracing::info!(key = copy.key, blocked_ms = begun.elapsed().as_secs_f64() * 1e3, "checkpoint copied");
+        let (parts, deliver) = (self.parts.clone(), Arc::clone(&self.deliver));
+        std::thread::spawn(move || deliver(copy.write(&parts)));
+        Ok(())
     }
 
     fn reduce_deadline(&self) -> Duration {

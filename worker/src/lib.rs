@@ -6,6 +6,7 @@ pub mod command;
 pub mod cuda;
 pub mod error;
 pub mod run_folder;
+pub mod save;
 pub mod session;
 
 // The compute thread.

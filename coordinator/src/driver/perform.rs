@@ -1,6 +1,6 @@
 //! Performs effects. What the store cannot do ends the run; what a worker cannot take ends that worker's session.
 
-use super::Driver;
+use super::{Driver, Input};
 use crate::exit_code::ExitCode;
 use crate::store::StoreError;
 use conrec_domain::effect::{Command, Effect, Ending};
@@ -10,6 +10,7 @@ use conrec_domain::manifest::Manifest;
 use conrec_domain::status::{Activity, Status};
 use conrec_domain::work::{Lease, Work};
 use conrec_proto::message::ToWorker;
+use std::sync::Arc;
 use tokio::sync::mpsc::error::TrySendError;
 
 impl Driver {
@@ -29,8 +30,8 @@ impl Driver {
             Effect::RollBack { iteration, held } => self.journal.cut(iteration, held)?,
             Effect::AppendLedger(entry) => self.journal.append_ledger(&entry)?,
             Effect::AppendMetrics(line) => self.journal.append_metrics(&line)?,
-            Effect::PublishManifest(manifest) => self.publish(&manifest).await?,
-            Effect::Prune { keys } => self.prune(&keys).await,
+            Effect::PublishManifest(manifest) => self.publish(manifest),
+            Effect::Prune { keys } => self.prune(keys),
             Effect::Show(status) => self.show(status),
             Effect::Finish(ending) => {
                 // What a resume needs reached the store with the newest checkpoint.
@@ -82,37 +83,45 @@ impl Driver {
         }
     }
 
-    /// The journal reaches the disk first, so that no checkpoint knows of an iteration that the ledger lacks.
-    /// A store that fails costs the checkpoint; a newer coordinator ends this one.
-    async fn publish(&mut self, manifest: &Manifest) -> Result<(), StoreError> {
-        let published = match self.keep_journal().await {
-            Ok(()) => self.store.publish(manifest).await,
-            Err(error) => Err(error),
-        };
-        let event = match published {
-            Ok(key) => Event::ManifestPublished { key },
-            Err(error) if error.is_outdated() => return Err(error),
-            Err(error) => {
-                tracing::warn!("checkpoint not published: {error}");
-                Event::ManifestRefused { message: error.to_string() }
-            }
-        };
-        self.pending.push_back(event);
-        Ok(())
-    }
-
     async fn keep_journal(&mut self) -> Result<(), StoreError> {
-        self.journal.sync().await?;
+        self.journal.sync()?.await?;
         self.store.keep_journal().await
     }
 
+    /// The journal reaches the disk first, so that no checkpoint knows of an iteration that the ledger lacks. The run
+    /// does not wait for it. A store that fails costs the checkpoint; a newer coordinator ends this one.
+    fn publish(&mut self, manifest: Manifest) {
+        let synced = self.journal.sync();
+        let (store, claimed, inputs) = (Arc::clone(&self.store), self.claimed, self.inputs.clone());
+        self.background.spawn(async move {
+            let publish = async {
+                synced?.await?;
+                store.keep_journal().await?;
+                store.publish(&manifest, claimed).await
+            };
+            let input = match publish.await {
+                Ok(key) => Input::Event(Event::ManifestPublished { key }),
+                Err(error) if error.is_outdated() => Input::Outdated(error),
+                Err(error) => {
+                    tracing::warn!("checkpoint not published: {error}");
+                    Input::Event(Event::ManifestRefused { message: error.to_string() })
+                }
+            };
+            // A driver that has ended needs it no more.
+            let _ = inputs.send(input).await;
+        });
+    }
+
     /// A checkpoint that cannot be removed costs space, not the run.
-    async fn prune(&mut self, keys: &[String]) {
-        for key in keys {
-            if let Err(error) = self.store.prune(key).await {
-                tracing::warn!(%key, "cannot prune: {error}");
+    fn prune(&mut self, keys: Vec<String>) {
+        let store = Arc::clone(&self.store);
+        self.background.spawn(async move {
+            for key in keys {
+                if let Err(error) = store.prune(&key).await {
+                    tracing::warn!(%key, "cannot prune: {error}");
+                }
             }
-        }
+        });
     }
 
     fn show(&mut self, status: Status) {
@@ -121,7 +130,7 @@ impl Driver {
     }
 
     /// The store refused what the run cannot do without.
-    fn give_up(&mut self, error: &StoreError) {
+    pub(super) fn give_up(&mut self, error: &StoreError) {
         // One that another coordinator goes on from is not this one's to name.
         let reason = if error.is_outdated() {
             error.to_string()

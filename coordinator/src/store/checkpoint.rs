@@ -1,7 +1,7 @@
 //! Checkpoints: published by conditional create of their manifest, found again newest first.
 
 use super::{RunObjects, RunStore, StoreError};
-use conrec_domain::ids::Digest;
+use conrec_domain::ids::{Digest, Fence};
 use conrec_domain::manifest::Manifest;
 use conrec_domain::retention::Kept;
 use object_store::ObjectStore;
@@ -166,11 +166,12 @@ impl RunObjects {
 }
 
 impl RunStore {
-    /// Makes a checkpoint whole: checks that its parts are there, then creates the manifest. Answers its key.
+    /// Makes a checkpoint whole: checks that its parts are there, then creates the manifest. Answers its key. `claimed`:
+    /// the newest roster that this process has formed; it may be newer than the one that wrote the parts.
     ///
     /// # Errors
     /// A part is missing, a newer roster or coordinator exists, or the checkpoint exists already; or the store fails.
-    pub async fn publish(&self, manifest: &Manifest) -> Result<String, StoreError> {
+    pub async fn publish(&self, manifest: &Manifest, claimed: Fence) -> Result<String, StoreError> {
         let key = Manifest::key(manifest.iteration, manifest.fence);
         let refuse = |reason: String| StoreError::Manifest { key: key.clone(), reason };
         let outdated = |reason: String| StoreError::Outdated { key: key.clone(), reason };
@@ -178,8 +179,8 @@ impl RunStore {
             return Err(refuse(reason));
         }
         let last = self.last_fence().await?;
-        if last > manifest.fence {
-            return Err(outdated(format!("roster {last} is newer than this one, {}", manifest.fence)));
+        if last > claimed {
+            return Err(outdated(format!("roster {last} is newer than the newest here, {claimed}")));
         }
         let content = serde_json::to_vec_pretty(manifest).map_err(|error| refuse(error.to_string()))?;
         self.hold.renew(self).await?;
@@ -194,7 +195,7 @@ impl RunStore {
 mod tests {
     use super::*;
     use conrec_domain::curriculum::Cursor;
-    use conrec_domain::ids::{Fence, Iteration};
+    use conrec_domain::ids::Iteration;
     use conrec_domain::manifest::Part;
     use conrec_store::Store;
 
@@ -221,14 +222,14 @@ mod tests {
     }
 
     async fn refusal(store: &RunStore, manifest: &Manifest) -> String {
-        store.publish(manifest).await.unwrap_err().to_string()
+        store.publish(manifest, manifest.fence).await.unwrap_err().to_string()
     }
 
     #[tokio::test]
     async fn a_published_checkpoint_is_found_and_a_pruned_one_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let (store, manifest) = with_part(&folder).await;
-        let key = store.publish(&manifest).await.unwrap();
+        let key = store.publish(&manifest, manifest.fence).await.unwrap();
         let found = store.newest_whole(manifest.config_digest, None).await.unwrap();
         assert_eq!(found, (Some(manifest.clone()), Vec::new()));
         store.prune(&key).await.unwrap();
@@ -240,7 +241,7 @@ mod tests {
     async fn a_checkpoint_of_other_data_or_config_is_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let (store, manifest) = with_part(&folder).await;
-        store.publish(&manifest).await.unwrap();
+        store.publish(&manifest, manifest.fence).await.unwrap();
         let other = Digest::of(b"other");
         for (config, data) in [(other, None), (manifest.config_digest, Some(other))] {
             let (found, skipped) = store.newest_whole(config, data).await.unwrap();
@@ -253,7 +254,7 @@ mod tests {
     async fn a_checkpoint_is_never_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let (store, manifest) = with_part(&folder).await;
-        store.publish(&manifest).await.unwrap();
+        store.publish(&manifest, manifest.fence).await.unwrap();
         assert!(refusal(&store, &manifest).await.contains("exists already"));
     }
 

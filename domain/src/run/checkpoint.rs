@@ -1,4 +1,5 @@
-//! A checkpoint: rank 0 writes the parts, the shell writes the manifest last, then old ones are pruned.
+//! A checkpoint: rank 0 copies its state and writes the parts beside its other work, the shell writes the manifest last,
+//! then old ones are pruned. One is on its way at a time.
 //!
 //! Keys never repeat. A key is (iteration, fence); the curriculum asks for one checkpoint an iteration at most where
 //! it trains (a stage's end takes the place of a regular one), and where it asks again at the same iteration under the
@@ -10,28 +11,37 @@ use super::roster::Then;
 use super::{Rejection, Run};
 use crate::curriculum::{Cursor, NextAction, Performed};
 use crate::effect::{Command, Effect};
-use crate::ids::{Digest, Fence, WorkerId};
+use crate::ids::{Digest, Fence, Iteration, WorkerId};
 use crate::manifest::{Manifest, Part};
 use crate::retention::{Kept, surplus};
 use crate::status::{Activity, Status};
 use crate::work::Pass;
+use std::time::Duration;
 
-/// A checkpoint under way.
+/// A checkpoint on its way to the store, beside whatever the run does.
 #[derive(Clone, Debug)]
-pub(super) struct Draft {
-    pub(super) key: String,
-    pub(super) writer: WorkerId,
+pub(super) struct Save {
+    key: String,
+    writer: WorkerId,
+    fence: Fence,
+    iteration: Iteration,
+    /// Digest of the training state that it holds.
+    state: Digest,
     /// The cursor that the manifest will hold: where a resumed run goes on.
-    pub(super) cursor: Cursor,
+    cursor: Cursor,
+    /// When the parts, or the manifest, were asked for.
+    since: Duration,
     /// Once the parts are there: what makes them a checkpoint.
-    pub(super) manifest: Option<Manifest>,
+    manifest: Option<Manifest>,
 }
 
 impl Run {
-    /// The curriculum asks for a checkpoint.
+    /// The curriculum asks for a checkpoint: training goes on while it is written. Only the one that the select pass
+    /// ends with is waited for, as the report will need it.
     pub(super) fn start_checkpoint(&mut self, out: &mut Vec<Effect>) {
-        let taken = self.resume.as_ref().is_some_and(|n| n.iteration == self.cursor.iteration && n.fence == self.fence);
-        if taken {
+        let saved = self.resume.as_ref().is_some_and(|n| n.iteration == self.cursor.iteration && n.fence == self.fence);
+        let saving = self.save.as_ref().is_some_and(|s| s.iteration == self.cursor.iteration && s.fence == self.fence);
+        if saved || (saving && !self.stopping) {
             if self.advance(Performed::Checkpointed, out) {
                 self.proceed(out);
             }
@@ -45,6 +55,9 @@ impl Run {
 
     /// A stop was asked for: the run ends once the newest checkpoint holds all that it cannot repeat.
     pub(super) fn stop_with_checkpoint(&mut self, out: &mut Vec<Effect>) {
+        if self.save.is_some() {
+            return self.wait_for_save(out);
+        }
         let enough = self.resume.as_ref().is_some_and(|n| {
             n.iteration == self.cursor.iteration && (n.cursor == self.cursor || n.fence == self.fence)
         });
@@ -57,22 +70,37 @@ impl Run {
         }
     }
 
-    fn write_checkpoint(&mut self, cursor: Cursor, out: &mut Vec<Effect>) {
-        let Some(writer) = self.members().first().copied() else {
+    /// Nothing else is done until the checkpoint on its way is whole, or has failed.
+    pub(super) fn wait_for_save(&mut self, out: &mut Vec<Effect>) {
+        self.enter(Phase::Saving, out);
+    }
+
+    fn write_checkpoint(&mut self, mut cursor: Cursor, out: &mut Vec<Effect>) {
+        if self.save.is_some() {
+            // One at a time; what comes next leads back here.
+            return self.wait_for_save(out);
+        }
+        let (Some(writer), Some(state)) = (self.members().first().copied(), self.state) else {
             return self.fail("there is no worker to write a checkpoint".into(), 1, out);
         };
-        let key = Manifest::key(self.cursor.iteration, self.fence);
+        let (iteration, fence, since) = (self.cursor.iteration, self.fence, self.now);
+        let key = Manifest::key(iteration, fence);
         if self.missed.as_ref() == Some(&key) {
             // What comes next leads back here, with a new fence and so a new key.
             return self.start_forming(Then::Proceed, out);
         }
-        let mut cursor = cursor;
         cursor.seconds = self.seconds();
-        if self.cursor.pass == Pass::Select && cursor.pass == Pass::Refit {
+        let needed = self.cursor.pass == Pass::Select && cursor.pass == Pass::Refit;
+        if needed {
             cursor.select_checkpoint = Some(key.clone());
         }
-        self.enter(Phase::Writing { draft: Draft { key: key.clone(), writer, cursor, manifest: None } }, out);
-        out.push(Effect::Send { worker: writer, command: Command::WriteParts { fence: self.fence, key } });
+        out.push(Effect::Send { worker: writer, command: Command::WriteParts { fence, key: key.clone() } });
+        let waits = needed || self.stopping;
+        if !waits {
+            self.cursor = cursor.clone();
+        }
+        self.save = Some(Save { key, writer, fence, iteration, state, cursor, since, manifest: None });
+        if waits { self.wait_for_save(out) } else { self.proceed(out) }
     }
 
     /// The parts are in the store: the manifest makes them a checkpoint. `from` is who and in which roster.
@@ -83,20 +111,16 @@ impl Run {
         mut parts: Vec<Part>,
         out: &mut Vec<Effect>,
     ) -> Result<(), Rejection> {
-        let (worker, fence) = from;
-        self.check_fence(worker, fence)?;
-        let draft = match &self.phase {
-            Phase::Writing { draft } if draft.writer == worker => draft.clone(),
-            _ => return Err(self.unexpected("a checkpoint's parts")),
-        };
-        let (Some(state_digest), Some(prepared)) = (self.state, &self.setup.prepared) else {
-            return Err(self.unexpected("a checkpoint's parts"));
-        };
-        if state != state_digest {
-            let (found, right) = (state.to_string(), state_digest.to_string());
-            self.lose(worker, &format!("wrote training state {found:.12} where the roster holds {right:.12}"), out);
+        let save = self.save_of(from)?;
+        if state != save.state {
+            let (found, right) = (state.to_string(), save.state.to_string());
+            let what = format!("wrote training state {found:.12} where the roster held {right:.12}");
+            self.lose(from.0, &what, out);
             return Ok(());
         }
+        let Some(prepared) = &self.setup.prepared else {
+            return Err(self.unexpected("a checkpoint's parts"));
+        };
         let config_digest = match self.setup.spec.digest() {
             Ok(digest) => digest,
             Err(error) => {
@@ -111,42 +135,64 @@ impl Run {
             config_digest,
             data_digest: prepared.data_digest,
             code_version: self.setup.code_version.clone(),
-            fence: self.fence,
-            iteration: self.cursor.iteration,
-            state_digest,
-            cursor: draft.cursor.clone(),
+            fence: save.fence,
+            iteration: save.iteration,
+            state_digest: save.state,
+            cursor: save.cursor.clone(),
             parts,
         };
-        let draft = Draft { manifest: Some(manifest.clone()), ..draft };
-        self.enter(Phase::Publishing { draft }, out);
+        self.save = Some(Save { manifest: Some(manifest.clone()), since: self.now, ..save });
         out.push(Effect::PublishManifest(manifest));
         Ok(())
     }
 
+    /// The save that waits for this worker's parts.
+    fn save_of(&self, (worker, fence): (WorkerId, Fence)) -> Result<Save, Rejection> {
+        match &self.save {
+            Some(save) if save.writer == worker && save.fence == fence && save.manifest.is_none() => Ok(save.clone()),
+            // Given up, or a coordinator's before this one.
+            _ => Err(Rejection::StaleFence { worker, found: fence, current: self.fence }),
+        }
+    }
+
     /// The checkpoint is whole.
     pub(super) fn on_manifest_published(&mut self, key: &str, out: &mut Vec<Effect>) -> Result<(), Rejection> {
-        let Phase::Publishing { draft } = &self.phase else {
-            return Err(self.unexpected("a published manifest"));
-        };
-        if key != draft.key {
-            return Err(Rejection::WrongKey { found: key.into(), expected: draft.key.clone() });
+        let save = self.publishing("a published manifest")?;
+        if key != save.key {
+            return Err(Rejection::WrongKey { found: key.into(), expected: save.key });
         }
-        let manifest = draft.manifest.clone();
-        self.cursor = draft.cursor.clone();
-        self.checkpoints.extend(manifest.iter().map(Kept::of));
-        self.resume = manifest;
-        self.trail.clear();
-        let keys = surplus(&self.checkpoints, &self.setup.spec.checkpoint, self.cursor.select_checkpoint.as_deref());
+        self.save = None;
+        self.checkpoints.extend(save.manifest.iter().map(Kept::of));
+        self.trail.cut(&save.cursor);
+        self.resume = save.manifest;
+        let rules = &self.setup.spec.checkpoint;
+        let keys = surplus(&self.checkpoints, rules, save.cursor.select_checkpoint.as_deref());
         if !keys.is_empty() {
             self.checkpoints.retain(|kept| !keys.contains(&kept.key));
             out.push(Effect::Prune { keys });
         }
-        self.after_checkpoint(out);
+        self.after_save(save.cursor, out);
         Ok(())
     }
 
-    fn after_checkpoint(&mut self, out: &mut Vec<Effect>) {
-        if self.nobody_holds_the_state() { self.roll_back(out) } else { self.proceed(out) }
+    /// The save whose manifest is on its way.
+    fn publishing(&self, event: &'static str) -> Result<Save, Rejection> {
+        self.save.clone().filter(|save| save.manifest.is_some()).ok_or_else(|| self.unexpected(event))
+    }
+
+    /// Goes on where the run waited for the save.
+    fn after_save(&mut self, cursor: Cursor, out: &mut Vec<Effect>) {
+        if !matches!(self.phase, Phase::Saving) {
+            return;
+        }
+        if self.nobody_holds_the_state() {
+            return self.roll_back(out);
+        }
+        // Where the curriculum waited for this very checkpoint it moves on now.
+        if cursor.iteration == self.cursor.iteration && cursor.place() >= self.cursor.place() {
+            self.cursor = cursor;
+        }
+        self.proceed(out);
     }
 
     /// The parts could not be written. `from` is who and in which roster.
@@ -156,39 +202,56 @@ impl Run {
         message: &str,
         out: &mut Vec<Effect>,
     ) -> Result<(), Rejection> {
-        let (worker, fence) = from;
-        self.check_fence(worker, fence)?;
-        let draft = match &self.phase {
-            Phase::Writing { draft } if draft.writer == worker => draft.clone(),
-            _ => return Err(self.unexpected("a checkpoint's parts")),
-        };
-        let reason = format!("checkpoint {} could not be written: {message}", draft.key);
-        self.miss_checkpoint(draft, &reason, out);
+        let save = self.save_of(from)?;
+        let reason = format!("checkpoint {} could not be written: {message}", save.key);
+        self.miss_checkpoint(save, &reason, out);
+        Ok(())
+    }
+
+    /// The store refused the manifest.
+    pub(super) fn on_manifest_refused(&mut self, message: &str, out: &mut Vec<Effect>) -> Result<(), Rejection> {
+        let save = self.publishing("a refused manifest")?;
+        let reason = format!("the store refused the manifest of {}: {message}", save.key);
+        self.miss_checkpoint(save, &reason, out);
         Ok(())
     }
 
     /// A store that does not take a checkpoint costs the checkpoint, not the run. Only where the run stops, or will need
     /// this very checkpoint for its report, there is no going on without.
-    fn miss_checkpoint(&mut self, draft: Draft, reason: &str, out: &mut Vec<Effect>) {
+    fn miss_checkpoint(&mut self, save: Save, reason: &str, out: &mut Vec<Effect>) {
         let reason = format!("{reason}; {}", self.newest_checkpoint());
-        let needed = draft.cursor.select_checkpoint.as_ref() == Some(&draft.key);
+        let needed = save.cursor.select_checkpoint.as_ref() == Some(&save.key);
         if self.stopping || needed {
             return self.fail(reason, 69, out);
         }
         out.push(Effect::Show(Status { activity: Activity::CheckpointMissed { reason }, ..self.status() }));
-        self.cursor = draft.cursor;
-        self.missed = Some(draft.key);
-        self.after_checkpoint(out);
+        self.save = None;
+        self.missed = Some(save.key);
+        self.after_save(save.cursor, out);
     }
 
-    /// The store refused the manifest.
-    pub(super) fn on_manifest_refused(&mut self, message: &str, out: &mut Vec<Effect>) -> Result<(), Rejection> {
-        let Phase::Publishing { draft } = &self.phase else {
-            return Err(self.unexpected("a refused manifest"));
+    /// The writer is lost before its parts were in the store: the checkpoint is, too.
+    pub(super) fn forget_save_of(&mut self, worker: WorkerId) {
+        if let Some(save) = self.save.take_if(|save| save.writer == worker && save.manifest.is_none()) {
+            self.missed = Some(save.key);
+        }
+    }
+
+    /// Whether a manifest is on its way: what comes of it decides where the run would go back to.
+    pub(super) fn is_publishing(&self) -> bool {
+        self.save.as_ref().is_some_and(|save| save.manifest.is_some())
+    }
+
+    /// A store that takes too long for a checkpoint does not take it.
+    pub(super) fn miss_late_save(&mut self, out: &mut Vec<Effect>) {
+        // After a stop the writer may still be at two leases that it had taken.
+        let limit = self.setup.spec.cluster.lease_seconds.saturating_mul(3);
+        let late = |save: &Save| self.now.saturating_sub(save.since) > Duration::from_secs(u64::from(limit));
+        let Some(save) = self.save.clone().filter(late) else {
+            return;
         };
-        let draft = draft.clone();
-        let reason = format!("the store refused the manifest of {}: {message}", draft.key);
-        self.miss_checkpoint(draft, &reason, out);
-        Ok(())
+        let what = if save.manifest.is_some() { "its manifest was" } else { "its parts were" };
+        let reason = format!("checkpoint {}: {what} not written within {limit} s", save.key);
+        self.miss_checkpoint(save, &reason, out);
     }
 }

@@ -18,7 +18,10 @@ impl Run {
     /// A worker that missed a deadline is lost; the run ends where nobody came.
     pub(super) fn on_tick(&mut self, out: &mut Vec<Effect>) {
         match self.silent_worker().or_else(|| self.overdue()) {
-            None => self.begin_if_due(out),
+            None => {
+                self.miss_late_save(out);
+                self.begin_if_due(out);
+            }
             Some(Missed::By(worker, what)) => self.lose(worker, &what, out),
             Some(Missed::Nobody(reason)) => self.fail(reason, 69, out),
         }
@@ -57,12 +60,7 @@ impl Run {
                 let (worker, lease) = leases.overdue(self.now, seconds(limit))?;
                 Some(Missed::By(worker, format!("did not finish lease {} within {limit} s", lease.0)))
             }
-            // After a stop the writer may still be at two leases that it had taken.
-            Phase::Writing { draft } => late(Some(draft.writer), cluster.lease_seconds.saturating_mul(3)),
-            Phase::Publishing { draft } => passed(cluster.lease_seconds).then(|| {
-                let (key, limit) = (&draft.key, cluster.lease_seconds);
-                Missed::Nobody(format!("the store did not take the manifest of {key} within {limit} s"))
-            }),
+            Phase::Saving => None,
             Phase::Ended(_) => None,
         }
     }

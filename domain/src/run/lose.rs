@@ -50,6 +50,7 @@ impl Run {
             return;
         };
         self.holders.remove(&worker);
+        self.forget_save_of(worker);
         let reason = format!("{worker} ({}) {what}, {}", session.hello.name, self.place());
         out.push(Effect::Drop { worker, reason: reason.clone() });
         let activity = Activity::Lost { reason: reason.clone() };
@@ -65,7 +66,7 @@ impl Run {
         roster.broken = true;
         if self.nobody_holds_the_state() {
             // A checkpoint that is about to be whole is waited for: it is what the run goes back to.
-            return if matches!(self.phase, Phase::Publishing { .. }) { self.show(out) } else { self.roll_back(out) };
+            return if self.is_publishing() { self.wait_for_save(out) } else { self.roll_back(out) };
         }
         self.go_on_without(worker, out);
     }
@@ -100,12 +101,11 @@ impl Run {
             Phase::Changing { .. } => self.settle_change(out),
             Phase::Committing { .. } => self.settle_commit(out),
             // The key of a checkpoint that is not whole is used up: a new roster brings a new fence.
-            Phase::Writing { draft } if draft.writer == worker => self.start_forming(Then::Proceed, out),
+            Phase::Saving if self.save.is_none() => self.start_forming(Then::Proceed, out),
             Phase::Reporting { worker: at } if *at == worker => self.start_report(out),
             Phase::WaitingForWorkers
             | Phase::Preparing { .. }
-            | Phase::Writing { .. }
-            | Phase::Publishing { .. }
+            | Phase::Saving
             | Phase::Reporting { .. }
             | Phase::Ended(_) => self.show(out),
         }

@@ -2,7 +2,6 @@
 
 use super::Run;
 use super::answers::Answers;
-use super::checkpoint::Draft;
 use super::commit::Totals;
 use super::leases::LeaseBook;
 use super::roster::Then;
@@ -30,10 +29,8 @@ pub(super) enum Phase {
     Committing { totals: Totals, gradient: Digest, answers: Answers },
     /// Validation leases are out.
     Validating { leases: LeaseBook },
-    /// A worker writes the parts of a checkpoint.
-    Writing { draft: Draft },
-    /// The shell writes the manifest.
-    Publishing { draft: Draft },
+    /// Nothing is done until the checkpoint on its way is whole.
+    Saving,
     /// A worker evaluates and writes the report.
     Reporting { worker: WorkerId },
     /// Over.
@@ -52,8 +49,7 @@ impl Phase {
             Self::Reducing { .. } => "reducing",
             Self::Committing { .. } => "committing",
             Self::Validating { .. } => "validating",
-            Self::Writing { .. } => "writing a checkpoint",
-            Self::Publishing { .. } => "publishing a checkpoint",
+            Self::Saving => "writing a checkpoint",
             Self::Reporting { .. } => "reporting",
             Self::Ended(_) => "ended",
         }
@@ -72,17 +68,13 @@ impl Phase {
         match self {
             P::WaitingForWorkers => matches!(next, P::Preparing { .. }),
             P::Preparing { .. } => matches!(next, P::Preparing { .. }),
-            P::Forming { .. } => !matches!(next, P::Preparing { .. } | P::Committing { .. } | P::Publishing { .. }),
-            // A checkpoint that the store does not take is missed, and the run goes on as if it were there.
-            P::Writing { .. } if matches!(next, P::Publishing { .. }) => true,
-            P::Changing { .. } | P::Writing { .. } | P::Publishing { .. } => matches!(
+            P::Forming { .. } => !matches!(next, P::Preparing { .. } | P::Committing { .. }),
+            P::Changing { .. } | P::Committing { .. } | P::Validating { .. } | P::Saving => matches!(
                 next,
-                P::Changing { .. } | P::Rollout { .. } | P::Validating { .. } | P::Writing { .. } | P::Reporting { .. }
+                P::Changing { .. } | P::Rollout { .. } | P::Validating { .. } | P::Saving | P::Reporting { .. }
             ),
-            P::Rollout { .. } => matches!(next, P::Reducing { .. } | P::Writing { .. }),
-            P::Reducing { .. } => matches!(next, P::Committing { .. } | P::Rollout { .. }),
-            P::Committing { .. } => matches!(next, P::Rollout { .. } | P::Validating { .. } | P::Writing { .. }),
-            P::Validating { .. } => matches!(next, P::Changing { .. } | P::Rollout { .. } | P::Writing { .. }),
+            P::Rollout { .. } => matches!(next, P::Reducing { .. } | P::Saving),
+            P::Reducing { .. } => matches!(next, P::Committing { .. } | P::Rollout { .. } | P::Saving),
             P::Reporting { .. } => matches!(next, P::Reporting { .. }),
             P::Ended(_) => false,
         }
@@ -121,7 +113,7 @@ impl Run {
             Phase::Validating { leases } => {
                 Activity::Validating { stage: self.stage_name(), done: leases.done(), of: leases.len() }
             }
-            Phase::Writing { .. } | Phase::Publishing { .. } => Activity::Checkpointing,
+            Phase::Saving => Activity::Checkpointing,
             Phase::Reporting { .. } => Activity::Evaluating,
             Phase::Ended(Ending::Completed) => Activity::Completed,
             Phase::Ended(Ending::Stopped) => Activity::Stopped,

@@ -52,6 +52,8 @@ impl Run {
             return self.start_forming(Then::Proceed, out);
         }
         match action {
+            // What is evaluated must be in the store too.
+            NextAction::Report | NextAction::Nothing if self.save.is_some() => self.wait_for_save(out),
             NextAction::Change(change) => self.start_change(change, out),
             NextAction::Validate => self.start_validation(out),
             NextAction::Train => self.start_rollout(out),

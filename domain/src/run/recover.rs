@@ -104,19 +104,14 @@ impl Run {
 
     /// A place to go on from; none where lines of the journal between the checkpoint and it are missing.
     fn found(&self, held: &Held) -> Option<Found> {
-        let base = self.resume.as_ref().map(|manifest| &manifest.cursor);
-        let committed = base.map_or(0, |cursor| cursor.iteration.0);
-        let measured = committed - u64::from(base.is_some_and(|cursor| cursor.held_line.is_some())).min(committed);
+        let base = self.resume.as_ref().map_or_else(Cursor::start, |manifest| manifest.cursor.clone());
         let mut lines = held.lines();
-        lines.retain(|line| match line {
-            JournalLine::Ledger(entry) => entry.iteration.0 > committed,
-            JournalLine::Metrics(line) => line.iteration.0 > measured,
-        });
+        lines.retain(|line| line.is_after(&base));
         let ledger = lines.iter().filter_map(|line| match line {
             JournalLine::Ledger(entry) => Some(entry.iteration.0),
             JournalLine::Metrics(_) => None,
         });
-        let whole = ledger.eq(committed + 1..=held.bookmark.cursor.iteration.0);
+        let whole = ledger.eq(base.iteration.0 + 1..=held.bookmark.cursor.iteration.0);
         whole.then(|| Found { cursor: held.cursor(), state: held.state, lines })
     }
 }

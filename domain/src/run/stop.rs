@@ -22,8 +22,7 @@ impl Run {
             | Phase::Reducing { .. }
             | Phase::Committing { .. }
             | Phase::Changing { .. }
-            | Phase::Writing { .. }
-            | Phase::Publishing { .. }
+            | Phase::Saving
             | Phase::Ended(_) => {}
         }
     }

@@ -16,9 +16,15 @@ pub(super) struct Trail {
 }
 
 impl Trail {
-    /// A checkpoint holds all that these lines say.
+    /// Back to a checkpoint: nothing has been written since.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// A checkpoint with this cursor is whole: what it holds need not be remembered.
+    pub(super) fn cut(&mut self, saved: &Cursor) {
+        self.lines.retain(|line| line.is_after(saved));
+        self.told = None;
     }
 }
 

@@ -98,6 +98,8 @@ pub struct Bench {
     pub now: Duration,
     /// What workers were told to remember; kept apart, so that lists of effects show what the run does.
     pub bookmarks: Vec<(WorkerId, Bookmark)>,
+    /// The state and the fence of the checkpoint that was last asked for.
+    asked: Option<(Digest, Fence)>,
 }
 
 fn bookmark(effect: &Effect) -> Option<(WorkerId, Bookmark)> {
@@ -109,7 +111,11 @@ fn bookmark(effect: &Effect) -> Option<(WorkerId, Bookmark)> {
 
 impl Bench {
     pub fn new(setup: RunSetup) -> Self {
-        Self { run: Run::new(setup, Duration::ZERO), now: Duration::ZERO, bookmarks: Vec::new() }
+        Self::of(Run::new(setup, Duration::ZERO))
+    }
+
+    pub fn of(run: Run) -> Self {
+        Self { run, now: Duration::ZERO, bookmarks: Vec::new(), asked: None }
     }
 
     pub fn try_apply(&mut self, event: Event) -> Result<Vec<Effect>, Rejection> {
@@ -117,6 +123,9 @@ impl Bench {
         let mut effects = self.run.apply(event, self.now)?;
         self.bookmarks.extend(effects.iter().filter_map(bookmark));
         effects.retain(|effect| bookmark(effect).is_none());
+        if effects.iter().any(|e| matches!(e, Effect::Send { command: Command::WriteParts { .. }, .. })) {
+            self.asked = self.run.state_digest().map(|state| (state, self.run.fence()));
+        }
         Ok(effects)
     }
 
@@ -152,7 +161,7 @@ impl Bench {
     }
 
     pub fn parts(&mut self, worker: u64) -> Vec<Effect> {
-        let (worker, fence, state) = (w(worker), self.run.fence(), self.run.state_digest().unwrap());
+        let (worker, (state, fence)) = (w(worker), self.asked.unwrap());
         self.apply(Event::PartsWritten { worker, fence, state, parts: some_parts() })
     }
 

@@ -7,7 +7,6 @@ use conrec_domain::ids::{Fence, Iteration};
 use conrec_domain::manifest::Manifest;
 use conrec_domain::run::RunSetup;
 use conrec_domain::status::Activity;
-use conrec_domain::work::StateChange;
 
 /// One worker, iteration 1 committed, the parts of the stage's checkpoint asked for.
 fn at_first_checkpoint(setup: RunSetup) -> Bench {
@@ -56,9 +55,8 @@ fn parts_that_cannot_be_written_are_reported_and_the_run_goes_on() {
     let key = Manifest::key(Iteration(1), Fence(1));
     let reason = format!("checkpoint {key} could not be written: no space is left; no checkpoint is whole yet");
     assert_eq!(missed(&effects[0]), reason);
-    let begin = Command::Change { fence: Fence(1), change: StateChange::BeginStage { stage: 1 }, state: d("s3") };
-    assert_eq!(effects.last(), Some(&send(1, begin)), "as after a checkpoint that is whole: {effects:?}");
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::PublishManifest(_) | Effect::Finish(_))));
+    assert_eq!(effects.len(), 1, "the run has gone on long ago: {effects:?}");
+    assert!(matches!(&bench.changed(1, "s4")[..], [Effect::Show(_), Effect::Send { .. }, ..]));
 }
 
 #[test]
@@ -67,7 +65,7 @@ fn a_manifest_that_is_refused_is_reported_and_the_run_goes_on() {
     bench.parts(1);
     let effects = bench.apply(Event::ManifestRefused { message: "the store is gone".into() });
     assert!(missed(&effects[0]).contains("refused the manifest"), "{effects:?}");
-    assert!(matches!(effects.last(), Some(Effect::Send { command: Command::Change { .. }, .. })), "{effects:?}");
+    assert_eq!(effects.len(), 1, "{effects:?}");
 }
 
 #[test]
@@ -80,7 +78,7 @@ fn the_next_attempt_at_the_same_place_has_another_key() {
     assert!(effects.iter().any(|e| matches!(e, Effect::Send { command: Command::Form { fence: Fence(2), .. }, .. })));
     let effects = bench.formed(1, "s4");
     let key = Manifest::key(Iteration(1), Fence(2));
-    assert_eq!(effects.last(), Some(&send(1, Command::WriteParts { fence: Fence(2), key })));
+    assert!(effects.contains(&send(1, Command::WriteParts { fence: Fence(2), key })), "{effects:?}");
     bench.parts(1);
     let effects = bench.published(1);
     assert_eq!(effects.last(), Some(&Effect::Finish(Ending::Stopped)));
@@ -131,4 +129,19 @@ fn the_checkpoint_that_the_report_will_need_is_not_done_without() {
         (reason.to_owned(), code)
     };
     assert!(reason.contains("the newest whole one is checkpoints/0000000001-000001") && code == 69, "{reason}");
+}
+
+#[test]
+fn a_store_that_takes_too_long_at_a_stop_ends_the_run() {
+    let mut bench = Bench::at_first_rollout();
+    bench.apply(Event::StopRequested);
+    let mut effects = Vec::new();
+    while effects.is_empty() {
+        bench.apply(Event::Heartbeat { worker: w(1) });
+        effects = bench.apply(Event::Tick);
+    }
+    let (reason, code) = failure(&effects);
+    let key = Manifest::key(Iteration(0), Fence(1));
+    assert!(reason.starts_with(&format!("checkpoint {key}: its parts were not written within 360 s")), "{reason}");
+    assert_eq!(code, 69);
 }

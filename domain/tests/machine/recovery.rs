@@ -1,7 +1,7 @@
 //! A coordinator that starts while workers of its run live: it goes on from what they hold.
 
 use crate::bench::*;
-use conrec_domain::bookmark::{Bookmark, Held};
+use conrec_domain::bookmark::{Bookmark, Held, Pending};
 use conrec_domain::effect::{Command, Effect, Ending, StateSource};
 use conrec_domain::event::{Event, Hello};
 use conrec_domain::ids::{Digest, Fence, Iteration, WorkerId};
@@ -19,7 +19,9 @@ fn first_life() -> (Vec<Bookmark>, Manifest) {
     }
     bench.reduced(1, 1, "g1");
     bench.committed(1, 1, "s3");
-    let told = bench.bookmarks.iter().map(|(_, bookmark)| bookmark.clone()).collect();
+    let mut told: Vec<Bookmark> = bench.bookmarks.iter().map(|(_, bookmark)| bookmark.clone()).collect();
+    let commit = told.iter().rposition(|bookmark| matches!(bookmark.pending, Some(Pending::Commit { .. })));
+    told.truncate(commit.unwrap() + 1);
     let effects = bench.parts(1);
     let [Effect::PublishManifest(manifest)] = effects.as_slice() else { panic!("{effects:?}") };
     (told, manifest.clone())
@@ -41,7 +43,7 @@ fn back(worker: u64, state: &str, bookmark: Bookmark) -> Event {
 /// The coordinator's next life; it knows of fence 1 and of this checkpoint.
 fn restarted(resume: Option<Manifest>) -> Bench {
     let run = Run::new(RunSetup { last_fence: Fence(1), resume, ..setup(2) }, Duration::ZERO);
-    Bench { run, now: Duration::ZERO, bookmarks: Vec::new() }
+    Bench::of(run)
 }
 
 fn sources(effects: &[Effect]) -> Vec<(WorkerId, Fence, StateSource)> {

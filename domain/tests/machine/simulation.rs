@@ -181,7 +181,12 @@ impl Simulation {
         if self.chance(fault_one_in) {
             return self.fault();
         }
-        match self.below(8) {
+        match self.below(9) {
+            8 => {
+                let worker = self.any_worker();
+                let upload = self.workers.get_mut(&worker).and_then(|w| w.uploads.pop_front());
+                upload.map_or(Ok(()), |event| self.deliver(event))
+            }
             0 if self.workers.values().any(|w| w.hangs) && self.below(10) == 0 => self.much_time_passes(),
             0 => self.deliver(Event::Tick),
             1 => {

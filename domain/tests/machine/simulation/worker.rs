@@ -29,6 +29,8 @@ pub struct Worker {
     pub commands: VecDeque<Command>,
     /// Answers on their way to the coordinator.
     pub answers: VecDeque<Event>,
+    /// Parts of checkpoints on their way to the store, beside all else.
+    pub uploads: VecDeque<Event>,
     pub state: State,
     /// The iteration of the sum, and the sum.
     pub sum: (Iteration, u64),
@@ -54,6 +56,7 @@ impl Worker {
         Self {
             commands: VecDeque::new(),
             answers: VecDeque::from([Event::Joined { worker: id, hello: hello(id.0) }]),
+            uploads: VecDeque::new(),
             state,
             sum: (Iteration(0), 0),
             reduced: Digest::of(b""),
@@ -78,6 +81,7 @@ impl Worker {
         let mut hello = hello(id.0);
         hello.held = held;
         self.commands.clear();
+        self.uploads.clear();
         self.answers = VecDeque::from([Event::Joined { worker: id, hello }]);
         self.sum = (Iteration(0), 0);
         self.coming = None;
@@ -140,7 +144,8 @@ impl Worker {
                 assert!(store.insert(key.clone(), self.state).is_none(), "{key} was written before");
                 let sha256 = super::mix(&[&self.state]);
                 let parts = vec![Part { name: "state.safetensors".into(), bytes: 1, sha256 }];
-                Some(Event::PartsWritten { worker, fence, state: self.state.digest(), parts })
+                self.uploads.push_back(Event::PartsWritten { worker, fence, state: self.state.digest(), parts });
+                None
             }
         }
     }
