@@ -7,11 +7,12 @@ use crate::status_board::StatusBoard;
 use crate::store::{RunStore, StoreError};
 use conrec_domain::effect::{Command, Ending};
 use conrec_domain::event::{Event, Hello};
-use conrec_domain::ids::{Fence, WorkerId};
+use conrec_domain::ids::WorkerId;
 use conrec_domain::run::{Rejection, Run};
 use conrec_proto::message::ToWorker;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -59,7 +60,7 @@ pub(crate) struct Driver {
     /// The time that the run counts from.
     pub(crate) start: Instant,
     /// The largest roster number that this process owns.
-    pub(crate) claimed: Fence,
+    pub(crate) claimed: Arc<AtomicU64>,
     pub(crate) outboxes: BTreeMap<WorkerId, Outbox>,
     /// Events that effects gave rise to, to be applied before anything from outside.
     pub(crate) pending: VecDeque<Event>,

@@ -13,6 +13,7 @@ use conrec_domain::ids::Iteration;
 use conrec_domain::run::Run;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -48,7 +49,7 @@ impl Coordinator {
         let board = StatusBoard::new();
         let session = SessionService::new(inputs.clone(), introduction);
         let operator = OperatorService { inputs: inputs.clone(), board: board.clone() };
-        let claimed = self.setup.last_fence;
+        let claimed = Arc::new(AtomicU64::new(self.setup.last_fence.0));
         let run = Run::new(self.setup, start.elapsed()).knowing_checkpoints(self.checkpoints);
         board.show(run.status());
         let driver = Driver {

@@ -5,12 +5,13 @@ use crate::exit_code::ExitCode;
 use crate::store::StoreError;
 use conrec_domain::effect::{Command, Effect, Ending};
 use conrec_domain::event::Event;
-use conrec_domain::ids::WorkerId;
+use conrec_domain::ids::{Fence, WorkerId};
 use conrec_domain::manifest::Manifest;
 use conrec_domain::status::{Activity, Status};
 use conrec_domain::work::{Lease, Work};
 use conrec_proto::message::ToWorker;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::mpsc::error::TrySendError;
 
 impl Driver {
@@ -47,10 +48,9 @@ impl Driver {
     /// A roster's number is made this process's own before anyone hears of it.
     async fn send(&mut self, worker: WorkerId, command: Command) -> Result<(), StoreError> {
         if let Command::Form { fence, .. } = &command
-            && *fence > self.claimed
+            && self.claimed.fetch_max(fence.0, Ordering::SeqCst) < fence.0
         {
             self.store.claim_fence(*fence).await?;
-            self.claimed = *fence;
         }
         if matches!(&command, Command::Grant(Lease { work: Work::Report { .. }, .. })) {
             // The report shows all lines.
@@ -92,12 +92,12 @@ impl Driver {
     /// does not wait for it. A store that fails costs the checkpoint; a newer coordinator ends this one.
     fn publish(&mut self, manifest: Manifest) {
         let synced = self.journal.sync();
-        let (store, claimed, inputs) = (Arc::clone(&self.store), self.claimed, self.inputs.clone());
+        let (store, claimed, inputs) = (Arc::clone(&self.store), Arc::clone(&self.claimed), self.inputs.clone());
         self.background.spawn(async move {
             let publish = async {
                 synced?.await?;
                 store.keep_journal().await?;
-                store.publish(&manifest, claimed).await
+                store.publish(&manifest, || Fence(claimed.load(Ordering::SeqCst))).await
             };
             let input = match publish.await {
                 Ok(key) => Input::Event(Event::ManifestPublished { key }),

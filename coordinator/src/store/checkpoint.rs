@@ -166,12 +166,12 @@ impl RunObjects {
 }
 
 impl RunStore {
-    /// Makes a checkpoint whole: checks that its parts are there, then creates the manifest. Answers its key. `claimed`:
-    /// the newest roster that this process has formed; it may be newer than the one that wrote the parts.
+    /// Makes a checkpoint whole: checks that its parts are there, then creates the manifest. Answers its key. `claimed`
+    /// tells the newest roster of this process; it may be newer than the one that wrote the parts, and may grow meanwhile.
     ///
     /// # Errors
     /// A part is missing, a newer roster or coordinator exists, or the checkpoint exists already; or the store fails.
-    pub async fn publish(&self, manifest: &Manifest, claimed: Fence) -> Result<String, StoreError> {
+    pub async fn publish(&self, manifest: &Manifest, claimed: impl Fn() -> Fence + Send) -> Result<String, StoreError> {
         let key = Manifest::key(manifest.iteration, manifest.fence);
         let refuse = |reason: String| StoreError::Manifest { key: key.clone(), reason };
         let outdated = |reason: String| StoreError::Outdated { key: key.clone(), reason };
@@ -179,6 +179,8 @@ impl RunStore {
             return Err(refuse(reason));
         }
         let last = self.last_fence().await?;
+        // Asked after the store: what this process has minted by now is its own.
+        let claimed = claimed();
         if last > claimed {
             return Err(outdated(format!("roster {last} is newer than the newest here, {claimed}")));
         }
@@ -222,14 +224,14 @@ mod tests {
     }
 
     async fn refusal(store: &RunStore, manifest: &Manifest) -> String {
-        store.publish(manifest, manifest.fence).await.unwrap_err().to_string()
+        store.publish(manifest, || manifest.fence).await.unwrap_err().to_string()
     }
 
     #[tokio::test]
     async fn a_published_checkpoint_is_found_and_a_pruned_one_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let (store, manifest) = with_part(&folder).await;
-        let key = store.publish(&manifest, manifest.fence).await.unwrap();
+        let key = store.publish(&manifest, || manifest.fence).await.unwrap();
         let found = store.newest_whole(manifest.config_digest, None).await.unwrap();
         assert_eq!(found, (Some(manifest.clone()), Vec::new()));
         store.prune(&key).await.unwrap();
@@ -241,7 +243,7 @@ mod tests {
     async fn a_checkpoint_of_other_data_or_config_is_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let (store, manifest) = with_part(&folder).await;
-        store.publish(&manifest, manifest.fence).await.unwrap();
+        store.publish(&manifest, || manifest.fence).await.unwrap();
         let other = Digest::of(b"other");
         for (config, data) in [(other, None), (manifest.config_digest, Some(other))] {
             let (found, skipped) = store.newest_whole(config, data).await.unwrap();
@@ -254,7 +256,7 @@ mod tests {
     async fn a_checkpoint_is_never_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let (store, manifest) = with_part(&folder).await;
-        store.publish(&manifest, manifest.fence).await.unwrap();
+        store.publish(&manifest, || manifest.fence).await.unwrap();
         assert!(refusal(&store, &manifest).await.contains("exists already"));
     }
 

@@ -62,7 +62,7 @@ async fn checkpoint(within: (&Store, &RunStore), run: &str, at: (u64, u64)) -> S
     let manifest = manifest(run, at.0, at.1, &[("a.bin", content)]);
     let key = Manifest::key(manifest.iteration, manifest.fence);
     put(store.run(&id(run)).as_ref(), &format!("{key}/a.bin"), Bytes::from_static(b"weights")).await.unwrap();
-    assert_eq!(held.publish(&manifest, manifest.fence).await.unwrap(), key);
+    assert_eq!(held.publish(&manifest, || manifest.fence).await.unwrap(), key);
     key
 }
 
@@ -101,15 +101,16 @@ async fn parts_and_manifest(store: &Store) {
     let error = held.claim_fence(Fence(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::FenceTaken { .. }), "{error}");
     assert_eq!(held.last_fence().await.unwrap(), Fence(1));
-    let missing = held.publish(&manifest("parts", 7, 1, &[("b.bin", b"b")]), Fence(1)).await.unwrap_err().to_string();
+    let missing =
+        held.publish(&manifest("parts", 7, 1, &[("b.bin", b"b")]), || Fence(1)).await.unwrap_err().to_string();
     assert!(missing.contains("part b.bin is missing"), "{missing}");
     let key = checkpoint((store, &held), "parts", (7, 1)).await;
-    let again = held.publish(&manifest("parts", 7, 1, &[("a.bin", b"weights")]), Fence(1)).await.unwrap_err();
+    let again = held.publish(&manifest("parts", 7, 1, &[("a.bin", b"weights")]), || Fence(1)).await.unwrap_err();
     assert!(again.is_outdated() && again.to_string().contains("exists already"), "{again}");
     let (newest, skipped) = held.newest_whole(config(), Some(Digest::of(b"data"))).await.unwrap();
     assert_eq!((newest.unwrap().iteration, skipped), (Iteration(7), Vec::new()));
     held.claim_fence(Fence(2)).await.unwrap();
-    let stale = held.publish(&manifest("parts", 8, 1, &[]), Fence(1)).await.unwrap_err();
+    let stale = held.publish(&manifest("parts", 8, 1, &[]), || Fence(1)).await.unwrap_err();
     assert!(stale.is_outdated() && stale.to_string().contains("roster 2 is newer"), "{stale}");
     held.prune(&key).await.unwrap();
     assert!(held.checkpoints(false).await.unwrap().is_empty());
@@ -194,7 +195,7 @@ async fn takeover(store: &Store) {
     let refusals = [
         first.claim_fence(Fence(2)).await.unwrap_err(),
         first.keep_journal().await.unwrap_err(),
-        first.publish(&manifest("takeover", 1, 1, &[]), Fence(1)).await.unwrap_err(),
+        first.publish(&manifest("takeover", 1, 1, &[]), || Fence(1)).await.unwrap_err(),
     ];
     for error in refusals {
         assert!(matches!(error, StoreError::TakenOver { .. }) && error.is_outdated(), "{error}");
@@ -220,7 +221,7 @@ async fn large_part(store: &Store) {
     let manifest = manifest("large", 1, 1, &[("a.bin", &content)]);
     let key = Manifest::key(Iteration(1), Fence(1));
     put(store.run(&id("large")).as_ref(), &format!("{key}/a.bin"), content).await.unwrap();
-    held.publish(&manifest, manifest.fence).await.unwrap();
+    held.publish(&manifest, || manifest.fence).await.unwrap();
     let found = held.checkpoint(&key).await.unwrap();
     assert_eq!(found.manifest.unwrap(), manifest);
 }
