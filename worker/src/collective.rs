@@ -5,7 +5,11 @@
 //! disagree about whether the call succeeded, so nothing is applied before the coordinator's commit.
 
 mod ffi;
+pub mod gate;
 pub mod gloo;
+mod meeting;
+mod passage;
+pub mod peers;
 pub mod rendezvous;
 pub mod single;
 pub mod switch;
@@ -13,6 +17,7 @@ pub mod switch;
 use std::time::Duration;
 
 pub use gloo::{Gloo, Membership};
+pub use peers::{MeetingPlace, Peers};
 pub use rendezvous::Rendezvous;
 pub use single::Single;
 pub use switch::Switch;

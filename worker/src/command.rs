@@ -35,7 +35,7 @@ enum Verb {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  conrec worker --coordinator 10.0.0.5:7000 --advertise 10.0.0.6")]
+#[command(after_help = "Example:\n  conrec worker --coordinator 10.0.0.5:7000 --advertise 10.0.0.6 --tls certs/worker")]
 struct WorkerArgs {
     /// Where the coordinator listens
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
@@ -43,12 +43,19 @@ struct WorkerArgs {
     /// Where other workers reach this one
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     advertise: String,
+    /// The folder with this worker's ca.pem, cert.pem and key.pem: encrypt, and believe only a coordinator of that authority
+    #[arg(long, value_name = "DIR", env = "CONREC_TLS", hide_env_values = true)]
+    tls: Option<PathBuf>,
     /// The folder (or file:// URL) that holds all runs; default: the coordinator's own
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// Leases to compute at once; default: as many as this machine has cores. The result is the same for any number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     lanes: Option<u32>,
+    /// Let what workers say to each other (gradients, weights) leave this machine although there is no --tls: in plain
+    /// text, and open to whoever reaches it
+    #[arg(long)]
+    insecure_collectives: bool,
     /// Name for people; default: the process id
     #[arg(long)]
     name: Option<String>,
@@ -111,6 +118,8 @@ fn work(args: WorkerArgs) -> Result<(), WorkerError> {
         coordinator: args.coordinator,
         advertise: args.advertise,
         store: args.store,
+        tls: args.tls,
+        insecure_collectives: args.insecure_collectives,
         name: args.name.unwrap_or_else(|| format!("pid-{}", std::process::id())),
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
         lanes: args.lanes.unwrap_or_else(cores),

@@ -2,7 +2,7 @@
 //! the lanes; everything that changes the state waits until these are idle.
 
 use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
-use crate::collective::{Collective, Gloo, Membership, Single, Switch};
+use crate::collective::{Collective, Gloo, Membership, Peers, Single, Switch};
 use crate::error::WorkerError;
 use crate::lanes::{Deliver, Lanes};
 use crate::lease::{Loaded, Place, TrainingPolicies, train};
@@ -41,6 +41,7 @@ pub struct Executor {
     store: tokio::runtime::Runtime,
     roster: Option<Roster>,
     switch: Switch,
+    peers: Peers,
     loaded: Option<Arc<Loaded>>,
     lanes: Lanes,
     state: TrainingState,
@@ -59,7 +60,7 @@ impl Executor {
     pub fn new(
         spec: RunSpec,
         folder: RunFolder,
-        (lanes, switch): (u32, Switch),
+        (lanes, switch, peers): (u32, Switch, Peers),
         deliver: &Deliver,
     ) -> Result<Self, WorkerError> {
         let threads = i32::try_from(spec.cluster.threads).unwrap_or(1);
@@ -79,6 +80,7 @@ impl Executor {
             store,
             roster: None,
             switch,
+            peers,
             loaded: None,
             lanes,
             state,
@@ -149,7 +151,7 @@ impl Executor {
         let collective: Arc<dyn Collective> = if membership.world == 1 {
             Arc::new(Single::new())
         } else {
-            Arc::new(Gloo::form_unless(&membership, &given_up)?)
+            Arc::new(Gloo::form_unless(&membership, &self.peers, &given_up)?)
         };
         self.switch.set(fence, &collective);
         self.roster = Some(Roster { fence, collective });

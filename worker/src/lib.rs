@@ -2,6 +2,7 @@
 //! commands; leases are prepared data, gradients, validation counts, and the final report.
 
 pub mod command;
+pub mod connect;
 pub mod error;
 pub mod run_folder;
 pub mod session;

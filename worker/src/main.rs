@@ -8,6 +8,7 @@ use std::process::ExitCode;
 const WRONG_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
+    conrec_trust::install_cryptography();
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("CONREC_LOG")

@@ -1,7 +1,8 @@
 //! A worker's session with the coordinator: the network side. Commands go to the compute thread in the order in which
 //! they came; its answers and a heartbeat go back. Nothing is computed here, so that the heartbeat never waits.
 
-use crate::collective::{Rendezvous, Switch};
+use crate::collective::{MeetingPlace, Peers, Switch};
+use crate::connect::connect;
 use crate::error::WorkerError;
 use crate::execute::Executor;
 use crate::lanes::Deliver;
@@ -13,12 +14,12 @@ use conrec_proto::MAX_MESSAGE_BYTES;
 use conrec_proto::message::{FromWorker, ToWorker, Welcome};
 use conrec_proto::wire::session_client::SessionClient;
 use conrec_proto::wire::{CoordinatorMessage, WorkerMessage};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Streaming};
 
 /// How long a worker tries to reach a coordinator that does not answer yet.
@@ -39,6 +40,10 @@ pub struct SessionOptions {
     pub advertise: String,
     /// Where this worker sees the store; none: where the coordinator sees it.
     pub store: Option<String>,
+    /// Folder of this worker's certificate; none: nothing is encrypted.
+    pub tls: Option<PathBuf>,
+    /// What workers say to each other may leave this machine unencrypted.
+    pub insecure_collectives: bool,
     /// Name for people.
     pub name: String,
     /// Version of the code.
@@ -64,16 +69,16 @@ pub async fn run(options: &SessionOptions) -> Result<(), WorkerError> {
 }
 
 async fn session(options: &SessionOptions) -> Result<(), WorkerError> {
-    let rendezvous = Rendezvous::start()?;
+    let place = MeetingPlace::open(&options.advertise, options.tls.as_deref(), options.insecure_collectives).await?;
     let (answers, outgoing) = mpsc::channel::<FromWorker>(QUEUE);
     let hello = Hello {
         name: options.name.clone(),
         code_version: options.code_version.clone(),
-        rendezvous: format!("{}:{}", options.advertise, rendezvous.port()),
+        rendezvous: place.address.clone(),
         lanes: options.lanes,
     };
     send(&answers, FromWorker::Hello(hello)).await;
-    let mut incoming = open(&options.coordinator, outgoing).await?;
+    let mut incoming = open(&options.coordinator, options.tls.as_deref(), outgoing).await?;
     let welcome = match receive(&mut incoming, &options.coordinator).await? {
         Some(ToWorker::Welcome(welcome)) => welcome,
         Some(ToWorker::Command(Command::Stop { reason })) => return Err(lost(&options.coordinator, reason)),
@@ -83,7 +88,7 @@ async fn session(options: &SessionOptions) -> Result<(), WorkerError> {
     };
     tracing::info!(worker = %welcome.worker, run = %welcome.run_id, "joined");
     let beat = tokio::spawn(heartbeat(answers.clone(), welcome.heartbeat_seconds));
-    let result = work(&welcome, &mut incoming, &answers, options).await;
+    let result = work(&welcome, &mut incoming, &answers, (options, &place.peers)).await;
     beat.abort();
     result
 }
@@ -92,14 +97,14 @@ async fn work(
     welcome: &Welcome,
     incoming: &mut Streaming<CoordinatorMessage>,
     answers: &mpsc::Sender<FromWorker>,
-    options: &SessionOptions,
+    (options, peers): (&SessionOptions, &Peers),
 ) -> Result<(), WorkerError> {
     let (coordinator, lanes) = (options.coordinator.as_str(), options.lanes);
     let spec = RunSpec::check(RunConfig::parse(&welcome.run_spec_toml, "the run's config")?)?;
     let folder = RunFolder::new(options.store.as_deref().unwrap_or(&welcome.store_url), welcome.run_id.clone())?;
     let switch = Switch::default();
-    let own = switch.clone();
-    let start = move |deliver: &Deliver| Executor::new(spec, folder, (lanes, own), deliver);
+    let (own, peers) = (switch.clone(), peers.clone());
+    let start = move |deliver: &Deliver| Executor::new(spec, folder, (lanes, own, peers), deliver);
     let (commands, mut failure) = start_compute(start, answers.clone());
     // A compute thread that is blocked in a collective must not outlive its session.
     let _guard = AbortOnDrop(switch.clone());
@@ -177,29 +182,16 @@ fn start_compute(
 
 async fn open(
     address: &str,
+    tls: Option<&Path>,
     outgoing: mpsc::Receiver<FromWorker>,
 ) -> Result<Streaming<CoordinatorMessage>, WorkerError> {
-    let channel = connect(address).await?;
+    let channel = connect(address, tls, CONNECT_FOR).await?;
     let mut client = SessionClient::new(channel)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let messages = tokio_stream::StreamExt::map(ReceiverStream::new(outgoing), WorkerMessage::from);
     let response = client.work(messages).await.map_err(|status| lost(address, status.message()))?;
     Ok(response.into_inner())
-}
-
-async fn connect(address: &str) -> Result<Channel, WorkerError> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|e| lost(address, e))?.tcp_nodelay(true);
-    let started = tokio::time::Instant::now();
-    loop {
-        match endpoint.connect().await {
-            Ok(channel) => return Ok(channel),
-            Err(error) if started.elapsed() > CONNECT_FOR => {
-                return Err(lost(address, format!("no connection within {CONNECT_FOR:?}: {error}")));
-            }
-            Err(_) => sleep(Duration::from_millis(100)).await,
-        }
-    }
 }
 
 async fn receive(incoming: &mut Streaming<CoordinatorMessage>, address: &str) -> Result<Option<ToWorker>, WorkerError> {

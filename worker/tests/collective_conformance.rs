@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use conrec_domain::ids::Fence;
-use conrec_worker::collective::{Collective, CollectiveError, Gloo, Membership, Rendezvous, Single};
+use conrec_worker::collective::{Collective, CollectiveError, Gloo, Membership, Peers, Rendezvous, Single};
 use std::env;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -157,7 +158,7 @@ fn forming_ends_at_once_when_it_is_given_up() {
     let began = Instant::now();
     let after = |time: Duration| move || began.elapsed() > time;
     let alone = membership(server.port(), 1, 0, 2, DEADLINE);
-    let error = Gloo::form_unless(&alone, &after(DEADLINE / 10)).err().unwrap();
+    let error = Gloo::form_unless(&alone, &Peers::OnThisMachine, &after(DEADLINE / 10)).err().unwrap();
     assert!(matches!(error, CollectiveError::Aborted { .. }), "{error}");
     assert!(began.elapsed() < DEADLINE, "took {:?}", began.elapsed());
 }
@@ -329,4 +330,36 @@ fn time_of_an_all_reduce_between_two_processes() {
     for member in members {
         print!("{}", String::from_utf8_lossy(&member.wait_with_output().unwrap().stdout));
     }
+}
+
+/// Bytes that look random, the same each time.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+#[test]
+fn strangers_at_the_rendezvous_do_no_harm() {
+    let server = Rendezvous::start().unwrap();
+    assert!(server.address().ip().is_loopback());
+    // What a member says first: a kind of 0 and the protocol's number. Then each kind of question, with nonsense after it.
+    let greeting = [&[0][..], &0x3C85_F7CE_u32.to_ne_bytes()].concat();
+    let mut strangers = Vec::new();
+    for seed in 0..120_u64 {
+        let mut stranger = TcpStream::connect(server.address()).unwrap();
+        let noise = noise(seed, 64 + 40 * seed as usize);
+        let bytes = match seed % 3 {
+            0 => noise,
+            1 => [&greeting[..], &[(seed / 3 % 20) as u8], &noise].concat(),
+            _ => [&greeting[..], &[(seed / 3 % 20) as u8], &3_u64.to_ne_bytes(), &noise].concat(),
+        };
+        // It may be cut off in the middle.
+        let _ = stranger.write_all(&bytes);
+        strangers.push(stranger);
+    }
+    roster(&server, 7, 3, |member| keeps_the_promises(&member));
 }

@@ -4,7 +4,9 @@
 
 mod completion;
 mod fake_worker;
+mod flood;
 mod one_run;
 mod refusals;
 mod resume;
+mod trust;
 mod vanishing;

@@ -1,11 +1,14 @@
 //! A roster over TCP: libtorch's own Gloo, reached through the C++ shim.
 
 use super::ffi::{self, Failure, RawGroup, RawMembership};
-use super::{Collective, CollectiveError, check_root};
+use super::meeting::Meeting;
+use super::passage::{Door, Passages};
+use super::{Collective, CollectiveError, Peers, check_root};
 use conrec_domain::ids::Fence;
+use conrec_trust::address::is_loopback;
 use std::ffi::CString;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::ptr::{self, NonNull};
 use std::sync::mpsc;
 use std::thread;
@@ -38,6 +41,8 @@ pub struct Gloo {
     rank: u32,
     world: u32,
     deadline: Duration,
+    /// After the group: its connections go through them.
+    _passages: Option<Passages>,
 }
 
 // SAFETY: the shim's group has no tie to the thread that made it; it owns its memory and its threads.
@@ -46,12 +51,12 @@ unsafe impl Send for Gloo {}
 unsafe impl Sync for Gloo {}
 
 impl Gloo {
-    /// Meets the other members and connects to each of them. Blocks.
+    /// Meets the other members on this machine and connects to each of them. Blocks.
     ///
     /// # Errors
     /// As [`Gloo::form_unless`], of which it is the case that is never given up.
     pub fn form(membership: &Membership) -> Result<Self, CollectiveError> {
-        Self::form_unless(membership, &|| false)
+        Self::form_unless(membership, &Peers::OnThisMachine, &|| false)
     }
 
     /// [`Gloo::form`], until `given_up` says that it need not go on.
@@ -60,25 +65,26 @@ impl Gloo {
     /// [`CollectiveError::Aborted`] when it was given up,
     /// [`CollectiveError::Timeout`] when a member or the rendezvous does not appear in time,
     /// [`CollectiveError::Argument`] for a malformed address or a rank outside the roster.
-    pub fn form_unless(membership: &Membership, given_up: &dyn Fn() -> bool) -> Result<Self, CollectiveError> {
-        let (host, port) = check(membership)?;
-        let address = own_address(host, port).map_err(|error| {
-            let rendezvous = &membership.rendezvous;
-            argument(format!("rendezvous `{rendezvous}`: {error}; expected a host that resolves"))
-        })?;
+    pub fn form_unless(
+        membership: &Membership,
+        peers: &Peers,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<Self, CollectiveError> {
+        let (rendezvous, address, door) = way(membership, peers)?;
         let place = Place {
-            host: c_text(host)?,
-            port,
-            address: c_text(&address)?,
+            host: c_text(&rendezvous.0)?,
+            port: rendezvous.1,
+            address: c_text(&address.to_string())?,
             prefix: c_text(&format!("fence-{}", membership.fence))?,
             rank: number(membership.rank)?,
             world: number(membership.world)?,
+            _door: door,
         };
         let (send, receive) = mpsc::channel();
-        let asked = membership.clone();
+        let (asked, peers) = (membership.clone(), peers.clone());
         // libtorch repeats a refused connection beyond the deadline it is given. So it works on a thread of its own,
         // and a group that comes too late is dropped there.
-        thread::spawn(move || send.send(connect(&place, &asked)));
+        thread::spawn(move || send.send(connect(&place, &asked, &peers)));
         let begun = Instant::now();
         while begun.elapsed() < membership.deadline + GRACE {
             if let Ok(group) = receive.recv_timeout(LOOK) {
@@ -172,9 +178,34 @@ struct Place {
     prefix: CString,
     rank: i32,
     world: i32,
+    /// To the rendezvous, where that is behind a gate; open until the roster has formed.
+    _door: Option<Door>,
 }
 
-fn connect(place: &Place, membership: &Membership) -> Result<Gloo, CollectiveError> {
+/// Host and port at which this member reaches the rendezvous, and the address on which it listens to its peers.
+type Way = ((String, u16), IpAddr, Option<Door>);
+
+fn way(membership: &Membership, peers: &Peers) -> Result<Way, CollectiveError> {
+    let (host, port) = check(membership)?;
+    let rendezvous = &membership.rendezvous;
+    if let Peers::Gated(gate) = peers {
+        let door = Door::to_rendezvous(gate, rendezvous);
+        let door = door.map_err(|error| argument(format!("a way to the rendezvous `{rendezvous}`: {error}")))?;
+        let at = door.address();
+        return Ok(((at.ip().to_string(), at.port()), gate.fresh_address().into(), Some(door)));
+    }
+    let address = own_address(host, port)
+        .map_err(|error| argument(format!("rendezvous `{rendezvous}`: {error}; expected a host that resolves")))?;
+    match peers {
+        Peers::OnThisMachine if !is_loopback(address) => Err(argument(format!(
+            "the workers meet at `{rendezvous}`, on another machine, and what they say would go there unencrypted; give \
+             every worker --tls DIR, or say --insecure-collectives inside a network that you trust"
+        ))),
+        _ => Ok(((host.to_owned(), port), address, None)),
+    }
+}
+
+fn connect(place: &Place, membership: &Membership, peers: &Peers) -> Result<Gloo, CollectiveError> {
     let Membership { rank, world, deadline, .. } = *membership;
     let raw = RawMembership {
         host: place.host.as_ptr(),
@@ -185,11 +216,17 @@ fn connect(place: &Place, membership: &Membership) -> Result<Gloo, CollectiveErr
         world: place.world,
         port: place.port,
     };
+    let sorted = |(code, message)| error_of(FORM, code, deadline, message);
+    let meeting = Meeting::open(&raw).map_err(sorted)?;
+    let passages = match (peers, place.address.to_str().unwrap_or_default().parse()) {
+        (Peers::Gated(gate), Ok(own)) => Some(Passages::open(gate, &meeting, own, (rank, world)).map_err(sorted)?),
+        _ => None,
+    };
     let (mut group, mut failure) = (ptr::null_mut(), Failure::new());
-    // SAFETY: `raw` and the three strings behind it live until after the call; the shim copies what it keeps.
-    let code = unsafe { ffi::conrec_group_form(&raw, &mut group, &mut failure) };
+    // SAFETY: the meeting, `raw` and the strings behind it live until after the call; the shim copies what it keeps.
+    let code = unsafe { ffi::conrec_group_form(meeting.as_raw(), &raw, &mut group, &mut failure) };
     match NonNull::new(group) {
-        Some(group) if code == ffi::DONE => Ok(Gloo { group, rank, world, deadline }),
+        Some(group) if code == ffi::DONE => Ok(Gloo { group, rank, world, deadline, _passages: passages }),
         _ => Err(error_of(FORM, code, deadline, failure.message())),
     }
 }
@@ -216,14 +253,14 @@ fn check(membership: &Membership) -> Result<(&str, u16), CollectiveError> {
 
 /// The address by which this machine reaches the rendezvous, and so by which the peers reach this machine. No packet
 /// is sent: connecting a UDP socket only asks for the route.
-fn own_address(host: &str, port: u16) -> io::Result<String> {
+fn own_address(host: &str, port: u16) -> io::Result<IpAddr> {
     let no_address = || io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     let target = (host, port).to_socket_addrs()?.next().ok_or_else(no_address)?;
     let any: SocketAddr =
         if target.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     let socket = UdpSocket::bind(any)?;
     socket.connect(target)?;
-    Ok(socket.local_addr()?.ip().to_string())
+    Ok(socket.local_addr()?.ip())
 }
 
 fn c_text(text: &str) -> Result<CString, CollectiveError> {
@@ -276,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_own_address_towards_a_local_rendezvous_is_the_loopback() {
-        assert_eq!(own_address("127.0.0.1", 9).unwrap(), "127.0.0.1");
+        assert!(own_address("127.0.0.1", 9).unwrap().is_loopback());
     }
 
     #[test]
