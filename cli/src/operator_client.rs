@@ -99,8 +99,8 @@ async fn keep_the_token_home(address: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!(
-        "coordinator {address}: the operators' token would go there unencrypted; give --tls DIR, or ask on the \
-         coordinator's own machine"
+        "coordinator {address}: the operators' token would go there unencrypted; give --tls DIR, or ask over \
+         loopback on the coordinator's machine"
     );
     Err(Failure::new(ExitCode::BadConfig, message))
 }

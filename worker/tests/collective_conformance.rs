@@ -3,13 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use conrec_domain::ids::Fence;
-use conrec_worker::collective::{Collective, CollectiveError, Gloo, Membership, Peers, Rendezvous, Single};
+use conrec_trust::authority::{Order, init};
+use conrec_worker::collective::{
+    Collective, CollectiveError, Gloo, MeetingPlace, Membership, Peers, Rendezvous, Single,
+};
 use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const DEADLINE: Duration = Duration::from_secs(2);
 /// What a call may take beyond its deadline on a loaded machine.
@@ -362,4 +365,40 @@ fn strangers_at_the_rendezvous_do_no_harm() {
         strangers.push(stranger);
     }
     roster(&server, 7, 3, |member| keeps_the_promises(&member));
+}
+
+#[test]
+fn a_roster_behind_gates_keeps_the_promises_among_strangers() {
+    let site = tempfile::tempdir().unwrap();
+    init(&Order { folder: site.path(), names: &[], now: SystemTime::now(), days: 1 }).unwrap();
+    let (folder, runtime) = (site.path().join("worker"), tokio::runtime::Runtime::new().unwrap());
+    let open = || runtime.block_on(MeetingPlace::open("127.0.0.1", Some(&folder), false)).unwrap();
+    let places = [open(), open(), open()];
+    let mut strangers = Vec::new();
+    for (number, place) in (0..60_u64).zip(places.iter().cycle()) {
+        let mut stranger = TcpStream::connect(&place.address).unwrap();
+        if number % 2 == 0 {
+            let _ = stranger.write_all(&noise(number, 600));
+        }
+        strangers.push(stranger);
+    }
+    let at = |rank: usize, deadline| Membership {
+        rendezvous: places[0].address.clone(),
+        fence: Fence(1),
+        rank: rank as u32,
+        world: 3,
+        deadline,
+    };
+    thread::scope(|scope| {
+        for (rank, place) in places.iter().enumerate() {
+            let membership = at(rank, EASY);
+            scope.spawn(move || {
+                let member = Gloo::form_unless(&membership, &place.peers, &|| false).unwrap();
+                keeps_the_promises(&member);
+                member.barrier().unwrap();
+            });
+        }
+    });
+    let plain = Gloo::form_unless(&at(1, DEADLINE), &Peers::OnThisMachine, &|| false).err();
+    assert!(plain.is_some(), "a member without a certificate reached the rendezvous");
 }
