@@ -1,5 +1,11 @@
 //! What the command line may say: every verb and option, with help that teaches.
 
+mod trust;
+
+pub use trust::{
+    CertsAction, CertsArgs, CertsInitArgs, CertsShowArgs, ENVIRONMENT, OperatorArgs, StatusArgs, TrustArgs,
+};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use conrec_coordinator::exit_code::ExitCode as Code;
 use conrec_domain::ids::RunId;
@@ -52,6 +58,12 @@ pub enum Verb {
     Coordinator(CoordinatorArgs),
     /// Work for a coordinator: the process that computes
     Worker(RestArgs),
+    /// Show what the run of a coordinator is doing, over the network
+    Status(StatusArgs),
+    /// Ask a coordinator, over the network, for a checkpoint and an end
+    Stop(OperatorArgs),
+    /// Make or show the certificates with which processes know each other
+    Certs(CertsArgs),
 }
 
 /// A config file and what is laid over it.
@@ -143,8 +155,9 @@ pub struct ValidateArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  conrec coordinator configs/demo.toml --workers 2 --listen 0.0.0.0:7000 --store /shared/runs
-  conrec worker --coordinator HOST:7000 --store /shared/runs     on each worker's machine
+  conrec certs init certs --name HOST
+  conrec coordinator configs/demo.toml --workers 2 --listen 0.0.0.0:7000 --store /shared/runs --tls certs/coordinator
+  conrec worker --coordinator HOST:7000 --store /shared/runs --tls certs/worker     on each worker's machine
 
 Prints one line, `listening on HOST:PORT`. SIGTERM writes a checkpoint and ends it with exit code 75.")]
 pub struct CoordinatorArgs {
@@ -163,6 +176,13 @@ pub struct CoordinatorArgs {
     /// Where to listen, instead of cluster.listen; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
+    /// Certificates and token.
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// Listen on an address that other machines reach although there is no --tls: nothing is encrypted, and whoever
+    /// reaches it may join the run
+    #[arg(long)]
+    pub insecure_listen: bool,
     /// Write HOST:PORT to this file once the coordinator listens
     #[arg(long, value_name = "PATH")]
     pub address_file: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! The processes that `conrec train` starts: each in its own process group with its own log, and none outlives us.
 
+use crate::args::ENVIRONMENT;
 use crate::failure::Failure;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -44,6 +45,10 @@ impl Child {
         let second = file.try_clone().map_err(Failure::io("open", &log))?;
         command.stdin(Stdio::null()).stdout(file).stderr(second).process_group(0).kill_on_drop(true);
         end_with_parent(&mut command);
+        // These processes meet on this machine, in plain text: what belongs to a coordinator of the network is not theirs.
+        for name in ENVIRONMENT {
+            command.env_remove(name);
+        }
         let program = PathBuf::from(command.as_std().get_program());
         let process = command.spawn().map_err(Failure::io("start", &program))?;
         Ok(Self { name: name.into(), log, begins, process, ended: None })

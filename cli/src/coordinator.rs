@@ -3,11 +3,13 @@
 use crate::args::CoordinatorArgs;
 use crate::config_file;
 use crate::failure::Failure;
+use crate::operator_client::{credentials, token};
 use crate::signals::StopSignals;
-use conrec_coordinator::bind::bind;
+use conrec_coordinator::bind::{bind, bind_anywhere};
 use conrec_coordinator::exit_code::ExitCode;
-use conrec_coordinator::{Coordinator, Opened};
+use conrec_coordinator::{Coordinator, Entrance, Opened};
 use conrec_domain::effect::Ending;
+use conrec_trust::Role;
 use std::io::Write;
 use std::path::Path;
 use tokio::time::Instant;
@@ -30,6 +32,7 @@ async fn serve(args: &CoordinatorArgs) -> Result<u8, Failure> {
     let spec = config_file::load(&args.config)?;
     let run_id = config_file::run_id(args.run_id.as_ref(), &args.config.config, &spec)?;
     let listen = args.listen.clone().unwrap_or_else(|| spec.cluster.listen.clone());
+    let (credentials, token) = (credentials(&args.trust, Role::Coordinator)?, token(&args.trust)?);
     let mut signals = StopSignals::listen()?;
     let opened = Coordinator::open(&args.store.store, run_id.clone(), spec, crate::CODE_VERSION, args.workers).await?;
     let Opened { coordinator, skipped, resumed, already_complete } = opened;
@@ -43,13 +46,15 @@ async fn serve(args: &CoordinatorArgs) -> Result<u8, Failure> {
     if let Some(iteration) = resumed {
         tracing::info!(%iteration, "going on from a checkpoint");
     }
-    let listener = bind(&listen).await?;
+    let anywhere = credentials.is_some() || args.insecure_listen;
+    let listener = if anywhere { bind_anywhere(&listen).await? } else { bind(&listen).await? };
     let address = listener.local_addr().map_err(Failure::io("find the port of", Path::new(&listen)))?.to_string();
     if let Some(path) = &args.address_file {
         write_whole(path, &address)?;
     }
     println!("listening on {address}");
-    match coordinator.serve(listener, Instant::now(), async move { signals.next().await }).await {
+    let entrance = Entrance::from(listener).with_credentials(credentials.as_ref()).with_token(token);
+    match coordinator.serve(entrance, Instant::now(), async move { signals.next().await }).await {
         Ending::Failed { reason, exit_code } => Err(Failure { message: reason, code: exit_code }),
         ending @ (Ending::Completed | Ending::Stopped) => Ok(ExitCode::from(&ending).code()),
     }

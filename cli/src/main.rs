@@ -2,11 +2,14 @@
 
 mod args;
 mod audit;
+mod certs;
 mod checkpoints;
 mod children;
 mod config_file;
 mod coordinator;
 mod failure;
+mod operate;
+mod operator_client;
 mod progress;
 mod progress_view;
 mod report;
@@ -26,6 +29,7 @@ use std::process::ExitCode;
 const CODE_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn main() -> ExitCode {
+    conrec_trust::install_cryptography();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return args::refused(&error),
@@ -38,6 +42,9 @@ fn main() -> ExitCode {
         Verb::Prepare(args) => sibling::run("prepare", &args.rest),
         Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
         Verb::Bench(args) => sibling::run("bench", &args.rest),
+        Verb::Status(args) => operate::status(&args),
+        Verb::Stop(args) => operate::stop(&args),
+        Verb::Certs(args) => certs::run(&args),
         Verb::Report(args) => report::run(&args),
         Verb::Audit(args) => audit::run(&args),
         Verb::Checkpoints(args) => checkpoints::run(&args),

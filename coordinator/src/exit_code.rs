@@ -96,6 +96,7 @@ impl From<&BindError> for ExitCode {
     fn from(error: &BindError) -> Self {
         match error {
             BindError::InUse { .. } | BindError::Refused { .. } => Self::Unavailable,
+            BindError::Exposed { .. } => Self::BadConfig,
         }
     }
 }

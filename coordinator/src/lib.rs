@@ -4,13 +4,17 @@
 pub mod bind;
 mod dispatch;
 mod driver;
+pub mod entrance;
 pub mod exit_code;
 mod journal;
+pub mod lobby;
 pub mod open;
 mod operator;
+mod operator_guard;
 mod serve;
 mod session;
 mod status_board;
 pub mod store;
 
+pub use entrance::Entrance;
 pub use open::{Coordinator, OpenError, Opened};

@@ -2,6 +2,7 @@
 
 use crate::dispatch::Dispatch;
 use crate::driver::{Driver, INPUTS};
+use crate::entrance::{self, Entrance};
 use crate::exit_code::ExitCode;
 use crate::journal::Journal;
 use crate::open::Coordinator;
@@ -13,11 +14,8 @@ use conrec_domain::ids::Iteration;
 use conrec_domain::run::Run;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 /// Workers get so long to read their last message and to close their streams.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -25,7 +23,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 impl Coordinator {
     /// Serves until the run ends for this process. `start` is the time that the run's clock counts from; `stop` asks
     /// for a checkpoint and an orderly end.
-    pub async fn serve(self, listener: TcpListener, start: Instant, stop: impl Future<Output = ()>) -> Ending {
+    pub async fn serve(self, entrance: impl Into<Entrance>, start: Instant, stop: impl Future<Output = ()>) -> Ending {
         let resume = self.setup.resume.as_ref();
         let committed = resume.map_or(Iteration(0), |manifest| manifest.iteration);
         let held = resume.is_some_and(|manifest| manifest.cursor.held_line.is_some());
@@ -45,7 +43,8 @@ impl Coordinator {
         };
         let board = StatusBoard::new();
         let session = SessionService::new(inputs.clone(), introduction);
-        let operator = OperatorService { inputs, board: board.clone() };
+        let (guests, guard) = entrance.into().open();
+        let operator = OperatorService::new(inputs, board.clone(), guard);
         let claimed = self.setup.last_fence;
         let run = Run::new(self.setup, start.elapsed()).knowing_checkpoints(self.checkpoints);
         board.show(run.status());
@@ -61,13 +60,9 @@ impl Coordinator {
             ending: None,
         };
         let (shutdown, ended) = oneshot::channel::<()>();
-        let server = Server::builder().serve_with_incoming_shutdown(
-            Dispatch::new(session, operator),
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            async {
-                let _ = ended.await;
-            },
-        );
+        let server = entrance::server().serve_with_incoming_shutdown(Dispatch::new(session, operator), guests, async {
+            let _ = ended.await;
+        });
         let mut server = tokio::spawn(server);
         let driven = driver.drive(received, stop);
         tokio::select! {

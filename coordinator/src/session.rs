@@ -1,17 +1,19 @@
 //! The session service: one stream a worker. Messages become events; the stream's end becomes `Left`.
 
 use crate::driver::{Input, Inputs, Outbox};
+use crate::entrance::Visitor;
 use conrec_domain::event::{Event, Hello};
 use conrec_domain::ids::{RunId, WorkerId};
 use conrec_proto::message::{FromWorker, ToWorker, Welcome};
 use conrec_proto::wire;
 use conrec_proto::wire::session_server::Session;
+use conrec_trust::Role;
 use futures::{Stream, StreamExt};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -20,6 +22,9 @@ const OUTBOX: usize = 256;
 
 /// A worker has to introduce itself within this time.
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Sessions at a time, those before their Hello included; more than any run's workers.
+const SESSIONS: usize = 4096;
 
 /// What every worker is told in its welcome, its own id apart.
 pub(crate) struct Introduction {
@@ -38,12 +43,18 @@ pub(crate) struct SessionService {
     inputs: Inputs,
     introduction: Arc<Introduction>,
     next_worker: AtomicU64,
+    places: Arc<Semaphore>,
 }
 
 impl SessionService {
     /// Workers are numbered from 1.
     pub(crate) fn new(inputs: Inputs, introduction: Introduction) -> Self {
-        Self { inputs, introduction: Arc::new(introduction), next_worker: AtomicU64::new(1) }
+        Self {
+            inputs,
+            introduction: Arc::new(introduction),
+            next_worker: AtomicU64::new(1),
+            places: Arc::new(Semaphore::new(SESSIONS)),
+        }
     }
 }
 
@@ -55,11 +66,16 @@ impl Session for SessionService {
         &self,
         request: Request<Streaming<wire::WorkerMessage>>,
     ) -> Result<Response<Self::WorkStream>, Status> {
+        let visitor = Visitor::of(&request, Role::Worker)?;
+        let full = |_| Status::resource_exhausted(format!("{SESSIONS} workers have a session already"));
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(full)?;
         let (outbox, commands) = mpsc::channel(OUTBOX);
         let conversation = Conversation {
             worker: WorkerId(self.next_worker.fetch_add(1, Ordering::Relaxed)),
             messages: request.into_inner(),
             inputs: self.inputs.clone(),
+            visitor,
+            _place: place,
         };
         tokio::spawn(conversation.hold(outbox, Arc::clone(&self.introduction)));
         let stream = ReceiverStream::new(commands).map(|message: Result<ToWorker, Status>| message.map(Into::into));
@@ -72,6 +88,9 @@ struct Conversation {
     worker: WorkerId,
     messages: Streaming<wire::WorkerMessage>,
     inputs: Inputs,
+    visitor: Visitor,
+    /// One of the sessions that there may be; free again when the conversation ends.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Conversation {
@@ -79,11 +98,12 @@ impl Conversation {
         let hello = match self.hello().await {
             Ok(hello) => hello,
             Err(status) => {
-                tracing::warn!(worker = %self.worker, reason = status.message(), "session refused");
+                tracing::warn!(worker = %self.worker, peer = %self.visitor.address, reason = status.message(), "session refused");
                 let _ = outbox.send(Err(status)).await;
                 return;
             }
         };
+        self.visitor.admit();
         let welcome = Welcome {
             worker: self.worker,
             run_id: introduction.run_id.clone(),

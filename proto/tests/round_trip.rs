@@ -26,6 +26,16 @@ fn name() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9:/ äé_-]{0,24}"
 }
 
+/// What may stand in the run's folder.
+fn key() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,12}(/[a-zA-Z0-9_-]{1,8}){0,2}"
+}
+
+/// Prompts and instances.
+fn count() -> impl Strategy<Value = u32> {
+    0..=64 * 1024 * 1024_u32
+}
+
 fn digest() -> impl Strategy<Value = Digest> {
     any::<[u8; 32]>().prop_map(Digest)
 }
@@ -52,12 +62,12 @@ fn score() -> impl Strategy<Value = Score> {
 }
 
 fn part() -> impl Strategy<Value = Part> {
-    (name(), any::<u64>(), digest()).prop_map(|(name, bytes, sha256)| Part { name, bytes, sha256 })
+    (key(), any::<u64>(), digest()).prop_map(|(name, bytes, sha256)| Part { name, bytes, sha256 })
 }
 
 fn prepared() -> impl Strategy<Value = Prepared> {
-    let one = (pass(), vec(any::<u32>(), 0..6)).prop_map(|(pass, prompts)| PreparedPass { pass, prompts });
-    (digest(), vec(one, 0..=2), any::<u32>(), any::<u32>(), vec(name(), 0..4)).prop_map(
+    let one = (pass(), vec(count(), 0..6)).prop_map(|(pass, prompts)| PreparedPass { pass, prompts });
+    (digest(), vec(one, 0..=2), count(), count(), vec(name(), 0..4)).prop_map(
         |(data_digest, passes, validation_instances, test_instances, summary)| Prepared {
             data_digest,
             passes,
@@ -212,14 +222,14 @@ fn state_change() -> impl Strategy<Value = StateChange> {
 fn command() -> impl Strategy<Value = Command> {
     let state = prop_oneof![
         Just(StateSource::Empty),
-        name().prop_map(|key| StateSource::Checkpoint { key }),
+        key().prop_map(|key| StateSource::Checkpoint { key }),
         Just(StateSource::Held { root: None }),
         Just(StateSource::Held { root: Some(0) }),
         Just(StateSource::Peer { root: 0 }),
     ];
     prop_oneof![
-        (fence(), 0..u32::MAX, any::<u32>(), name(), state).prop_map(|(fence, rank, more, rendezvous, state)| {
-            let world = rank.saturating_add(more).max(rank + 1);
+        (fence(), 0..4096_u32, any::<u32>(), name(), state).prop_map(|(fence, rank, more, rendezvous, state)| {
+            let world = rank.saturating_add(more).clamp(rank + 1, 4096);
             Command::Form { fence, rank, world, rendezvous, state }
         }),
         (any::<u32>(), fence(), work()).prop_map(|(id, fence, work)| Command::Grant(Lease {
@@ -240,7 +250,7 @@ fn command() -> impl Strategy<Value = Command> {
         fence().prop_map(|fence| Command::Abort { fence }),
         (fence(), state_change(), digest()).prop_map(|(fence, change, state)| Command::Change { fence, change, state }),
         bookmark().prop_map(|bookmark| Command::Remember(Box::new(bookmark))),
-        (fence(), name()).prop_map(|(fence, key)| Command::WriteParts { fence, key }),
+        (fence(), key()).prop_map(|(fence, key)| Command::WriteParts { fence, key }),
         name().prop_map(|reason| Command::Stop { reason }),
     ]
 }
@@ -390,4 +400,19 @@ fn a_failure_longer_than_the_limit_is_cut_and_still_arrives() {
     let long = FromWorker::Failed { message: "ä".repeat(40_000), exit_code: 1 };
     let back = FromWorker::try_from(wire::WorkerMessage::from(long)).unwrap();
     assert!(matches!(back, FromWorker::Failed { message, .. } if message.len() == 65_536));
+}
+
+#[test]
+fn what_leads_elsewhere_or_takes_all_memory_is_refused() {
+    for name in ["../x", "/etc/passwd", "a//b", "", "a/.hidden", "a\nb", "a\\b"] {
+        let part = wire::Part { name: name.into(), bytes: 1, sha256: vec![0; 32] };
+        let written = wire::PartsWritten { state: vec![0; 32], fence: 1, parts: vec![part] };
+        assert_eq!(refused(wire::worker_message::Body::PartsWritten(written)).field, "Part.name", "{name:?}");
+    }
+    let hello = wire::Hello { name: "\u{1b}[2J".into(), lanes: 1, ..wire::Hello::default() };
+    assert_eq!(refused(wire::worker_message::Body::Hello(hello)).field, "Hello.name");
+    let prepared = wire::Prepared { data_digest: vec![0; 32], test_instances: u32::MAX, ..wire::Prepared::default() };
+    let outcome = Some(wire::lease_done::Outcome::Prepared(prepared));
+    let done = wire::LeaseDone { fence: 1, lease: 0, state: vec![0; 32], outcome };
+    assert_eq!(refused(wire::worker_message::Body::LeaseDone(done)).field, "Prepared.test_instances");
 }

@@ -37,6 +37,11 @@ struct conrec_rendezvous {
   c10::intrusive_ptr<c10d::TCPStore> store;
 };
 
+struct conrec_meeting {
+  c10::intrusive_ptr<c10d::PrefixStore> store;
+  std::shared_ptr<::gloo::transport::Device> device;
+};
+
 namespace {
 
 // Shared by the waiting caller, an aborting thread and Gloo's thread.
@@ -97,6 +102,11 @@ void keep_quiet() {
 __attribute__((constructor)) void switch_recorder_off() {
   setenv("TORCH_FR_BUFFER_SIZE", "0", 1);
   setenv("TORCH_NCCL_TRACE_BUFFER_SIZE", "0", 1);
+}
+
+// NCCL encrypts nothing and asks nobody who he is; by itself it would listen on an interface that other machines reach.
+__attribute__((constructor)) void keep_nccl_on_this_machine() {
+  setenv("NCCL_SOCKET_IFNAME", "=lo", 0);
 }
 
 int32_t wait_for(conrec_group* group, const c10::intrusive_ptr<c10d::Work>& work, conrec_failure* failure) {
@@ -162,7 +172,7 @@ int32_t sum(conrec_group* group, void* values, size_t length, at::ScalarType typ
 }
 
 // The rendezvous as the members of one roster see it.
-c10::intrusive_ptr<c10d::Store> meeting_of(const conrec_membership* membership) {
+c10::intrusive_ptr<c10d::PrefixStore> meeting_of(const conrec_membership* membership) {
   const milliseconds timeout(membership->timeout_ms);
   c10d::TCPStoreOptions options;
   options.port = membership->port;
@@ -176,15 +186,17 @@ c10::intrusive_ptr<c10d::Store> meeting_of(const conrec_membership* membership) 
 
 } // namespace
 
-int32_t conrec_rendezvous_start(conrec_rendezvous** server, uint16_t* port, conrec_failure* failure) {
+int32_t conrec_rendezvous_start(
+    const char* host, uint16_t port, int32_t socket, conrec_rendezvous** server, conrec_failure* failure) {
   return guarded(failure, [&]() -> int32_t {
     keep_quiet();
     c10d::TCPStoreOptions options;
-    options.port = 0;
+    options.port = port;
     options.isServer = true;
     options.waitWorkers = false;
-    auto store = c10::make_intrusive<c10d::TCPStore>("127.0.0.1", options);
-    *port = store->getPort();
+    // By itself the server would listen on all interfaces.
+    options.masterListenFd = socket;
+    auto store = c10::make_intrusive<c10d::TCPStore>(host, options);
     *server = new conrec_rendezvous{std::move(store)};
     return CONREC_DONE;
   });
@@ -217,18 +229,56 @@ int32_t conrec_share(const conrec_membership* membership, uint8_t* bytes, size_t
   });
 }
 
-int32_t conrec_group_form(const conrec_membership* membership, conrec_group** group, conrec_failure* failure) {
+int32_t conrec_meeting_open(const conrec_membership* membership, conrec_meeting** meeting, conrec_failure* failure) {
   return guarded(failure, [&]() -> int32_t {
     keep_quiet();
-    const milliseconds timeout(membership->timeout_ms);
     auto prefixed = meeting_of(membership);
+    auto device = c10d::ProcessGroupGloo::createDeviceForHostname(membership->address);
+    *meeting = new conrec_meeting{std::move(prefixed), std::move(device)};
+    return CONREC_DONE;
+  });
+}
+
+int32_t conrec_meeting_tell(conrec_meeting* meeting, const char* key, const char* text, conrec_failure* failure) {
+  return guarded(failure, [&]() -> int32_t {
+    meeting->store->set(key, std::vector<uint8_t>(text, text + std::strlen(text)));
+    return CONREC_DONE;
+  });
+}
+
+int32_t conrec_meeting_ask(
+    conrec_meeting* meeting, const char* key, char* text, size_t room, conrec_failure* failure) {
+  return guarded(failure, [&]() -> int32_t {
+    const std::vector<uint8_t> said = meeting->store->get(key);
+    if (said.size() >= room) {
+      say(failure, "a member said more than there is room for");
+      return CONREC_FAILED;
+    }
+    std::memcpy(text, said.data(), said.size());
+    text[said.size()] = '\0';
+    return CONREC_DONE;
+  });
+}
+
+void conrec_meeting_drop(conrec_meeting* meeting) {
+  conrec_failure unread;
+  guarded(&unread, [&]() -> int32_t {
+    delete meeting;
+    return CONREC_DONE;
+  });
+}
+
+int32_t conrec_group_form(
+    conrec_meeting* meeting, const conrec_membership* membership, conrec_group** group, conrec_failure* failure) {
+  return guarded(failure, [&]() -> int32_t {
+    const milliseconds timeout(membership->timeout_ms);
     auto gloo_options = c10d::ProcessGroupGloo::Options::create(timeout);
-    gloo_options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(membership->address));
+    gloo_options->devices.push_back(meeting->device);
     gloo_options->threads = 1;
     auto formed = std::make_unique<conrec_group>();
     formed->timeout = timeout;
     formed->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
-        prefixed, membership->rank, membership->world, gloo_options);
+        meeting->store, membership->rank, membership->world, gloo_options);
     *group = formed.release();
     return CONREC_DONE;
   });

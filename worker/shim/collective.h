@@ -22,7 +22,7 @@ struct conrec_failure {
 // Who takes part in a group and where its members meet.
 struct conrec_membership {
   const char* host;     // of the rendezvous
-  const char* address;  // of this machine, as the peers reach it
+  const char* address;  // on which this member listens to its peers
   const char* prefix;   // keeps rosters apart in the rendezvous
   int64_t timeout_ms;   // of forming the group and of each call
   int32_t rank;
@@ -31,16 +31,29 @@ struct conrec_membership {
 };
 
 struct conrec_rendezvous;
+struct conrec_meeting;
 struct conrec_group;
 
-int32_t conrec_rendezvous_start(conrec_rendezvous** server, uint16_t* port, conrec_failure* failure);
+// Serves on `socket`, which is bound to `port` of `host`; the socket belongs to the server from then on.
+int32_t conrec_rendezvous_start(
+    const char* host, uint16_t port, int32_t socket, conrec_rendezvous** server, conrec_failure* failure);
 void conrec_rendezvous_stop(conrec_rendezvous* server);
 
 // Rank 0's bytes reach every member, before a group has formed.
 int32_t conrec_share(
     const conrec_membership* membership, uint8_t* bytes, size_t length, conrec_failure* failure);
 
-int32_t conrec_group_form(const conrec_membership* membership, conrec_group** group, conrec_failure* failure);
+// Reaches the rendezvous and listens to the peers; the group is formed from it.
+int32_t conrec_meeting_open(const conrec_membership* membership, conrec_meeting** meeting, conrec_failure* failure);
+// Says something to all members of the roster, under a key.
+int32_t conrec_meeting_tell(conrec_meeting* meeting, const char* key, const char* text, conrec_failure* failure);
+// Waits for what a member says under a key; `text` has room for `room` bytes, the last of which is zero.
+int32_t conrec_meeting_ask(
+    conrec_meeting* meeting, const char* key, char* text, size_t room, conrec_failure* failure);
+void conrec_meeting_drop(conrec_meeting* meeting);
+
+int32_t conrec_group_form(
+    conrec_meeting* meeting, const conrec_membership* membership, conrec_group** group, conrec_failure* failure);
 int32_t conrec_group_sum_i64(conrec_group* group, int64_t* values, size_t length, conrec_failure* failure);
 int32_t conrec_group_sum_f32(conrec_group* group, float* values, size_t length, conrec_failure* failure);
 int32_t conrec_group_broadcast(

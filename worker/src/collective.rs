@@ -5,9 +5,13 @@
 //! disagree about whether the call succeeded, so nothing is applied before the coordinator's commit.
 
 mod ffi;
+pub mod gate;
 pub mod gloo;
+mod meeting;
 mod membership;
 pub mod nccl;
+mod passage;
+pub mod peers;
 pub mod rendezvous;
 pub mod single;
 pub mod switch;
@@ -17,6 +21,7 @@ use std::time::Duration;
 pub use gloo::Gloo;
 pub use membership::Membership;
 pub use nccl::Nccl;
+pub use peers::{MeetingPlace, Peers};
 pub use rendezvous::Rendezvous;
 pub use single::Single;
 pub use switch::Switch;

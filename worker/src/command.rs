@@ -35,7 +35,7 @@ enum Verb {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  conrec worker --coordinator 10.0.0.5:7000 --advertise 10.0.0.6")]
+#[command(after_help = "Example:\n  conrec worker --coordinator 10.0.0.5:7000 --advertise 10.0.0.6 --tls certs/worker")]
 struct WorkerArgs {
     /// Where the coordinator listens
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
@@ -43,6 +43,9 @@ struct WorkerArgs {
     /// Where other workers reach this one
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     advertise: String,
+    /// The folder with this worker's ca.pem, cert.pem and key.pem: encrypt, and believe only a coordinator of that authority
+    #[arg(long, value_name = "DIR", env = "CONREC_TLS", hide_env_values = true)]
+    tls: Option<PathBuf>,
     /// Where all runs are kept, a folder or the URL of a bucket; default: the coordinator's own
     #[arg(long, value_name = "URL")]
     store: Option<String>,
@@ -55,6 +58,10 @@ struct WorkerArgs {
     /// Give up when the coordinator could not be reached for this long; default: wait for ever, as it may be started again
     #[arg(long, value_name = "SECONDS")]
     give_up_after: Option<u64>,
+    /// Let what workers say to each other (gradients, weights) leave this machine although there is no --tls: in plain
+    /// text, and open to whoever reaches it
+    #[arg(long)]
+    insecure_collectives: bool,
     /// Name for people; default: the process id
     #[arg(long)]
     name: Option<String>,
@@ -121,6 +128,8 @@ fn work(args: WorkerArgs) -> Result<(), WorkerError> {
         advertise: args.advertise,
         store: args.store,
         scratch: args.scratch,
+        tls: args.tls,
+        insecure_collectives: args.insecure_collectives,
         name: args.name.unwrap_or_else(|| format!("pid-{}", std::process::id())),
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
         lanes: args.lanes.unwrap_or_else(cores),

@@ -1,7 +1,7 @@
 //! The compute thread of a worker. It outlives sessions: a worker whose coordinator died still holds the training state
 //! when the next one asks. Commands of a session that is over are not done any more.
 
-use crate::collective::Switch;
+use crate::collective::{Peers, Switch};
 use crate::error::WorkerError;
 use crate::execute::Executor;
 use crate::lanes::Deliver;
@@ -26,6 +26,8 @@ const BETWEEN_COMMANDS: Duration = Duration::from_secs(5);
 enum Job {
     /// A session begins. Answered with whether the memory is sound.
     Begin { forget: bool, sound: oneshot::Sender<bool> },
+    /// How the workers of this session reach each other.
+    Meet(Peers),
     /// A command of a session.
     Do { session: u64, command: Command },
 }
@@ -101,8 +103,10 @@ impl Compute {
         }
     }
 
-    /// Answers go here from now on.
-    pub fn answer_to(&self, answers: mpsc::Sender<FromWorker>) {
+    /// The session at hand: answers go here from now on, and the other workers are reached this way.
+    pub fn serve(&self, answers: mpsc::Sender<FromWorker>, peers: Peers) {
+        // A thread that has ended has left its error in `failure`.
+        let _ = self.jobs.send(Job::Meet(peers));
         *self.outlet.lock().unwrap_or_else(PoisonError::into_inner) = Some(answers);
     }
 
@@ -160,6 +164,7 @@ fn run(mut executor: Executor, queue: std::sync::mpsc::Receiver<Job>, current: &
                     return deliver(Err(error));
                 }
             }
+            Job::Meet(peers) => executor.meet(peers),
             Job::Do { session, .. } if session != current.load(Ordering::SeqCst) => {}
             Job::Do { command, .. } => match executor.perform(command).transpose() {
                 Some(Err(error)) => return deliver(Err(error)),

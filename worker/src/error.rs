@@ -103,6 +103,19 @@ pub enum WorkerError {
         /// What happened.
         message: String,
     },
+    /// Certificates are missing, unusable or refused, here or by the coordinator.
+    #[error("{0}")]
+    Credentials(String),
+    /// What workers say to each other would leave this machine unencrypted.
+    #[error(
+        "--advertise {advertise}: other machines reach this address, and without certificates the gradients would travel \
+         in plain text, open to whoever is on the way; give --tls DIR, or say --insecure-collectives inside a network \
+         that you trust"
+    )]
+    Exposed {
+        /// The host.
+        advertise: String,
+    },
     /// A value of the config does not fit the prepared data.
     #[error("{key} = {found}: allowed is {allowed}")]
     Config {
@@ -165,6 +178,7 @@ impl WorkerError {
         match self {
             Self::Usage { .. } | Self::NoRun { .. } | Self::Store(OpenError::Url(_)) => WRONG_USAGE,
             Self::Spec(_) | Self::Synthetic(_) | Self::Config { .. } | Self::ConfigFile { .. } => BAD_CONFIG,
+            Self::Credentials(_) | Self::Exposed { .. } => BAD_CONFIG,
             Self::Read(_) | Self::Split(_) | Self::Instances(_) | Self::Prepared(_) | Self::SemanticIds(_) => BAD_DATA,
             Self::Part(_) | Self::File { .. } | Self::ModelFile(_) => UNAVAILABLE,
             Self::Store(_)

@@ -2,7 +2,8 @@
 //! the lanes; everything that changes the state waits until these are idle.
 
 use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
-use crate::collective::{Collective, Gloo, Membership, Nccl, Single, Switch};
+use crate::collective::nccl::way;
+use crate::collective::{Collective, Gloo, Membership, Nccl, Peers, Single, Switch};
 use crate::error::WorkerError;
 use crate::lanes::{Deliver, Lanes};
 use crate::lease::{Loaded, Place, TrainingPolicies, train};
@@ -46,6 +47,8 @@ pub struct Executor {
     parts: CheckpointParts,
     roster: Option<Roster>,
     switch: Switch,
+    /// How the other workers are reached.
+    peers: Peers,
     standing: Standing,
     /// Where the run will stand once the next command is done.
     coming: Option<Bookmark>,
@@ -86,6 +89,7 @@ impl Executor {
             parts,
             roster: None,
             switch,
+            peers: Peers::default(),
             standing,
             coming: None,
             loaded: None,
@@ -180,7 +184,12 @@ impl Executor {
         Ok(sound)
     }
 
-    /// Drops what belongs to a session that is over: the sum of its iteration, and its roster.
+    /// From now on the other workers are reached this way.
+    pub fn meet(&mut self, peers: Peers) {
+        self.peers = peers;
+    }
+
+    /// Drops what belongs to a session that is over: the sum of its iteration, its roster, and its way to other workers.
     ///
     /// # Errors
     /// A state that has no sum.
@@ -188,6 +197,7 @@ impl Executor {
         self.lanes.wait();
         self.state.clear_sum();
         (self.open, self.reduced, self.roster, self.coming) = (None, None, None, None);
+        self.peers = Peers::default();
         Ok(())
     }
 
@@ -207,8 +217,11 @@ impl Executor {
         let given_up = || self.switch.is_aborted(fence);
         let collective: Arc<dyn Collective> = match self.spec.cluster.collective {
             CollectiveKind::Gloo if membership.world == 1 => Arc::new(Single::new()),
-            CollectiveKind::Gloo => Arc::new(Gloo::form_unless(&membership, &given_up)?),
-            CollectiveKind::Nccl => Arc::new(Nccl::form_unless(&membership, &given_up)?),
+            CollectiveKind::Gloo => Arc::new(Gloo::form_unless(&membership, &self.peers, &given_up)?),
+            CollectiveKind::Nccl => {
+                way::check(&membership, &self.peers)?;
+                Arc::new(Nccl::form_unless(&membership, &self.peers, &given_up)?)
+            }
         };
         self.switch.set(fence, &collective);
         self.roster = Some(Roster { fence, collective });

@@ -3,6 +3,7 @@
 
 pub mod backoff;
 pub mod command;
+pub mod connect;
 pub mod cuda;
 pub mod error;
 pub mod run_folder;

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 const WRONG_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
+    conrec_trust::install_cryptography();
     cuda::load();
     tracing_subscriber::fmt()
         .with_env_filter(

@@ -2,8 +2,9 @@
 //! they came; its answers and a heartbeat go back. Nothing is computed here, so that the heartbeat never waits.
 
 use crate::backoff::Backoff;
-use crate::collective::Rendezvous;
+use crate::collective::MeetingPlace;
 use crate::compute::Compute;
+use crate::connect::connect;
 use crate::error::WorkerError;
 use conrec_domain::effect::Command;
 use conrec_domain::event::Hello;
@@ -16,17 +17,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Streaming};
 
 /// A session that lasted so long was a good one: the next is tried without delay.
 const GOOD: Duration = Duration::from_secs(2);
-/// One try takes no longer, whatever becomes of its packets.
-const TRY: Duration = Duration::from_secs(5);
-/// While the coordinator cannot be reached this is said so often.
-const SAY_AGAIN: Duration = Duration::from_secs(30);
-/// A connection on which nothing is heard is asked for a sign after this, and given up after this again.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 /// Answers that may wait for the network.
 const QUEUE: usize = 64;
 /// After a failure: how long the coordinator has to say Stop.
@@ -43,6 +37,10 @@ pub struct SessionOptions {
     pub store: Option<String>,
     /// Where files lie that come from a store that is no folder, or go there; none: the system's temporary folder.
     pub scratch: Option<PathBuf>,
+    /// Folder of this worker's certificate; none: nothing is encrypted.
+    pub tls: Option<PathBuf>,
+    /// What workers say to each other may leave this machine unencrypted.
+    pub insecure_collectives: bool,
     /// Name for people.
     pub name: String,
     /// Version of the code.
@@ -81,18 +79,18 @@ async fn session(options: &SessionOptions, compute: &mut Option<Compute>, forget
         Some(compute) => compute.rest(forget).await,
         None => None,
     };
-    let rendezvous = Rendezvous::start()?;
+    let place = MeetingPlace::open(&options.advertise, options.tls.as_deref(), options.insecure_collectives).await?;
     let (answers, outgoing) = mpsc::channel::<FromWorker>(QUEUE);
     let hello = Hello {
         name: options.name.clone(),
         code_version: options.code_version.clone(),
-        rendezvous: format!("{}:{}", options.advertise, rendezvous.port()),
+        rendezvous: place.address.clone(),
         lanes: options.lanes,
         held: held.map(Box::new),
     };
     send(&answers, FromWorker::Hello(hello)).await;
     let address = options.coordinator.as_str();
-    let mut incoming = open(address, options.patience, outgoing).await?;
+    let mut incoming = open(options, outgoing).await?;
     let welcome = match receive(&mut incoming, address).await? {
         Some(ToWorker::Welcome(welcome)) => welcome,
         Some(ToWorker::Command(Command::Stop { reason })) => return Err(lost(address, reason)),
@@ -104,7 +102,7 @@ async fn session(options: &SessionOptions, compute: &mut Option<Compute>, forget
         Some(same) => compute.insert(same),
         None => compute.insert(Compute::start(&welcome, options)?),
     };
-    compute.answer_to(answers.clone());
+    compute.serve(answers.clone(), place.peers.clone());
     let beat = tokio::spawn(heartbeat(answers.clone(), welcome.heartbeat_seconds));
     let result = work(compute, &mut incoming, &answers, address).await;
     beat.abort();
@@ -149,44 +147,17 @@ async fn await_stop(incoming: &mut Streaming<CoordinatorMessage>, coordinator: &
 }
 
 async fn open(
-    address: &str,
-    patience: Option<Duration>,
+    options: &SessionOptions,
     outgoing: mpsc::Receiver<FromWorker>,
 ) -> Result<Streaming<CoordinatorMessage>, WorkerError> {
-    let channel = connect(address, patience).await?;
+    let address = options.coordinator.as_str();
+    let channel = connect(address, options.tls.as_deref(), options.patience).await?;
     let mut client = SessionClient::new(channel)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let messages = tokio_stream::StreamExt::map(ReceiverStream::new(outgoing), WorkerMessage::from);
     let response = client.work(messages).await.map_err(|status| refused_or_interrupted(address, &status))?;
     Ok(response.into_inner())
-}
-
-/// Tries until the coordinator answers.
-async fn connect(address: &str, patience: Option<Duration>) -> Result<Channel, WorkerError> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|e| lost(address, e))?;
-    let endpoint = endpoint
-        .tcp_nodelay(true)
-        .connect_timeout(TRY)
-        .http2_keep_alive_interval(SIGN_OF_LIFE)
-        .keep_alive_timeout(SIGN_OF_LIFE)
-        .keep_alive_while_idle(true);
-    let (started, mut said, mut backoff) = (Instant::now(), Instant::now(), Backoff::default());
-    loop {
-        let error = match endpoint.connect().await {
-            Ok(channel) => return Ok(channel),
-            Err(error) => error,
-        };
-        let waited = started.elapsed();
-        if patience.is_some_and(|patience| waited > patience) {
-            return Err(lost(address, format!("no connection within {waited:.0?}: {error}")));
-        }
-        if said.elapsed() > SAY_AGAIN {
-            tracing::warn!(address, %error, "no connection to the coordinator for {waited:.0?}; trying on");
-            said = Instant::now();
-        }
-        sleep(backoff.pause()).await;
-    }
 }
 
 async fn receive(incoming: &mut Streaming<CoordinatorMessage>, address: &str) -> Result<Option<ToWorker>, WorkerError> {

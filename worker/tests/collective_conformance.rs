@@ -3,12 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use conrec_domain::ids::Fence;
-use conrec_worker::collective::{Collective, CollectiveError, Gloo, Membership, Nccl, Rendezvous, Single};
+use conrec_trust::authority::{Order, init};
+use conrec_worker::collective::{
+    Collective, CollectiveError, Gloo, MeetingPlace, Membership, Nccl, Peers, Rendezvous, Single,
+};
 use std::env;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const DEADLINE: Duration = Duration::from_secs(2);
 /// What a call may take beyond its deadline on a loaded machine.
@@ -124,7 +128,7 @@ fn alone_over_nccl(server: &Rendezvous) -> Option<Nccl> {
         println!("skipped: {error}");
         return None;
     }
-    Some(Nccl::form_unless(&membership(server.port(), 1, 0, 1, EASY), &|| false).unwrap())
+    Some(Nccl::form_unless(&membership(server.port(), 1, 0, 1, EASY), &Peers::OnThisMachine, &|| false).unwrap())
 }
 
 #[test]
@@ -186,7 +190,7 @@ fn forming_ends_at_once_when_it_is_given_up() {
     let began = Instant::now();
     let after = |time: Duration| move || began.elapsed() > time;
     let alone = membership(server.port(), 1, 0, 2, DEADLINE);
-    let error = Gloo::form_unless(&alone, &after(DEADLINE / 10)).err().unwrap();
+    let error = Gloo::form_unless(&alone, &Peers::OnThisMachine, &after(DEADLINE / 10)).err().unwrap();
     assert!(matches!(error, CollectiveError::Aborted { .. }), "{error}");
     assert!(began.elapsed() < DEADLINE, "took {:?}", began.elapsed());
 }
@@ -358,4 +362,72 @@ fn time_of_an_all_reduce_between_two_processes() {
     for member in members {
         print!("{}", String::from_utf8_lossy(&member.wait_with_output().unwrap().stdout));
     }
+}
+
+/// Bytes that look random, the same each time.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+#[test]
+fn strangers_at_the_rendezvous_do_no_harm() {
+    let server = Rendezvous::start().unwrap();
+    assert!(server.address().ip().is_loopback());
+    // What a member says first: a kind of 0 and the protocol's number. Then each kind of question, with nonsense after it.
+    let greeting = [&[0][..], &0x3C85_F7CE_u32.to_ne_bytes()].concat();
+    let mut strangers = Vec::new();
+    for seed in 0..120_u64 {
+        let mut stranger = TcpStream::connect(server.address()).unwrap();
+        let noise = noise(seed, 64 + 40 * seed as usize);
+        let bytes = match seed % 3 {
+            0 => noise,
+            1 => [&greeting[..], &[(seed / 3 % 20) as u8], &noise].concat(),
+            _ => [&greeting[..], &[(seed / 3 % 20) as u8], &3_u64.to_ne_bytes(), &noise].concat(),
+        };
+        // It may be cut off in the middle.
+        let _ = stranger.write_all(&bytes);
+        strangers.push(stranger);
+    }
+    roster(&server, 7, 3, |member| keeps_the_promises(&member));
+}
+
+#[test]
+fn a_roster_behind_gates_keeps_the_promises_among_strangers() {
+    let site = tempfile::tempdir().unwrap();
+    init(&Order { folder: site.path(), names: &[], now: SystemTime::now(), days: 1 }).unwrap();
+    let (folder, runtime) = (site.path().join("worker"), tokio::runtime::Runtime::new().unwrap());
+    let open = || runtime.block_on(MeetingPlace::open("127.0.0.1", Some(&folder), false)).unwrap();
+    let places = [open(), open(), open()];
+    let mut strangers = Vec::new();
+    for (number, place) in (0..60_u64).zip(places.iter().cycle()) {
+        let mut stranger = TcpStream::connect(&place.address).unwrap();
+        if number % 2 == 0 {
+            let _ = stranger.write_all(&noise(number, 600));
+        }
+        strangers.push(stranger);
+    }
+    let at = |rank: usize, deadline| Membership {
+        rendezvous: places[0].address.clone(),
+        fence: Fence(1),
+        rank: rank as u32,
+        world: 3,
+        deadline,
+    };
+    thread::scope(|scope| {
+        for (rank, place) in places.iter().enumerate() {
+            let membership = at(rank, EASY);
+            scope.spawn(move || {
+                let member = Gloo::form_unless(&membership, &place.peers, &|| false).unwrap();
+                keeps_the_promises(&member);
+                member.barrier().unwrap();
+            });
+        }
+    });
+    let plain = Gloo::form_unless(&at(1, DEADLINE), &Peers::OnThisMachine, &|| false).err();
+    assert!(plain.is_some(), "a member without a certificate reached the rendezvous");
 }

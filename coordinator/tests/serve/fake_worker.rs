@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
 
 /// How long a lease takes.
 #[derive(Clone, Copy)]
@@ -33,10 +34,16 @@ pub struct FakeWorker {
 impl FakeWorker {
     /// Joins and works until it is told to stop or is refused.
     pub async fn run(address: String, name: String, code_version: String, pace: Pace) -> Result<(), Status> {
+        let channel = Endpoint::from_shared(address).unwrap().connect().await.unwrap();
+        Self::over(channel, name, code_version, pace).await
+    }
+
+    /// The same over a channel that is there.
+    pub async fn over(channel: Channel, name: String, code_version: String, pace: Pace) -> Result<(), Status> {
         let (out, messages) = mpsc::channel(64);
         let hello = Hello { name, code_version, rendezvous: "127.0.0.1:1".into(), lanes: 1, held: None };
         out.send(FromWorker::Hello(hello).into()).await.unwrap();
-        let mut client = SessionClient::connect(address).await.unwrap();
+        let mut client = SessionClient::new(channel);
         let mut commands = client.work(ReceiverStream::new(messages)).await?.into_inner();
         let mut next = async || -> Result<Option<ToWorker>, Status> {
             Ok(commands.message().await?.map(|message| ToWorker::try_from(message).unwrap()))

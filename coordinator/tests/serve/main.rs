@@ -4,8 +4,10 @@
 
 mod completion;
 mod fake_worker;
+mod flood;
 mod missed;
 mod one_run;
 mod refusals;
 mod resume;
+mod trust;
 mod vanishing;

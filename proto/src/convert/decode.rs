@@ -2,8 +2,8 @@
 
 use super::ConvertError;
 use super::decode_work::{parts, pass};
-use super::limits::{MAX_LANES, MAX_NAME_BYTES, MAX_PASSES, MAX_SENTENCE_BYTES, MAX_SPEC_BYTES};
-use super::present::{digest, json, list, present, text};
+use super::limits::{MAX_LANES, MAX_MEMBERS, MAX_PASSES, MAX_SENTENCE_BYTES, MAX_SPEC_BYTES};
+use super::present::{digest, json, key, list, name, present, text};
 use crate::message::{FromWorker, ToWorker, Welcome};
 use crate::wire;
 use conrec_domain::effect::{Command, StateSource};
@@ -64,9 +64,9 @@ impl TryFrom<wire::Hello> for Hello {
 
     fn try_from(hello: wire::Hello) -> Result<Self, ConvertError> {
         Ok(Self {
-            name: text("Hello.name", hello.name, MAX_NAME_BYTES)?,
-            code_version: text("Hello.code_version", hello.code_version, MAX_NAME_BYTES)?,
-            rendezvous: text("Hello.rendezvous", hello.rendezvous, MAX_NAME_BYTES)?,
+            name: name("Hello.name", hello.name)?,
+            code_version: name("Hello.code_version", hello.code_version)?,
+            rendezvous: name("Hello.rendezvous", hello.rendezvous)?,
             lanes: lanes(hello.lanes)?,
             held: if hello.held.is_empty() { None } else { Some(json("Hello.held", &hello.held)?) },
         })
@@ -114,10 +114,9 @@ impl TryFrom<wire::CoordinatorMessage> for ToWorker {
                 change: present("Change.change", change.change)?.try_into()?,
                 state: digest("Change.state", change.state)?,
             },
-            Body::WriteParts(write) => Command::WriteParts {
-                fence: Fence(write.fence),
-                key: text("WriteParts.key", write.key, MAX_NAME_BYTES)?,
-            },
+            Body::WriteParts(write) => {
+                Command::WriteParts { fence: Fence(write.fence), key: key("WriteParts.key", write.key)? }
+            }
             Body::Remember(remember) => Command::Remember(json("Remember.bookmark", &remember.bookmark)?),
             Body::Abort(abort) => Command::Abort { fence: Fence(abort.fence) },
             Body::Stop(stop) => Command::Stop { reason: text("Stop.reason", stop.reason, MAX_SENTENCE_BYTES)? },
@@ -152,16 +151,18 @@ impl TryFrom<wire::Form> for Command {
             let expected = format!("less than Form.world = {}", form.world);
             return Err(ConvertError::new("Form.rank", form.rank.to_string(), expected));
         }
+        if form.world > MAX_MEMBERS {
+            let expected = format!("at most {MAX_MEMBERS}");
+            return Err(ConvertError::new("Form.world", form.world.to_string(), expected));
+        }
         Ok(Self::Form {
             fence: Fence(form.fence),
             rank: form.rank,
             world: form.world,
-            rendezvous: text("Form.rendezvous", form.rendezvous, MAX_NAME_BYTES)?,
+            rendezvous: name("Form.rendezvous", form.rendezvous)?,
             state: match present("Form.state", form.state)? {
                 wire::form::State::Empty(wire::EmptyState {}) => StateSource::Empty,
-                wire::form::State::Checkpoint(key) => {
-                    StateSource::Checkpoint { key: text("Form.checkpoint", key, MAX_NAME_BYTES)? }
-                }
+                wire::form::State::Checkpoint(found) => StateSource::Checkpoint { key: key("Form.checkpoint", found)? },
                 wire::form::State::Held(held) => {
                     StateSource::Held { root: held.root.map(|root| member("Form.held", root, form.world)).transpose()? }
                 }
@@ -211,7 +212,7 @@ impl TryFrom<wire::status_message::Activity> for Activity {
             Wire::Lost(lost) => Self::Lost { reason: text("Lost.reason", lost.reason, MAX_SENTENCE_BYTES)? },
             Wire::Training(training) => Self::Training {
                 pass: pass("Training.pass", training.pass)?,
-                stage: text("Training.stage", training.stage, MAX_NAME_BYTES)?,
+                stage: name("Training.stage", training.stage)?,
                 done: training.done,
                 of: training.of,
                 loss: training.loss,
@@ -219,12 +220,12 @@ impl TryFrom<wire::status_message::Activity> for Activity {
                 kl: training.kl,
             },
             Wire::Validating(validating) => Self::Validating {
-                stage: text("Validating.stage", validating.stage, MAX_NAME_BYTES)?,
+                stage: name("Validating.stage", validating.stage)?,
                 done: validating.done,
                 of: validating.of,
             },
             Wire::Decided(decided) => Self::Decided {
-                stage: text("Decided.stage", decided.stage, MAX_NAME_BYTES)?,
+                stage: name("Decided.stage", decided.stage)?,
                 iteration: decided.iteration,
                 score: decided.score.map(Into::into),
                 reason: text("Decided.reason", decided.reason, MAX_SENTENCE_BYTES)?,

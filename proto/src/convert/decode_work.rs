@@ -1,10 +1,8 @@
 //! Wire -> domain for work, its outcomes and what they are made of; every field is checked.
 
 use super::ConvertError;
-use super::limits::{
-    MAX_CHANGES, MAX_DECISIONS, MAX_NAME_BYTES, MAX_PARTS, MAX_PASSES, MAX_PROMPTS, MAX_SENTENCE_BYTES, MAX_STAGES,
-};
-use super::present::{digest, list, numbers, present, text};
+use super::limits::{MAX_CHANGES, MAX_DECISIONS, MAX_PARTS, MAX_PASSES, MAX_PROMPTS, MAX_SENTENCE_BYTES, MAX_STAGES};
+use super::present::{count, digest, key, list, name, numbers, present, text};
 use crate::wire;
 use conrec_domain::ids::{Fence, Iteration, LeaseId};
 use conrec_domain::ledger::StateLink;
@@ -28,11 +26,7 @@ pub(super) fn pass(field: &'static str, value: i32) -> Result<Pass, ConvertError
 /// Files of a checkpoint.
 pub(super) fn parts(field: &'static str, parts: Vec<wire::Part>) -> Result<Vec<Part>, ConvertError> {
     list(field, parts, MAX_PARTS, |part| {
-        Ok(Part {
-            name: text("Part.name", part.name, MAX_NAME_BYTES)?,
-            bytes: part.bytes,
-            sha256: digest("Part.sha256", part.sha256)?,
-        })
+        Ok(Part { name: key("Part.name", part.name)?, bytes: part.bytes, sha256: digest("Part.sha256", part.sha256)? })
     })
 }
 
@@ -58,11 +52,13 @@ impl TryFrom<wire::Prepared> for Prepared {
             passes: list("Prepared.passes", prepared.passes, MAX_PASSES, |one| {
                 Ok(PreparedPass {
                     pass: pass("PreparedPass.pass", one.pass)?,
-                    prompts: numbers("PreparedPass.prompts", one.prompts, MAX_STAGES)?,
+                    prompts: list("PreparedPass.prompts", one.prompts, MAX_STAGES, |prompts| {
+                        count("PreparedPass.prompts", prompts)
+                    })?,
                 })
             })?,
-            validation_instances: prepared.validation_instances,
-            test_instances: prepared.test_instances,
+            validation_instances: count("Prepared.validation_instances", prepared.validation_instances)?,
+            test_instances: count("Prepared.test_instances", prepared.test_instances)?,
             summary: list("Prepared.summary", prepared.summary, MAX_PASSES * 8, |one| {
                 text("Prepared.summary", one, MAX_SENTENCE_BYTES)
             })?,
@@ -145,8 +141,10 @@ impl TryFrom<wire::RunSummary> for RunSummary {
             state_digest: digest("RunSummary.state_digest", summary.state_digest)?,
             iterations: summary.iterations,
             wall_seconds: summary.wall_seconds,
-            select_checkpoint: Some(text("RunSummary.select_checkpoint", summary.select_checkpoint, MAX_NAME_BYTES)?)
-                .filter(|key| !key.is_empty()),
+            select_checkpoint: Some(summary.select_checkpoint)
+                .filter(|found| !found.is_empty())
+                .map(|found| key("RunSummary.select_checkpoint", found))
+                .transpose()?,
             changes: list("RunSummary.changes", summary.changes, MAX_CHANGES, TryInto::try_into)?,
             decisions: list("RunSummary.decisions", summary.decisions, MAX_DECISIONS, TryInto::try_into)?,
         })
@@ -172,7 +170,7 @@ impl TryFrom<wire::Decision> for Decision {
     fn try_from(decision: wire::Decision) -> Result<Self, ConvertError> {
         Ok(Self {
             pass: pass("Decision.pass", decision.pass)?,
-            stage: text("Decision.stage", decision.stage, MAX_NAME_BYTES)?,
+            stage: name("Decision.stage", decision.stage)?,
             iteration: decision.iteration,
             score: decision.score.map(Into::into),
             reason: text("Decision.reason", decision.reason, MAX_SENTENCE_BYTES)?,

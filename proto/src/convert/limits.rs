@@ -8,6 +8,10 @@ pub const MAX_SENTENCE_BYTES: usize = 64 * 1024;
 pub const MAX_SPEC_BYTES: usize = 1024 * 1024;
 /// Prompts of one lease.
 pub const MAX_PROMPTS: usize = 1024 * 1024;
+/// Prompts of a stage, or instances of a window: memory is taken by the number.
+pub const MAX_COUNT: u32 = 64 * 1024 * 1024;
+/// Members of a roster.
+pub const MAX_MEMBERS: u32 = 4096;
 /// Leases that one worker computes at once.
 pub const MAX_LANES: u32 = 1024;
 /// Stages of a config.

@@ -43,6 +43,12 @@ pub struct RawRendezvous {
     opaque: [u8; 0],
 }
 
+/// A `conrec_meeting` of the shim.
+#[repr(C)]
+pub struct RawMeeting {
+    opaque: [u8; 0],
+}
+
 /// A `conrec_group` of the shim.
 #[repr(C)]
 pub struct RawGroup {
@@ -50,11 +56,40 @@ pub struct RawGroup {
 }
 
 unsafe extern "C" {
-    pub fn conrec_rendezvous_start(server: *mut *mut RawRendezvous, port: *mut u16, failure: *mut Failure) -> i32;
+    pub fn conrec_rendezvous_start(
+        host: *const c_char,
+        port: u16,
+        socket: i32,
+        server: *mut *mut RawRendezvous,
+        failure: *mut Failure,
+    ) -> i32;
     pub fn conrec_rendezvous_stop(server: *mut RawRendezvous);
     pub fn conrec_share(membership: *const RawMembership, bytes: *mut u8, length: usize, failure: *mut Failure) -> i32;
-    pub fn conrec_group_form(membership: *const RawMembership, group: *mut *mut RawGroup, failure: *mut Failure)
-    -> i32;
+    pub fn conrec_meeting_open(
+        membership: *const RawMembership,
+        meeting: *mut *mut RawMeeting,
+        failure: *mut Failure,
+    ) -> i32;
+    pub fn conrec_meeting_tell(
+        meeting: *mut RawMeeting,
+        key: *const c_char,
+        text: *const c_char,
+        failure: *mut Failure,
+    ) -> i32;
+    pub fn conrec_meeting_ask(
+        meeting: *mut RawMeeting,
+        key: *const c_char,
+        text: *mut c_char,
+        room: usize,
+        failure: *mut Failure,
+    ) -> i32;
+    pub fn conrec_meeting_drop(meeting: *mut RawMeeting);
+    pub fn conrec_group_form(
+        meeting: *mut RawMeeting,
+        membership: *const RawMembership,
+        group: *mut *mut RawGroup,
+        failure: *mut Failure,
+    ) -> i32;
     pub fn conrec_group_sum_i64(group: *mut RawGroup, values: *mut i64, length: usize, failure: *mut Failure) -> i32;
     pub fn conrec_group_sum_f32(group: *mut RawGroup, values: *mut f32, length: usize, failure: *mut Failure) -> i32;
     pub fn conrec_group_broadcast(

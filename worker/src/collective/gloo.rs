@@ -2,8 +2,11 @@
 //! workers may share a machine, with one GPU or none.
 
 use super::ffi::{self, Failure, RawGroup};
+use super::meeting::Meeting;
 use super::membership::{FORM, Membership, Place, error_of, number, within_deadline};
-use super::{Collective, CollectiveError, check_root};
+use super::passage::Passages;
+use super::{Collective, CollectiveError, Peers, check_root};
+use std::net::IpAddr;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
@@ -13,6 +16,8 @@ pub struct Gloo {
     rank: u32,
     world: u32,
     deadline: Duration,
+    /// After the group: its connections go through them.
+    _passages: Option<Passages>,
 }
 
 // SAFETY: the shim's group has no tie to the thread that made it; it owns its memory and its threads.
@@ -21,12 +26,12 @@ unsafe impl Send for Gloo {}
 unsafe impl Sync for Gloo {}
 
 impl Gloo {
-    /// Meets the other members and connects to each of them. Blocks.
+    /// Meets the other members on this machine and connects to each of them. Blocks.
     ///
     /// # Errors
     /// As [`Gloo::form_unless`], of which it is the case that is never given up.
     pub fn form(membership: &Membership) -> Result<Self, CollectiveError> {
-        Self::form_unless(membership, &|| false)
+        Self::form_unless(membership, &Peers::OnThisMachine, &|| false)
     }
 
     /// [`Gloo::form`], until `given_up` says that it need not go on.
@@ -35,9 +40,14 @@ impl Gloo {
     /// [`CollectiveError::Aborted`] when it was given up,
     /// [`CollectiveError::Timeout`] when a member or the rendezvous does not appear in time,
     /// [`CollectiveError::Argument`] for a malformed address or a rank outside the roster.
-    pub fn form_unless(membership: &Membership, given_up: &dyn Fn() -> bool) -> Result<Self, CollectiveError> {
-        let (place, asked) = (Place::of(membership)?, membership.clone());
-        within_deadline(membership, given_up, move || connect(&place, &asked))
+    pub fn form_unless(
+        membership: &Membership,
+        peers: &Peers,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<Self, CollectiveError> {
+        let place = Place::of(membership, peers)?;
+        let (asked, peers) = (membership.clone(), peers.clone());
+        within_deadline(membership, given_up, move || connect(&place, &asked, &peers))
     }
 
     fn outcome(&self, call: &'static str, code: i32, failure: &Failure) -> Result<(), CollectiveError> {
@@ -112,14 +122,23 @@ impl Drop for Gloo {
     }
 }
 
-fn connect(place: &Place, membership: &Membership) -> Result<Gloo, CollectiveError> {
+fn connect(place: &Place, membership: &Membership, peers: &Peers) -> Result<Gloo, CollectiveError> {
     let Membership { rank, world, deadline, .. } = *membership;
     let raw = place.raw(deadline);
+    let sorted = |(code, message)| error_of(FORM, code, deadline, message);
+    let meeting = Meeting::open(&raw).map_err(sorted)?;
+    let passages = match (peers, place.own()) {
+        (Peers::Gated(gate), IpAddr::V4(own)) => {
+            Some(Passages::open(gate, &meeting, own, (rank, world)).map_err(sorted)?)
+        }
+        _ => None,
+    };
     let (mut group, mut failure) = (ptr::null_mut(), Failure::new());
-    // SAFETY: `raw` and the strings behind it, which `place` holds, live until after the call; the shim copies what it keeps.
-    let code = unsafe { ffi::conrec_group_form(&raw, &mut group, &mut failure) };
+    // SAFETY: the meeting, `raw`, and the strings behind it, which `place` holds, live until after the call; the shim
+    // copies what it keeps.
+    let code = unsafe { ffi::conrec_group_form(meeting.as_raw(), &raw, &mut group, &mut failure) };
     match NonNull::new(group) {
-        Some(group) if code == ffi::DONE => Ok(Gloo { group, rank, world, deadline }),
+        Some(group) if code == ffi::DONE => Ok(Gloo { group, rank, world, deadline, _passages: passages }),
         _ => Err(error_of(FORM, code, deadline, failure.message())),
     }
 }

@@ -1,11 +1,13 @@
 //! Who takes part in a roster, where its members meet, and what they share before a group has formed.
 
-use super::CollectiveError;
 use super::ffi::{self, Failure, RawMembership};
+use super::passage::Door;
+use super::{CollectiveError, Peers};
 use conrec_domain::ids::Fence;
+use conrec_trust::address::is_loopback;
 use std::ffi::CString;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,32 +33,46 @@ pub struct Membership {
     pub deadline: Duration,
 }
 
+impl Membership {
+    /// Whether its members meet on the loopback interface, which other machines do not reach.
+    pub(super) fn is_on_this_machine(&self) -> Result<bool, CollectiveError> {
+        let (host, port) = check(self)?;
+        own_address(host, port).map(is_loopback).map_err(|error| unresolved(&self.rendezvous, &error))
+    }
+}
+
 /// A membership as the shim wants it.
 pub(super) struct Place {
     host: CString,
     port: u16,
+    own: IpAddr,
     address: CString,
     prefix: CString,
     rank: i32,
     world: i32,
+    /// To the rendezvous, where that is behind a gate; open until the roster has formed.
+    _door: Option<Door>,
 }
 
 impl Place {
-    /// Checks the membership and finds this machine's own address.
-    pub(super) fn of(membership: &Membership) -> Result<Self, CollectiveError> {
-        let (host, port) = check(membership)?;
-        let address = own_address(host, port).map_err(|error| {
-            let rendezvous = &membership.rendezvous;
-            argument(format!("rendezvous `{rendezvous}`: {error}; expected a host that resolves"))
-        })?;
+    /// Checks the membership, opens a door to a rendezvous behind a gate, and finds this member's own address.
+    pub(super) fn of(membership: &Membership, peers: &Peers) -> Result<Self, CollectiveError> {
+        let ((host, port), own, door) = way(membership, peers)?;
         Ok(Self {
-            host: c_text(host)?,
+            host: c_text(&host)?,
             port,
-            address: c_text(&address)?,
+            own,
+            address: c_text(&own.to_string())?,
             prefix: c_text(&format!("fence-{}", membership.fence))?,
             rank: number(membership.rank)?,
             world: number(membership.world)?,
+            _door: door,
         })
+    }
+
+    /// The address on which this member listens to its peers.
+    pub(super) fn own(&self) -> IpAddr {
+        self.own
     }
 
     /// For a call of the shim during which `self` lives.
@@ -103,6 +119,32 @@ pub(super) fn within_deadline<T: Send + 'static>(
     Err(CollectiveError::Timeout { call: FORM, deadline: membership.deadline, message })
 }
 
+/// Host and port at which this member reaches the rendezvous, and the address on which it listens to its peers.
+type Way = ((String, u16), IpAddr, Option<Door>);
+
+fn way(membership: &Membership, peers: &Peers) -> Result<Way, CollectiveError> {
+    let (host, port) = check(membership)?;
+    let rendezvous = &membership.rendezvous;
+    if let Peers::Gated(gate) = peers {
+        let door = Door::to_rendezvous(gate, rendezvous);
+        let door = door.map_err(|error| argument(format!("a way to the rendezvous `{rendezvous}`: {error}")))?;
+        let at = door.address();
+        return Ok(((at.ip().to_string(), at.port()), gate.fresh_address().into(), Some(door)));
+    }
+    let address = own_address(host, port).map_err(|error| unresolved(rendezvous, &error))?;
+    match peers {
+        Peers::OnThisMachine if !is_loopback(address) => Err(argument(format!(
+            "the workers meet at `{rendezvous}`, on another machine, and what they say would go there unencrypted; give \
+             every worker --tls DIR, or say --insecure-collectives inside a network that you trust"
+        ))),
+        _ => Ok(((host.to_owned(), port), address, None)),
+    }
+}
+
+fn unresolved(rendezvous: &str, error: &io::Error) -> CollectiveError {
+    argument(format!("rendezvous `{rendezvous}`: {error}; expected a host that resolves"))
+}
+
 fn argument(message: String) -> CollectiveError {
     CollectiveError::Argument { call: FORM, message }
 }
@@ -125,14 +167,14 @@ fn check(membership: &Membership) -> Result<(&str, u16), CollectiveError> {
 
 /// The address by which this machine reaches the rendezvous, and so by which the peers reach this machine. No packet
 /// is sent: connecting a UDP socket only asks for the route.
-fn own_address(host: &str, port: u16) -> io::Result<String> {
+fn own_address(host: &str, port: u16) -> io::Result<IpAddr> {
     let no_address = || io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     let target = (host, port).to_socket_addrs()?.next().ok_or_else(no_address)?;
     let any: SocketAddr =
         if target.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     let socket = UdpSocket::bind(any)?;
     socket.connect(target)?;
-    Ok(socket.local_addr()?.ip().to_string())
+    Ok(socket.local_addr()?.ip())
 }
 
 fn c_text(text: &str) -> Result<CString, CollectiveError> {
@@ -166,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_own_address_towards_a_local_rendezvous_is_the_loopback() {
-        assert_eq!(own_address("127.0.0.1", 9).unwrap(), "127.0.0.1");
+        assert!(own_address("127.0.0.1", 9).unwrap().is_loopback());
     }
 
     #[test]
@@ -183,7 +225,8 @@ mod tests {
         let deadline = Duration::from_secs(20);
         let place = |fence, rank| {
             let rendezvous = format!("127.0.0.1:{}", server.port());
-            Place::of(&Membership { rendezvous, fence: Fence(fence), rank, world: 2, deadline }).unwrap()
+            let membership = Membership { rendezvous, fence: Fence(fence), rank, world: 2, deadline };
+            Place::of(&membership, &Peers::OnThisMachine).unwrap()
         };
         for fence in [1, 2] {
             let (first, second) = (place(fence, 0), place(fence, 1));

@@ -5,9 +5,10 @@
 //! the deadline, on an error of a peer and on [`Collective::abort`] the communicator is aborted, and the roster is broken.
 
 mod library;
+pub mod way;
 
 use super::membership::{FORM, Membership, Place, number, within_deadline};
-use super::{Collective, CollectiveError, check_root};
+use super::{Collective, CollectiveError, Peers, check_root};
 use library::{FLOAT32, Handle, IN_PROGRESS, INT64, INVALID_USAGE, NOT_READY, SUCCESS, SUM, Table, UINT8, UniqueId};
 use library::{TO_DEVICE, TO_HOST, table, unavailable};
 use std::ffi::{c_int, c_void};
@@ -68,8 +69,12 @@ impl Nccl {
     ///
     /// # Errors
     /// As [`Gloo::form_unless`](super::Gloo::form_unless), and [`CollectiveError::Unavailable`].
-    pub fn form_unless(membership: &Membership, given_up: &dyn Fn() -> bool) -> Result<Self, CollectiveError> {
-        let place = Place::of(membership)?;
+    pub fn form_unless(
+        membership: &Membership,
+        peers: &Peers,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<Self, CollectiveError> {
+        let place = Place::of(membership, peers)?;
         Self::available()?;
         let asked = membership.clone();
         within_deadline(membership, given_up, move || connect(&place, &asked))
@@ -343,6 +348,6 @@ mod tests {
         let deadline = Duration::from_secs(1);
         let membership =
             Membership { rendezvous: "127.0.0.1:9".to_owned(), fence: Fence(1), rank: 0, world: 1, deadline };
-        assert_eq!(Nccl::form_unless(&membership, &|| false).err(), Some(error));
+        assert_eq!(Nccl::form_unless(&membership, &Peers::OnThisMachine, &|| false).err(), Some(error));
     }
 }
