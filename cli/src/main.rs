@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod bench;
 mod checkpoints;
 mod children;
 mod config_file;
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         Verb::Worker(args) => sibling::run("worker", &args.rest),
         Verb::Prepare(args) => sibling::run("prepare", &args.rest),
         Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
-        Verb::Bench(args) => sibling::run("bench", &args.rest),
+        Verb::Bench(args) => bench::run(&args.rest),
         Verb::Report(args) => report::run(&args),
         Verb::Audit(args) => audit::run(&args),
         Verb::Checkpoints(args) => checkpoints::run(&args),
