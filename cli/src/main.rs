@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod bench;
 mod certs;
 mod checkpoints;
 mod children;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         Verb::Worker(args) => sibling::run("worker", &args.rest),
         Verb::Prepare(args) => sibling::run("prepare", &args.rest),
         Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
-        Verb::Bench(args) => sibling::run("bench", &args.rest),
+        Verb::Bench(args) => bench::run(&args.rest),
         Verb::Status(args) => operate::status(&args),
         Verb::Stop(args) => operate::stop(&args),
         Verb::Certs(args) => certs::run(&args),

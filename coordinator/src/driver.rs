@@ -132,6 +132,7 @@ impl Driver {
                 Event::Left { worker, .. } => (None, Some(*worker)),
                 _ => (None, None),
             };
+            log_round(&event);
             match self.run.apply(event, self.start.elapsed()) {
                 Ok(effects) => self.perform(effects).await,
                 Err(rejection) => self.reject(joining, &rejection),
@@ -169,5 +170,18 @@ impl Driver {
             let _ = outbox.try_send(Ok(ToWorker::Command(Command::Stop { reason: reason.clone() })));
         }
         self.board.close();
+    }
+}
+
+/// When each worker answered a reduce and a commit: `CONREC_LOG=conrec_coordinator::round=debug`, for `conrec bench`.
+fn log_round(event: &Event) {
+    match event {
+        Event::Reduced { iteration, .. } => {
+            tracing::debug!(target: "conrec_coordinator::round", iteration = iteration.0, "reduced");
+        }
+        Event::Committed { iteration, .. } => {
+            tracing::debug!(target: "conrec_coordinator::round", iteration = iteration.0, "committed");
+        }
+        _ => {}
     }
 }

@@ -76,7 +76,7 @@ pub enum Pending {
         /// Of the ledger.
         entry: LedgerEntry,
         /// Of the metrics; none while it waits for the scores of a validation.
-        metrics: Option<MetricsLine>,
+        metrics: Option<Box<MetricsLine>>,
     },
     /// A link of the chain of states.
     Change(StateLink),
@@ -128,7 +128,7 @@ impl Held {
         let mut lines = self.bookmark.lines.clone();
         if let Some(Pending::Commit { entry, metrics }) = &self.bookmark.pending {
             lines.push(JournalLine::Ledger(LedgerEntry { after: self.state, ..entry.clone() }));
-            lines.extend(metrics.clone().map(JournalLine::Metrics));
+            lines.extend(metrics.as_deref().cloned().map(JournalLine::Metrics));
         }
         lines
     }

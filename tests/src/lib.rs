@@ -1,9 +1,11 @@
 //! What tests of several crates share: the real `conrec` (where the programs are, how a run is started, stopped and
 //! read), emulators of object stores, and a store that fails on purpose.
 
+pub mod chance;
 pub mod emulators;
 pub mod faulty_store;
 mod google;
+pub mod run_files;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

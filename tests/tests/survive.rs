@@ -2,12 +2,12 @@
 //! what is left and ends with the bits of an undisturbed run of one worker.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+use conrec_tests::chance::Chance;
+use conrec_tests::run_files::{committed, outcome};
 use conrec_tests::{conrec, run, text};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
 use std::fs;
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -28,16 +28,6 @@ fn arguments<'a>(store: &'a str, workers: &'a str) -> Vec<&'a str> {
     arguments
 }
 
-/// A few bits of chance; the same seed meets the same kinds of faults, though never the same moments.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
-
 /// The processes of a program that a run has started and that live.
 fn started_by(run: &Child, named: &str) -> Vec<Pid> {
     let mut found = Vec::new();
@@ -56,10 +46,6 @@ fn started_by(run: &Child, named: &str) -> Vec<Pid> {
     found
 }
 
-fn committed(store: &Path) -> usize {
-    fs::read_to_string(store.join("bits/ledger.jsonl")).map_or(0, |text| text.lines().count())
-}
-
 /// It does nothing for a while.
 fn pause(process: Pid, millis: u64) {
     let _ = kill(process, Signal::SIGSTOP);
@@ -73,7 +59,7 @@ fn pause(process: Pid, millis: u64) {
 fn disturb(run: &Child, chance: &mut Chance) -> &'static str {
     let mut one_of = |named: &str| {
         let all = started_by(run, named);
-        all.get(chance.below(all.len().max(1) as u64) as usize).copied()
+        all.get(chance.below(all.len() as u64) as usize).copied()
     };
     let (worker, coordinator) = (one_of("conrec-worker"), one_of("conrec"));
     let (kind, process) = match chance.below(7) {
@@ -94,19 +80,6 @@ fn disturb(run: &Child, chance: &mut Chance) -> &'static str {
     kind
 }
 
-/// State digest, iterations, test metrics; the ledger without fences.
-fn outcome(store: &Path) -> [Value; 2] {
-    let mut report: Value = serde_json::from_slice(&fs::read(store.join("bits/report.json")).unwrap()).unwrap();
-    report.as_object_mut().unwrap().remove("wall_seconds");
-    let ledger = fs::read_to_string(store.join("bits/ledger.jsonl")).unwrap();
-    let without_fence = |line: &str| {
-        let mut entry: Value = serde_json::from_str(line).unwrap();
-        entry.as_object_mut().unwrap().remove("fence");
-        entry
-    };
-    [report, ledger.lines().map(without_fence).collect()]
-}
-
 #[test]
 fn twenty_faults_change_no_bit() {
     let (quiet, loud) = (tempdir().unwrap(), tempdir().unwrap());
@@ -125,7 +98,7 @@ fn twenty_faults_change_no_bit() {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        let now = committed(loud.path());
+        let now = committed(&loud.path().join("bits"));
         // Each fault waits for some iterations, so that they meet all stages; and for a worker to disturb.
         if faults.len() < FAULTS && now > seen + 8 {
             seen = now;
@@ -146,7 +119,8 @@ fn twenty_faults_change_no_bit() {
         assert!(faults.contains(&kind), "{faults:?}");
     }
     assert!(said.contains("lost, the run goes on without it") && said.contains("is started again"), "{said}");
-    let ([found, ledger], [expected, expected_ledger]) = (outcome(loud.path()), outcome(quiet.path()));
+    let ended = |store: &tempfile::TempDir| outcome(&store.path().join("bits")).unwrap();
+    let ([found, ledger], [expected, expected_ledger]) = (ended(&loud), ended(&quiet));
     assert_eq!(found["state_digest"], expected["state_digest"], "{said}");
     assert_eq!((found, ledger), (expected, expected_ledger), "{said}");
 }

@@ -14,7 +14,8 @@ use serde_json::Value;
 Examples:
   conrec bench                                        all measurements at their defaults
   conrec bench iteration --model-dir tiny-llama       one GRPO iteration on an exported Hugging Face model
-  conrec bench iteration --iterations 1000            is resident memory flat?")]
+  conrec bench iteration --iterations 1000            is resident memory flat?
+  conrec bench faults                                 what lost processes and checkpoints cost; see its --help")]
 pub struct BenchArgs {
     /// What to measure; all of it by default.
     #[command(subcommand)]

@@ -49,7 +49,9 @@ impl Run {
         let divisor = self.divisor(&totals);
         // What the state will be is not known yet: `before` stands for it.
         match self.outcome(&totals, gradient, (state, state)) {
-            Ok(Outcome { cursor, entry, metrics }) => self.tell_next(cursor, Pending::Commit { entry, metrics }, out),
+            Ok(Outcome { cursor, entry, metrics }) => {
+                self.tell_next(cursor, Pending::Commit { entry, metrics: metrics.map(Box::new) }, out)
+            }
             Err(error) => return self.fail(error.to_string(), 1, out),
         }
         let command = Command::Commit {

@@ -37,11 +37,12 @@ const SMALL: &str = "--set stage.0.warmup=0 --set stage.1.warmup=0 --set stage.2
     --set stage.4.iterations=1 --set stage.5.iterations=1";
 
 /// The beginning of a command, what is added at its end, and why. The first that fits counts.
-const ADDED: [(&str, &str, &str); 5] = [
+const ADDED: [(&str, &str, &str); 6] = [
     ("./conrec train configs/demo.toml", SMALL, "it takes five minutes"),
     ("./conrec prepare configs/demo.toml", SMALL, "the whole catalogue takes half a minute"),
     ("./conrec train configs/smoke.toml --", SMALL, "one whole smoke run is enough"),
     ("./conrec coordinator configs/smoke.toml", SMALL, "one whole smoke run is enough"),
+    ("./conrec bench faults", "--runs 1 --workers 2", "ten repetitions take minutes"),
     (
         "./conrec bench iteration --model-dir",
         "--hidden 32 --layers 2 --heads 2 --intermediate 64 --levels 3 --codes 16 --vocab 53 --cells 100",
