@@ -204,7 +204,15 @@ impl Part {
 fn read_manifest(folder: &Path) -> Result<(Manifest, Vec<u8>), PreparedError> {
     let file = folder.join(MANIFEST);
     let text = read(&file)?;
-    let manifest = serde_json::from_slice(&text).map_err(|source| PreparedError::Json { file, source })?;
+    let manifest: Manifest =
+        serde_json::from_slice(&text).map_err(|source| PreparedError::Json { file: file.clone(), source })?;
+    // A name is looked up below the folder: it must not lead out of it.
+    if let Some(part) = manifest.files.iter().find(|part| Path::new(&part.name).file_name() != Some(part.name.as_ref()))
+    {
+        let (found, expected) =
+            (format!("a part named {:?}", part.name), "the name of a file in the folder".to_owned());
+        return Err(PreparedError::Damaged { file, found, expected });
+    }
     Ok((manifest, text))
 }
 

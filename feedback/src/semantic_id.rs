@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// More levels than this have no letter to write them with.
-const MOST_LEVELS: usize = 26;
+pub(crate) const MOST_LEVELS: usize = 26;
 
 /// Marks an item without a cell.
 const NO_CELL: u32 = u32::MAX;

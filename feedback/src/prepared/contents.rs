@@ -6,7 +6,7 @@ use crate::dataset::{Dataset, Dropped, Item};
 use crate::event::{Event, Sign};
 use crate::instance::Instance;
 use crate::matrix::Matrix;
-use crate::semantic_id::SemanticIds;
+use crate::semantic_id::{MOST_LEVELS, SemanticIdError, SemanticIds};
 use crate::sid_files;
 use crate::split::{PassWindows, Window};
 use serde::{Deserialize, Serialize};
@@ -235,6 +235,11 @@ fn read_sids(
     folder: &Path,
 ) -> Result<SemanticIds, PreparedError> {
     let levels = contents.levels;
+    // Before anything of that size is allocated.
+    if !(1..=MOST_LEVELS).contains(&levels) {
+        let source = SemanticIdError::Levels(levels);
+        return Err(PreparedError::SemanticIds { file: folder.join(SIDS), source });
+    }
     let mut of_item = vec![0; levels * candidates.len()];
     for level in 0..levels {
         let codes = columns.u16s(&level_column(level))?;

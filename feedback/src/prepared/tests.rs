@@ -159,6 +159,34 @@ fn an_altered_a_missing_and_a_foreign_file_are_named() {
     assert!(matches!(PreparedPass::load(folder.path()), Err(PreparedError::File { .. })));
 }
 
+/// Writes `pass.json` with one of its texts replaced.
+fn with_manifest(folder: &Path, from: &str, to: &str) -> String {
+    sample().save(folder).unwrap();
+    let file = folder.join("pass.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(&file, text.replace(from, to)).unwrap();
+    PreparedPass::load(folder).unwrap_err().to_string()
+}
+
+/// Found by mutation: room for every level was made before the number of levels was looked at.
+#[test]
+fn levels_without_end_are_refused_before_room_is_made_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let levels = format!("\"levels\": {}", sample().ids.levels);
+    let message = with_manifest(folder.path(), &levels, "\"levels\": 4294967295");
+    assert!(message.contains("4294967295 levels: expected 1 to 26"), "{message}");
+}
+
+#[test]
+fn a_part_may_not_lead_out_of_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["../users.parquet", "/etc/hosts", "..", "", "a/users.parquet", "users.parquet/"] {
+        let message = with_manifest(folder.path(), "users.parquet", name);
+        assert!(message.contains(&format!("a part named {name:?}")), "{message}");
+    }
+}
+
 #[test]
 fn an_index_outside_the_catalogue_is_refused() {
     let folder = tempfile::tempdir().unwrap();
