@@ -1,5 +1,6 @@
 //! `conrec bench`: `faults` is measured here, on whole runs; all else by `conrec-worker`, which has the tensors.
 
+mod checkpoint_times;
 mod faults;
 mod figures;
 mod inflict;

@@ -11,6 +11,8 @@ pub struct ExactSum {
     bits: u32,
     limit: f64,
     sum: Tensor,
+    /// Of all elements of all that was added, modulo 2^64.
+    check: i64,
 }
 
 impl ExactSum {
@@ -18,7 +20,7 @@ impl ExactSum {
     /// 2^(62 - bits) / addends, no order of additions can overflow.
     pub fn new(length: usize, bits: u32, addends: u64) -> Self {
         let limit = (62.0 - f64::from(bits)).exp2() / addends.max(1) as f64;
-        Self { bits, limit, sum: Tensor::zeros([length as i64], (Kind::Int64, Device::Cpu)) }
+        Self { bits, limit, sum: Tensor::zeros([length as i64], (Kind::Int64, Device::Cpu)), check: 0 }
     }
 
     /// Elements of the gradient below this in magnitude are accepted.
@@ -42,7 +44,10 @@ impl ExactSum {
             return Err(self.refusal(layout, gradient));
         }
         let scaled = gradient * f64::from(self.bits).exp2();
-        let _ = self.sum.f_add_(&scaled.round().to_kind(Kind::Int64))?;
+        let integers = scaled.round().to_kind(Kind::Int64);
+        let check = integers.sum(Kind::Int64).int64_value(&[]);
+        let _ = self.sum.f_add_(&integers)?;
+        self.check = self.check.wrapping_add(check);
         Ok(())
     }
 
@@ -51,8 +56,15 @@ impl ExactSum {
         &self.sum
     }
 
+    /// The sum of all integers modulo 2^64 as it must be, known from what was added and not from the sum. A sum of which
+    /// one bit was flipped has another one (checksums that go through a computation with its data: Huang and Abraham 1984).
+    pub fn check(&self) -> i64 {
+        self.check
+    }
+
     /// Sets the sum to zero.
     pub fn clear(&mut self) {
+        self.check = 0;
         let _ = self.sum.zero_();
     }
 

@@ -34,6 +34,7 @@ pub mod supervised;
 // From gradients to updates.
 pub mod adamw;
 pub mod exact_sum;
+pub mod slot;
 pub mod state_parts;
 pub mod training_state;
 

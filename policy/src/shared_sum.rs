@@ -28,12 +28,14 @@ impl SharedSum {
         lease.gradient.as_ref().map_or(Ok(()), |gradient| self.lock().add(&self.layout, gradient))
     }
 
-    /// The integers so far: the input of the all-reduce, which must leave them as they are.
+    /// The integers so far, the input of the all-reduce, which must leave them as they are; and what they add up to
+    /// modulo 2^64, known from what was added.
     ///
     /// # Errors
     /// When libtorch cannot copy them.
-    pub fn integers(&self) -> Result<Vec<i64>, PolicyError> {
-        Ok(Vec::<i64>::try_from(self.lock().integers())?)
+    pub fn integers(&self) -> Result<(Vec<i64>, i64), PolicyError> {
+        let sum = self.lock();
+        Ok((Vec::<i64>::try_from(sum.integers())?, sum.check()))
     }
 
     /// The mean over `divisor` groups of reduced integers; see [`ExactSum::mean`].

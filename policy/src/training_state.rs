@@ -8,6 +8,7 @@ use crate::flat_parameters::FlatParameters;
 use crate::llama::LlamaConfig;
 use crate::lora::{LoraConfig, merge};
 use crate::shared_sum::SharedSum;
+use crate::slot::Slot;
 use crate::transformer::{Adapter, Policy, Trains};
 use conrec_domain::ids::Digest;
 use conrec_domain::spec::{OptimizerSpec, RunSpec};
@@ -16,54 +17,18 @@ use sha2::{Digest as _, Sha256};
 use std::cell::OnceCell;
 use tch::{Device, Kind, Tensor};
 
-/// A tensor whose digest is kept until it changes: most tensors do not change from one update to the next.
+/// Memory that is compared with what was noted of it.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    tensor: Tensor,
-    digest: OnceCell<Digest>,
-}
+pub struct Watch(Vec<Slot>);
 
-impl Slot {
-    pub(crate) fn new(tensor: Tensor) -> Self {
-        Self { tensor, digest: OnceCell::new() }
+impl Watch {
+    /// Whether it still holds that.
+    ///
+    /// # Errors
+    /// When libtorch cannot read a tensor.
+    pub fn is_unharmed(&self) -> Result<bool, PolicyError> {
+        self.0.iter().try_fold(true, |sound, slot| Ok(sound && slot.is_unharmed()?))
     }
-
-    pub(crate) fn tensor(&self) -> &Tensor {
-        &self.tensor
-    }
-
-    /// The tensor, to be changed in place.
-    fn change(&mut self) -> &mut Tensor {
-        self.digest = OnceCell::new();
-        &mut self.tensor
-    }
-
-    fn copied(&self) -> Self {
-        Self { tensor: self.tensor.copy(), digest: self.digest.clone() }
-    }
-
-    fn digest(&self) -> Result<Digest, PolicyError> {
-        if let Some(digest) = self.digest.get() {
-            return Ok(*digest);
-        }
-        let digest = Digest::of(&bytes_of(&self.tensor)?);
-        Ok(*self.digest.get_or_init(|| digest))
-    }
-}
-
-/// A tensor's elements as bytes, little endian.
-pub(crate) fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, PolicyError> {
-    let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
-    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-    Ok(bytes)
-}
-
-/// SHA-256 of a tensor's elements, little endian: what workers compare after a reduce.
-///
-/// # Errors
-/// When libtorch cannot copy the tensor.
-pub fn tensor_digest(tensor: &Tensor) -> Result<Digest, PolicyError> {
-    Ok(Digest::of(&bytes_of(tensor)?))
 }
 
 /// The state that every worker of a roster holds alike.
@@ -84,7 +49,7 @@ pub struct TrainingState {
     /// The adapter at the start of the stage.
     pub(crate) reference: Slot,
     /// The base with that adapter folded in, made when it is first asked for: no adapter to compute beside it.
-    pub(crate) reference_weights: OnceCell<Tensor>,
+    pub(crate) reference_weights: OnceCell<Slot>,
     /// What trains, as it was at the stage's best; as long as what trains, or empty.
     pub(crate) best: Slot,
     pub(crate) sum: SharedSum,
@@ -146,8 +111,8 @@ impl TrainingState {
                 Ok(())
             }
             StateChange::RestoreBest => {
-                let length = self.trained()?.tensor.numel();
-                if self.best.tensor.numel() != length {
+                let length = self.trained()?.tensor().numel();
+                if self.best.tensor().numel() != length {
                     return Err(PolicyError::State(
                         "the best is to be restored, but none was kept in this stage".into(),
                     ));
@@ -172,7 +137,7 @@ impl TrainingState {
     pub fn policy(&self) -> Result<Policy, PolicyError> {
         self.trained()?;
         let adapter = (self.trains == Trains::Lora).then(|| self.adapter(&self.lora));
-        Policy::new(&self.model, &self.base.tensor, adapter, self.trains)
+        Policy::new(&self.model, self.base.tensor(), adapter, self.trains)
     }
 
     /// The policy at the start of a GRPO stage: the base with the adapter as it was then folded in.
@@ -183,11 +148,13 @@ impl TrainingState {
         let weights = match self.reference_weights.get() {
             Some(weights) => weights,
             None => {
-                let merged = merge(&self.model, self.lora_config, &self.base.tensor, &self.reference.tensor)?;
+                let merged = merge(&self.model, self.lora_config, self.base.tensor(), self.reference.tensor())?;
+                let merged = Slot::new(merged);
+                merged.digest()?;
                 self.reference_weights.get_or_init(|| merged)
             }
         };
-        Policy::new(&self.model, weights, None, Trains::Nothing)
+        Policy::new(&self.model, weights.tensor(), None, Trains::Nothing)
     }
 
     /// The policy as it is now, without gradients: for validation and evaluation.
@@ -195,7 +162,7 @@ impl TrainingState {
     /// # Errors
     /// Never for a state that this module made.
     pub fn frozen(&self) -> Result<Policy, PolicyError> {
-        Policy::new(&self.model, &self.base.tensor, Some(self.adapter(&self.lora)), Trains::Nothing)
+        Policy::new(&self.model, self.base.tensor(), Some(self.adapter(&self.lora)), Trains::Nothing)
     }
 
     /// The base alone: what the supervised stages have learned.
@@ -203,7 +170,7 @@ impl TrainingState {
     /// # Errors
     /// Never for a state that this module made.
     pub fn supervised(&self) -> Result<Policy, PolicyError> {
-        Policy::new(&self.model, &self.base.tensor, None, Trains::Nothing)
+        Policy::new(&self.model, self.base.tensor(), None, Trains::Nothing)
     }
 
     /// The decoder's shape.
@@ -218,12 +185,12 @@ impl TrainingState {
 
     /// All weights of the base, flat.
     pub fn base(&self) -> &Tensor {
-        &self.base.tensor
+        self.base.tensor()
     }
 
     /// All weights of the adapter, flat.
     pub fn lora(&self) -> &Tensor {
-        &self.lora.tensor
+        self.lora.tensor()
     }
 
     /// This worker's exact sum: leases add to it from any thread, in any order.
@@ -278,7 +245,7 @@ impl TrainingState {
     /// When libtorch cannot copy a tensor.
     pub fn digest(&self) -> Result<Digest, PolicyError> {
         let mut hash = Sha256::new();
-        for slot in [&self.base, &self.lora, &self.first, &self.second, &self.reference, &self.best] {
+        for slot in self.slots() {
             hash.update(slot.digest()?.0);
         }
         for counter in self.counters() {
@@ -287,17 +254,23 @@ impl TrainingState {
         Ok(Digest(hash.finalize().into()))
     }
 
-    /// [`Self::digest`], computed anew from every byte: it differs when memory was damaged since a tensor last changed.
+    /// Whether the memory of all tensors, the reference's folded weights among them, still holds what their digests were
+    /// taken of. To be asked before anything that was computed from them leaves this worker: a digest alone says what
+    /// they were, not what they are.
     ///
     /// # Errors
-    /// When libtorch cannot copy a tensor.
-    pub fn digest_anew(&mut self) -> Result<Digest, PolicyError> {
-        for slot in
-            [&mut self.base, &mut self.lora, &mut self.first, &mut self.second, &mut self.reference, &mut self.best]
-        {
-            slot.digest = OnceCell::new();
-        }
-        self.digest()
+    /// When libtorch cannot read a tensor.
+    pub fn is_unharmed(&self) -> Result<bool, PolicyError> {
+        Watch(self.slots().into_iter().chain(self.reference_weights.get()).map(Slot::watched).collect()).is_unharmed()
+    }
+
+    /// The policy's weights, to be looked at from another thread while nothing changes them.
+    pub fn watch(&self) -> Watch {
+        Watch(vec![self.base.watched(), self.lora.watched()])
+    }
+
+    fn slots(&self) -> [&Slot; 6] {
+        [&self.base, &self.lora, &self.first, &self.second, &self.reference, &self.best]
     }
 
     /// Updates made, pass and stage as numbers (0: none yet).
@@ -327,7 +300,7 @@ impl TrainingState {
     }
 
     fn adapter<'a>(&self, slot: &'a Slot) -> Adapter<'a> {
-        Adapter { config: self.lora_config, flat: &slot.tensor }
+        Adapter { config: self.lora_config, flat: slot.tensor() }
     }
 
     /// Names, shapes and places of what trains.

@@ -165,6 +165,9 @@ pub enum WorkerError {
     /// The coordinator asked for something out of order.
     #[error("{0}")]
     Protocol(String),
+    /// What this worker holds is not what it computed or was given.
+    #[error("{0}: the memory of this machine is damaged")]
+    Damaged(String),
 }
 
 impl WorkerError {
@@ -193,7 +196,8 @@ impl WorkerError {
             | Self::Torch(_)
             | Self::Policy(_)
             | Self::Collective(_)
-            | Self::Protocol(_) => FAILED,
+            | Self::Protocol(_)
+            | Self::Damaged(_) => FAILED,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The compute thread's side of a session: performs one command after the other and says what came out. Leases go to
 //! the lanes; everything that changes the state waits until these are idle.
 
+use crate::checked_sum::checked_sum;
 use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
 use crate::collective::nccl::way;
 use crate::collective::{Collective, Gloo, Membership, Nccl, Peers, Single, Switch};
@@ -10,7 +11,7 @@ use crate::lease::{Loaded, Place, TrainingPolicies, train};
 use crate::prepare::prepare;
 use crate::report::write_report;
 use crate::run_folder::RunFolder;
-use crate::save::Copy;
+use crate::save::{CHECKPOINT, Copy};
 use crate::standing::Standing;
 use crate::state_transfer::{receive, share};
 use crate::validate::validate;
@@ -22,7 +23,8 @@ use conrec_domain::manifest::Manifest;
 use conrec_domain::spec::{CollectiveKind, RunSpec};
 use conrec_domain::work::{Lease, Outcome, Pass, StateChange, Work};
 use conrec_feedback::prompt::Vocabulary;
-use conrec_policy::training_state::{TrainingState, tensor_digest};
+use conrec_policy::slot::tensor_digest;
+use conrec_policy::training_state::TrainingState;
 use conrec_proto::message::FromWorker;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -119,7 +121,7 @@ impl Executor {
                 unless_collective_failed(fence, reduced).map(Some)
             }
             Command::Commit { fence, iteration, divisor, learning_rate, state } => {
-                self.check_memory(state)?;
+                self.agree(state)?;
                 let reduced = self.reduced.take().filter(|(of, _)| *of == iteration).ok_or_else(|| {
                     WorkerError::Protocol(format!("commit of iteration {iteration}, which was not reduced"))
                 })?;
@@ -131,7 +133,8 @@ impl Executor {
                 Ok(Some(FromWorker::Committed { fence, iteration, state }))
             }
             Command::Change { fence, change, state } => {
-                self.check_memory(state)?;
+                self.agree(state)?;
+                self.check_memory()?;
                 let before = self.standing.leave();
                 self.change(change)?;
                 let state = self.state.digest()?;
@@ -154,11 +157,12 @@ impl Executor {
     /// Copies the state; a thread of its own writes the copy and answers, while this one goes on.
     fn save(&mut self, fence: Fence, key: String) -> Result<(), WorkerError> {
         let begun = Instant::now();
+        self.check_memory()?;
         let named = self.state.to_parts()?.into_iter();
         let content: Vec<NamedBytes> =
             named.map(|(name, bytes)| NamedBytes { name: name.to_owned(), bytes: Bytes::from(bytes) }).collect();
-        let copy = Copy { fence, key, state: self.state.digest_anew()?, content };
-        tracing::info!(key = copy.key, blocked_ms = begun.elapsed().as_secs_f64() * 1e3, "checkpoint copied");
+        let copy = Copy { fence, key, state: self.state.digest()?, content };
+        tracing::info!(target: CHECKPOINT, key = copy.key, blocked_ms = begun.elapsed().as_secs_f64() * 1e3, "checkpoint copied");
         let (parts, deliver) = (self.parts.clone(), Arc::clone(&self.deliver));
         std::thread::spawn(move || deliver(copy.write(&parts)));
         Ok(())
@@ -176,7 +180,7 @@ impl Executor {
         let Some(held) = self.standing.leave().filter(|_| !forget) else {
             return Ok(false);
         };
-        let sound = self.state.digest_anew()? == held.state;
+        let sound = self.state.is_unharmed()? && self.state.digest()? == held.state;
         if sound {
             self.standing.restore(held);
         }
@@ -231,7 +235,7 @@ impl Executor {
         let vocabulary = vocabulary_size(&self.spec);
         let roster = || self.roster.as_ref().ok_or_else(|| WorkerError::Protocol("no roster has formed".to_owned()));
         let taken = match source {
-            StateSource::Held { root: None } => return Ok(()),
+            StateSource::Held { root: None } => return self.check_memory(),
             StateSource::Held { root: Some(root) } => return share(roster()?.collective.as_ref(), *root, &self.state),
             StateSource::Empty => TrainingState::new(&self.spec, vocabulary)?,
             StateSource::Checkpoint { key } => load_state(&self.spec, (&self.folder, &self.parts), key)?,
@@ -243,14 +247,19 @@ impl Executor {
     }
 
     /// Refuses to go on from a state that is not the one all workers agreed on.
-    fn check_memory(&mut self, agreed: Digest) -> Result<(), WorkerError> {
-        let found = self.state.digest_anew()?;
+    fn agree(&self, agreed: Digest) -> Result<(), WorkerError> {
+        let found = self.state.digest()?;
         if found == agreed {
             return Ok(());
         }
         let (found, agreed) = (found.to_string(), agreed.to_string());
         let what = format!("the training state has digest {found:.12}, agreed was {agreed:.12}");
-        Err(WorkerError::Protocol(format!("{what}: the memory of this machine is damaged")))
+        Err(WorkerError::Damaged(what))
+    }
+
+    /// Lets nothing out that was computed from damaged memory.
+    fn check_memory(&self) -> Result<(), WorkerError> {
+        sound(self.state.is_unharmed()?)
     }
 
     /// Prepares and reports itself; other leases go to a lane.
@@ -276,6 +285,7 @@ impl Executor {
                 let select = summary.select_checkpoint.as_deref();
                 let select = select.map(|key| load_state(&self.spec, (&self.folder, &self.parts), key)).transpose()?;
                 write_report(&self.spec, &self.folder, (&self.state, select.as_ref()), &summary)?;
+                self.check_memory()?;
                 Ok(Some(done(Outcome::Reported)))
             }
         }
@@ -303,9 +313,10 @@ impl Executor {
 
     fn validate_job(&mut self, of: std::ops::Range<usize>) -> Result<Computation, WorkerError> {
         let loaded = Loaded::of(&mut self.loaded, &self.spec, &self.folder, Pass::Select)?;
-        let (spec, policy) = (Arc::clone(&self.spec), self.state.frozen()?);
+        let (spec, policy, watch) = (Arc::clone(&self.spec), self.state.frozen()?, self.state.watch());
         Ok(Box::new(move || {
             let counts = validate(&spec, (&loaded.data, loaded.validation()?), &policy, of)?;
+            sound(watch.is_unharmed()?)?;
             Ok(Outcome::Validated(counts))
         }))
     }
@@ -320,10 +331,11 @@ impl Executor {
             self.state.clear_sum();
             self.open = Some(iteration);
         }
+        // Before the sum of the leases that were computed from it gets to the others: later nobody could take it back.
+        self.check_memory()?;
         // The own sum is kept: after a broken roster the sum is formed again from it.
-        let mut values = self.state.sum()?.integers()?;
-        roster.collective.all_reduce_sum(&mut values)?;
-        let reduced = Tensor::from_slice(&values);
+        let (values, check) = self.state.sum()?.integers()?;
+        let reduced = Tensor::from_slice(&checked_sum(roster.collective.as_ref(), values, check)?);
         let gradient = tensor_digest(&reduced)?;
         self.reduced = Some((iteration, reduced));
         Ok(FromWorker::Reduced { fence, iteration, gradient })
@@ -335,6 +347,11 @@ impl Executor {
         self.state.apply(change, &self.spec)?;
         Ok(())
     }
+}
+
+fn sound(unharmed: bool) -> Result<(), WorkerError> {
+    let damaged = || WorkerError::Damaged("the training state is not what its digest was taken of".to_owned());
+    unharmed.then_some(()).ok_or_else(damaged)
 }
 
 /// A collective that failed ends the roster, not this worker: the coordinator is told, and decides.

@@ -11,6 +11,7 @@ pub mod save;
 pub mod session;
 
 // The compute thread.
+pub mod checked_sum;
 pub mod checkpoint_parts;
 pub mod collective;
 pub mod compute;

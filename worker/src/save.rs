@@ -7,6 +7,8 @@ use conrec_proto::message::FromWorker;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
+/// Log lines of checkpoints: `conrec bench faults` reads their times.
+pub(crate) const CHECKPOINT: &str = "conrec_worker::checkpoint";
 /// So long is tried to remove what was written of a checkpoint that failed.
 const CLEANING: Duration = Duration::from_secs(2);
 
@@ -35,11 +37,11 @@ impl Copy {
         let Self { fence, key, state, content } = self;
         match runtime.block_on(parts.write(&key, &content)) {
             Ok(parts) => {
-                tracing::info!(key, written_ms = begun.elapsed().as_secs_f64() * 1e3, "checkpoint written");
+                tracing::info!(target: CHECKPOINT, key, written_ms = begun.elapsed().as_secs_f64() * 1e3, "checkpoint written");
                 Ok(FromWorker::PartsWritten { fence, state, parts })
             }
             Err(error) => {
-                tracing::warn!(key, %error, "checkpoint not written");
+                tracing::warn!(target: CHECKPOINT, key, %error, "checkpoint not written");
                 // A store that is gone takes no removals either: it is not waited for.
                 let _ = runtime.block_on(async { timeout(CLEANING, parts.give_up(&key, &content)).await });
                 Ok(FromWorker::PartsFailed { fence, message: error.to_string() })

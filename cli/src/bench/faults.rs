@@ -1,6 +1,7 @@
 //! All runs of `conrec bench faults` and what they give together.
 
 use super::FaultsArgs;
+use super::checkpoint_times::CheckpointTimes;
 use super::figures::{percent, spread};
 use super::inflict::{Fault, Series, inflict};
 use super::machine;
@@ -73,7 +74,8 @@ pub fn measure(args: &FaultsArgs) -> Result<Value, Failure> {
         "iteration_ms": rounds["iteration_ms"], "commit_round_ms": rounds["commit_round_ms"],
         "commit_round_percent_of_an_iteration": percents,
         "checkpoint": checkpoints(args, folder)?,
-        "exact_sum": exact_sum()?,
+        "exact_sum": worker_bench("exact-sum")?,
+        "exact_sum_percent_of_an_iteration": worker_bench("iteration")?["exact_sum_percent"],
         "faults_survived": survived, "committed_iterations_computed_again": lost,
         "prompts": expected.map(|audit| audit["prompts"].clone()), "prompts_lost_or_doubled": 0, "same_bits": true,
     }))
@@ -98,7 +100,7 @@ fn same(fault: Fault, audit: &Value, expected: &Value) -> Result<(), Failure> {
 /// Iterations with a checkpoint after each, beside iterations without, in turn.
 fn checkpoints(args: &FaultsArgs, folder: &Path) -> Result<Value, Failure> {
     let count = args.runs * 10 + 20;
-    let (mut with, mut without) = (Vec::new(), Vec::new());
+    let (mut with, mut without, mut times) = (Vec::new(), Vec::new(), CheckpointTimes::default());
     for turn in 0..2 {
         for (every, into) in [(1, &mut with), (1_000_000, &mut without)] {
             eprintln!("bench: a checkpoint every {every} iterations");
@@ -106,23 +108,27 @@ fn checkpoints(args: &FaultsArgs, folder: &Path) -> Result<Value, Failure> {
             let mut subject = Subject::start(folder, &format!("checkpoint-{every}-{turn}"), args.workers, &set)?;
             subject.finish()?;
             into.extend(iterations(&subject.rounds(0)));
+            let CheckpointTimes { blocked, written } = subject.checkpoint_times();
+            times.blocked.extend(blocked);
+            times.written.extend(written);
         }
     }
     let (with, without) = (spread(&with), spread(&without));
-    let blocked = with["median"].as_f64().zip(without["median"].as_f64());
+    let between = with["median"].as_f64().zip(without["median"].as_f64());
     Ok(json!({
+        "blocked_ms": spread(&times.blocked), "written_ms": spread(&times.written),
         "iteration_with_ms": with, "iteration_without_ms": without,
-        "difference_of_medians_ms": blocked.map(|(with, without)| ((with - without) * 1000.0).round() / 1000.0),
+        "difference_of_medians_ms": between.map(|(with, without)| ((with - without) * 1000.0).round() / 1000.0),
     }))
 }
 
-/// What `conrec bench exact-sum` says.
-fn exact_sum() -> Result<Value, Failure> {
+/// What `conrec bench exact-sum` or `conrec bench iteration` says.
+fn worker_bench(what: &str) -> Result<Value, Failure> {
     let program = worker_program()?;
-    let output = Command::new(&program).args(["bench", "exact-sum"]).envs(QUIET).output();
+    let output = Command::new(&program).args(["bench", what]).envs(QUIET).output();
     let output = output.map_err(Failure::io("start", &program))?;
     serde_json::from_slice(&output.stdout).map_err(|error| {
         let said = String::from_utf8_lossy(&output.stderr);
-        Failure::new(ExitCode::Failed, format!("`conrec bench exact-sum` cannot be read: {error}; {said}"))
+        Failure::new(ExitCode::Failed, format!("`conrec bench {what}` cannot be read: {error}; {said}"))
     })
 }

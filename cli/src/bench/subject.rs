@@ -1,5 +1,6 @@
 //! A run that is measured: `conrec train` as a child process, its ledger and its log as they grow, its own children.
 
+use super::checkpoint_times::CheckpointTimes;
 use super::rounds::{self, Round};
 use crate::failure::Failure;
 use conrec_coordinator::exit_code::ExitCode;
@@ -43,7 +44,7 @@ impl Subject {
         for set in overrides {
             command.args(["--set", set]);
         }
-        command.env("CONREC_LOG", "warn,conrec_coordinator::round=debug");
+        command.env("CONREC_LOG", "warn,conrec_coordinator::round=debug,conrec_worker::checkpoint=info");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(progress);
         let process = command.spawn().map_err(Failure::io("start", Path::new("conrec train")))?;
         Ok(Self { process, store, workers: workers as usize })
@@ -127,6 +128,17 @@ impl Subject {
 
     fn log(&self) -> PathBuf {
         self.store.join(RUN).join("logs/coordinator.log")
+    }
+
+    /// How long each checkpoint so far held its worker up, and how long it took to write, in milliseconds.
+    pub fn checkpoint_times(&self) -> CheckpointTimes {
+        let entries = fs::read_dir(self.store.join(RUN).join("logs")).into_iter().flatten().flatten();
+        let of_workers = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("worker-"));
+        let mut times = CheckpointTimes::default();
+        for entry in of_workers {
+            times.read(&fs::read_to_string(entry.path()).unwrap_or_default());
+        }
+        times
     }
 
     /// The processes of a program that the run has started and that live, by their ids.

@@ -30,6 +30,8 @@ pub fn text(measured: &Value) -> String {
         ("coordinator killed and started again", &next["coordinator_killed"]),
         ("iteration", &measured["iteration_ms"]),
         ("commit round of it", &measured["commit_round_ms"]),
+        ("a checkpoint: training waits", &checkpoint["blocked_ms"]),
+        ("a checkpoint: written beside training", &checkpoint["written_ms"]),
         ("iteration with a checkpoint after each", &checkpoint["iteration_with_ms"]),
         ("iteration without", &checkpoint["iteration_without_ms"]),
     ] {
@@ -40,8 +42,12 @@ pub fn text(measured: &Value) -> String {
     let sum = &measured["exact_sum"];
     let _ = writeln!(
         text,
-        "\ncommit round: {} % of an iteration; exact sum of a million values: {} ms CPU (f32: {} ms)",
-        measured["commit_round_percent_of_an_iteration"], sum["to_integers_and_add_cpu_ms"], sum["add_f32_cpu_ms"],
+        "\ncommit round: {} % of an iteration; exact sum: {} % of one of `conrec bench iteration`, {} ms CPU for a million \
+         values (f32: {} ms)",
+        measured["commit_round_percent_of_an_iteration"],
+        measured["exact_sum_percent_of_an_iteration"],
+        sum["to_integers_and_add_cpu_ms"],
+        sum["add_f32_cpu_ms"],
     );
     let _ = writeln!(
         text,

@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use worker::{State, Worker};
+use worker::{State, Worker, damaged};
 
 /// Failures that no run can help: two workers that differ, all workers lost again and again, workers that never come.
 const FOR_A_PERSON: [&str; 5] =
@@ -240,11 +240,17 @@ impl Simulation {
                 self.owed = None;
                 self.workers.get_mut(&worker).into_iter().for_each(|w| w.hangs = true);
             }
-            // With two, nobody can say who is right; a single one is caught by the stamps of its leases only.
+            // With two, nobody can say who is right when it happens between the reduce and the commit.
             "corrupt" if self.workers.values().filter(|w| !w.hangs && !w.is_joining()).count() > 2 => {
                 self.owed = None;
+                let place = self.below(4);
                 let flipped = mix(&[&"flipped", &self.workers[&worker].state]);
-                self.workers.get_mut(&worker).into_iter().for_each(|w| w.state.now = flipped);
+                let Some(worker) = self.workers.get_mut(&worker) else { return Ok(()) };
+                match place {
+                    0 => worker.sum.1 ^= 1 << 40,
+                    1 => worker.reduced = flipped,
+                    _ => worker.state.now = flipped,
+                }
             }
             "stop" => {
                 *self.faults.entry(kind).or_default() += 1;
@@ -263,7 +269,7 @@ impl Simulation {
         if self.chance(2) {
             self.newest = on_its_way.or_else(|| self.newest.take());
         }
-        let healthy = |w: &Worker| !w.hangs && !w.is_joining() && w.noted == w.state.digest();
+        let healthy = |w: &Worker| !w.hangs && !w.is_joining() && w.is_sound();
         let committed = self.run.cursor().iteration;
         let holds = |w: &Worker| w.bookmark.as_ref().is_some_and(|b| b.cursor.iteration >= committed);
         let all_back = self.workers.values().all(healthy) && self.workers.values().any(holds);
@@ -433,17 +439,28 @@ impl Simulation {
         worker.commands.pop_front();
         if let Some(state) = taken {
             worker.state = state;
-            worker.sum = (Iteration(0), 0);
+            worker.sum = (Iteration(0), 0, 0);
         }
         worker.told = (fence, world);
         // A state that was held already is not looked at.
         let noted = if taken.is_some() { worker.state.digest() } else { worker.noted };
+        if !worker.is_sound() && taken.is_none() {
+            worker.answers.push_back(damaged(id));
+            return;
+        }
         worker.stand(noted);
-        worker.answers.push_back(Event::Formed { worker: id, fence, state: worker.state.digest() });
+        worker.answers.push_back(Event::Formed { worker: id, fence, state: worker.noted });
     }
 
     /// All members put their sums in; when the last has come everybody gets the total and keeps its own.
     fn reduce(&mut self, id: WorkerId, fence: Fence, iteration: Iteration) {
+        if !self.workers[&id].is_sound() {
+            // Before its sum gets to the others.
+            let Some(worker) = self.workers.get_mut(&id) else { return };
+            worker.commands.pop_front();
+            worker.answers.push_back(damaged(id));
+            return;
+        }
         let sum = self.workers[&id].sum;
         let own = if sum.0 == iteration { sum.1 } else { 0 };
         let pool = self.pooled.entry((fence, iteration)).or_default();

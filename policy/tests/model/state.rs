@@ -89,7 +89,7 @@ fn reinforce(state: &mut TrainingState, fixture: &Fixture, spec: &RunSpec, itera
 }
 
 fn commit(state: &mut TrainingState, spec: &RunSpec) {
-    let reduced = Tensor::from_slice(&state.sum().unwrap().integers().unwrap());
+    let reduced = Tensor::from_slice(&state.sum().unwrap().integers().unwrap().0);
     state.commit(&reduced, 4, 0.02, &spec.optimizer).unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use super::process::{cpu_ms, median};
 use crate::error::WorkerError;
-use conrec_policy::training_state::tensor_digest;
+use conrec_policy::slot::tensor_digest;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 

@@ -106,7 +106,7 @@ pub fn measure(args: &IterationArgs) -> Result<Value, WorkerError> {
     let mut adapter = lora.initial_weights(&model, 7, Pass::Select);
     let mut moments = Moments::zeros(adapter.numel());
     let layout = lora.layout(&model);
-    let (mut cpu, mut wall, mut reward) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut cpu, mut wall, mut exact, mut reward) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut resident = 0.0;
     for iteration in 0..WARM_UP + args.iterations {
         let prompts = random_prompts(args, iteration);
@@ -120,15 +120,18 @@ pub fn measure(args: &IterationArgs) -> Result<Value, WorkerError> {
         let groups: Vec<GroupPrompt<'_>> =
             prompts.iter().enumerate().map(|(id, tokens)| GroupPrompt { id: id as u64, tokens }).collect();
         let gradient = lease.run(&groups, &|_, cell| Some(even_share(&trie, cell)))?;
+        let before_sum = cpu_ms();
         let mut sum = ExactSum::new(layout.len(), optimizer.exact_sum_bits, 1);
         if let Some(g) = &gradient.gradient {
             sum.add(&layout, g)?;
         }
         let mean = sum.mean(sum.integers(), gradient.metrics.groups)?;
+        let summed = cpu_ms() - before_sum;
         adamw(&optimizer, &mut adapter, &mut moments, &mean, 1e-4)?;
         if iteration >= WARM_UP {
             cpu.push(cpu_ms() - used);
             wall.push(started.elapsed().as_secs_f64() * 1e3);
+            exact.push(summed);
             reward.push(gradient.metrics.reward / gradient.metrics.completions as f64);
         }
         // Memory is flat or not once the allocator has seen every kind of iteration.
@@ -141,6 +144,7 @@ pub fn measure(args: &IterationArgs) -> Result<Value, WorkerError> {
         "levels": args.levels, "codes": args.codes, "beta": args.beta, "lora": "q k v o gate up down", "rank": args.rank,
         "hidden": args.hidden, "layers": args.layers, "threads": 1, "iterations": args.iterations,
         "cpu_ms": median(&cpu), "cpu_ms_min": cpu.iter().copied().fold(f64::INFINITY, f64::min), "wall_ms": median(&wall),
+        "exact_sum_cpu_ms": median(&exact), "exact_sum_percent": 100.0 * median(&exact) / median(&cpu),
         "reward_first_last": [reward.first(), reward.last()],
         "resident_mib_after_a_tenth": resident, "resident_mib_end": resident_mib(), "load": load(),
     }))

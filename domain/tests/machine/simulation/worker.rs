@@ -32,8 +32,8 @@ pub struct Worker {
     /// Parts of checkpoints on their way to the store, beside all else.
     pub uploads: VecDeque<Event>,
     pub state: State,
-    /// The iteration of the sum, and the sum.
-    pub sum: (Iteration, u64),
+    /// The iteration of the sum, the sum, and what was added to it: another number means damaged memory.
+    pub sum: (Iteration, u64, u64),
     pub reduced: Digest,
     /// It does nothing any more, but its stream is open.
     pub hangs: bool,
@@ -58,7 +58,7 @@ impl Worker {
             answers: VecDeque::from([Event::Joined { worker: id, hello: hello(id.0) }]),
             uploads: VecDeque::new(),
             state,
-            sum: (Iteration(0), 0),
+            sum: (Iteration(0), 0, 0),
             reduced: Digest::of(b""),
             hangs: false,
             aborted: Fence(0),
@@ -72,7 +72,7 @@ impl Worker {
 
     /// Its session broke off: it opens another and says what it holds, if its memory is sound.
     pub fn rejoins(&mut self, id: WorkerId, spec: &RunSpec) {
-        let sound = self.noted == self.state.digest();
+        let sound = self.is_sound();
         let held = self.bookmark.clone().filter(|_| sound).map(|bookmark| {
             let (run_id, config_digest) = ("walk".parse().unwrap(), spec.digest().unwrap());
             let (fence, world) = self.stands;
@@ -83,7 +83,7 @@ impl Worker {
         self.commands.clear();
         self.uploads.clear();
         self.answers = VecDeque::from([Event::Joined { worker: id, hello }]);
-        self.sum = (Iteration(0), 0);
+        self.sum = (Iteration(0), 0, 0);
         self.coming = None;
     }
 
@@ -116,8 +116,13 @@ impl Worker {
         match command {
             Command::Grant(lease) => {
                 let outcome = self.compute(&lease.work);
-                let (fence, lease) = (lease.fence, lease.id);
-                Some(Event::LeaseDone { worker, fence, lease, state: self.state.digest(), outcome })
+                // What becomes part of the sum is looked at before the reduce, all else at once.
+                if !self.is_sound() && !matches!(lease.work, Work::Train { .. }) {
+                    return Some(damaged(worker));
+                }
+                // A worker says what its state was when it last changed on purpose.
+                let (fence, lease, state) = (lease.fence, lease.id, self.noted);
+                Some(Event::LeaseDone { worker, fence, lease, state, outcome })
             }
             Command::Remember(bookmark) => {
                 self.coming = Some(*bookmark);
@@ -125,10 +130,9 @@ impl Worker {
             }
             // The first two are collective calls; an abort overtakes.
             Command::Form { .. } | Command::Reduce { .. } | Command::Abort { .. } | Command::Stop { .. } => None,
-            Command::Commit { state, .. } | Command::Change { state, .. } if state != self.state.digest() => {
-                let message = "its memory is damaged".into();
-                Some(Event::WorkerFailed { worker, message, exit_code: 1 })
-            }
+            Command::Commit { state, .. } if state != self.noted => Some(damaged(worker)),
+            Command::Change { state, .. } if state != self.noted || !self.is_sound() => Some(damaged(worker)),
+            Command::WriteParts { .. } if !self.is_sound() => Some(damaged(worker)),
             Command::Commit { fence, iteration, divisor, learning_rate, .. } => {
                 let before = self.state.now;
                 self.state.now = super::mix(&[&"commit", &before, &self.reduced, &divisor, &learning_rate.to_bits()]);
@@ -161,17 +165,23 @@ impl Worker {
         }
     }
 
+    /// Whether its memory holds what it noted of it.
+    pub fn is_sound(&self) -> bool {
+        self.noted == self.state.digest() && self.sum.1 == self.sum.2
+    }
+
     /// A lease: what comes out depends on the work and the state only, and the sum takes it in.
     fn compute(&mut self, work: &Work) -> Outcome {
         match work {
             Work::Prepare => Outcome::Prepared(prepared()),
             Work::Train { iteration, attempt, prompts, .. } => {
                 if self.sum.0 != *iteration {
-                    self.sum = (*iteration, 0);
+                    self.sum = (*iteration, 0, 0);
                 }
                 for prompt in prompts {
                     let gradient = super::number(super::mix(&[&self.state.now, iteration, attempt, prompt]));
                     self.sum.1 = self.sum.1.wrapping_add(gradient);
+                    self.sum.2 = self.sum.2.wrapping_add(gradient);
                 }
                 let groups = prompts.len() as u64;
                 // Luck decides how healthy the policy looks.
@@ -195,4 +205,9 @@ impl Worker {
             Work::Report { .. } => Outcome::Reported,
         }
     }
+}
+
+/// It found out by itself, says so and ends.
+pub fn damaged(worker: WorkerId) -> Event {
+    Event::WorkerFailed { worker, message: "its memory is damaged".into(), exit_code: 1 }
 }
