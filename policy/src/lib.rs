@@ -15,6 +15,7 @@ pub mod lora;
 // The forward pass.
 pub mod attention;
 pub mod decoder;
+pub mod device;
 pub mod projection;
 pub mod rope;
 pub mod shared_prefix;
@@ -34,6 +35,7 @@ pub mod supervised;
 // From gradients to updates.
 pub mod adamw;
 pub mod exact_sum;
+mod slot;
 pub mod state_parts;
 pub mod training_state;
 

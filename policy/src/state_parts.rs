@@ -2,7 +2,8 @@
 
 use crate::error::PolicyError;
 use crate::flat_parameters::FlatParameters;
-use crate::training_state::{Slot, TrainingState, bytes_of};
+use crate::slot::{Slot, bytes_of};
+use crate::training_state::TrainingState;
 use conrec_domain::spec::RunSpec;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;

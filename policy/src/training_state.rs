@@ -1,13 +1,16 @@
 //! All that a run learns: base, adapter, moments, reference, best. It changes by commits and by the curriculum's
-//! state changes, in the same way on every worker, and its digest says so.
+//! state changes, in the same way on every worker, and its digest says so. It lies on the host; policies get copies of
+//! it on the device that they compute on.
 
 use crate::adamw::{Moments, adamw};
+use crate::device::device_of;
 use crate::error::PolicyError;
 use crate::exact_sum::ExactSum;
 use crate::flat_parameters::FlatParameters;
 use crate::llama::LlamaConfig;
 use crate::lora::{LoraConfig, merge};
 use crate::shared_sum::SharedSum;
+use crate::slot::{Slot, bytes_of};
 use crate::transformer::{Adapter, Policy, Trains};
 use conrec_domain::ids::Digest;
 use conrec_domain::spec::{OptimizerSpec, RunSpec};
@@ -15,48 +18,6 @@ use conrec_domain::work::{Pass, StateChange};
 use sha2::{Digest as _, Sha256};
 use std::cell::OnceCell;
 use tch::{Device, Kind, Tensor};
-
-/// A tensor whose digest is kept until it changes: most tensors do not change from one update to the next.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    tensor: Tensor,
-    digest: OnceCell<Digest>,
-}
-
-impl Slot {
-    pub(crate) fn new(tensor: Tensor) -> Self {
-        Self { tensor, digest: OnceCell::new() }
-    }
-
-    pub(crate) fn tensor(&self) -> &Tensor {
-        &self.tensor
-    }
-
-    /// The tensor, to be changed in place.
-    fn change(&mut self) -> &mut Tensor {
-        self.digest = OnceCell::new();
-        &mut self.tensor
-    }
-
-    fn copied(&self) -> Self {
-        Self { tensor: self.tensor.copy(), digest: self.digest.clone() }
-    }
-
-    fn digest(&self) -> Result<Digest, PolicyError> {
-        if let Some(digest) = self.digest.get() {
-            return Ok(*digest);
-        }
-        let digest = Digest::of(&bytes_of(&self.tensor)?);
-        Ok(*self.digest.get_or_init(|| digest))
-    }
-}
-
-/// A tensor's elements as bytes, little endian.
-pub(crate) fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, PolicyError> {
-    let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
-    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-    Ok(bytes)
-}
 
 /// SHA-256 of a tensor's elements, little endian: what workers compare after a reduce.
 ///
@@ -69,6 +30,8 @@ pub fn tensor_digest(tensor: &Tensor) -> Result<Digest, PolicyError> {
 /// The state that every worker of a roster holds alike.
 #[derive(Debug)]
 pub struct TrainingState {
+    /// Where its policies compute.
+    device: Device,
     pub(crate) model: LlamaConfig,
     pub(crate) lora_config: LoraConfig,
     /// The pass, once one has begun.
@@ -84,7 +47,7 @@ pub struct TrainingState {
     /// The adapter at the start of the stage.
     pub(crate) reference: Slot,
     /// The base with that adapter folded in, made when it is first asked for: no adapter to compute beside it.
-    pub(crate) reference_weights: OnceCell<Tensor>,
+    pub(crate) reference_weights: OnceCell<Slot>,
     /// What trains, as it was at the stage's best; as long as what trains, or empty.
     pub(crate) best: Slot,
     pub(crate) sum: SharedSum,
@@ -100,6 +63,7 @@ impl TrainingState {
         let lora_config = LoraConfig::new(&spec.lora)?;
         let zeros = |length: usize| Slot::new(Tensor::zeros([length as i64], (Kind::Float, Device::Cpu)));
         Ok(Self {
+            device: device_of(spec.cluster.device),
             base: zeros(model.layout().len()),
             lora: zeros(lora_config.layout(&model).len()),
             reference: zeros(lora_config.layout(&model).len()),
@@ -146,8 +110,8 @@ impl TrainingState {
                 Ok(())
             }
             StateChange::RestoreBest => {
-                let length = self.trained()?.tensor.numel();
-                if self.best.tensor.numel() != length {
+                let length = self.trained()?.tensor().numel();
+                if self.best.tensor().numel() != length {
                     return Err(PolicyError::State(
                         "the best is to be restored, but none was kept in this stage".into(),
                     ));
@@ -168,42 +132,42 @@ impl TrainingState {
     /// What the stage trains with: gradients on for its part of the weights.
     ///
     /// # Errors
-    /// When no stage has begun.
+    /// When no stage has begun, or the device takes no copy of the weights.
     pub fn policy(&self) -> Result<Policy, PolicyError> {
         self.trained()?;
-        let adapter = (self.trains == Trains::Lora).then(|| self.adapter(&self.lora));
-        Policy::new(&self.model, &self.base.tensor, adapter, self.trains)
+        let adapter = if self.trains == Trains::Lora { Some(self.adapter()?) } else { None };
+        Policy::new(&self.model, self.base.on(self.device)?, adapter, self.trains)
     }
 
     /// The policy at the start of a GRPO stage: the base with the adapter as it was then folded in.
     ///
     /// # Errors
-    /// Never for a state that this module made.
+    /// When the device takes no copy of the weights.
     pub fn reference(&self) -> Result<Policy, PolicyError> {
         let weights = match self.reference_weights.get() {
             Some(weights) => weights,
             None => {
-                let merged = merge(&self.model, self.lora_config, &self.base.tensor, &self.reference.tensor)?;
-                self.reference_weights.get_or_init(|| merged)
+                let merged = merge(&self.model, self.lora_config, self.base.tensor(), self.reference.tensor())?;
+                self.reference_weights.get_or_init(|| Slot::new(merged))
             }
         };
-        Policy::new(&self.model, weights, None, Trains::Nothing)
+        Policy::new(&self.model, weights.on(self.device)?, None, Trains::Nothing)
     }
 
     /// The policy as it is now, without gradients: for validation and evaluation.
     ///
     /// # Errors
-    /// Never for a state that this module made.
+    /// When the device takes no copy of the weights.
     pub fn frozen(&self) -> Result<Policy, PolicyError> {
-        Policy::new(&self.model, &self.base.tensor, Some(self.adapter(&self.lora)), Trains::Nothing)
+        Policy::new(&self.model, self.base.on(self.device)?, Some(self.adapter()?), Trains::Nothing)
     }
 
     /// The base alone: what the supervised stages have learned.
     ///
     /// # Errors
-    /// Never for a state that this module made.
+    /// When the device takes no copy of the weights.
     pub fn supervised(&self) -> Result<Policy, PolicyError> {
-        Policy::new(&self.model, &self.base.tensor, None, Trains::Nothing)
+        Policy::new(&self.model, self.base.on(self.device)?, None, Trains::Nothing)
     }
 
     /// The decoder's shape.
@@ -218,12 +182,12 @@ impl TrainingState {
 
     /// All weights of the base, flat.
     pub fn base(&self) -> &Tensor {
-        &self.base.tensor
+        self.base.tensor()
     }
 
     /// All weights of the adapter, flat.
     pub fn lora(&self) -> &Tensor {
-        &self.lora.tensor
+        self.lora.tensor()
     }
 
     /// This worker's exact sum: leases add to it from any thread, in any order.
@@ -295,7 +259,7 @@ impl TrainingState {
         for slot in
             [&mut self.base, &mut self.lora, &mut self.first, &mut self.second, &mut self.reference, &mut self.best]
         {
-            slot.digest = OnceCell::new();
+            slot.forget_digest();
         }
         self.digest()
     }
@@ -326,8 +290,8 @@ impl TrainingState {
         Ok(())
     }
 
-    fn adapter<'a>(&self, slot: &'a Slot) -> Adapter<'a> {
-        Adapter { config: self.lora_config, flat: &slot.tensor }
+    fn adapter(&self) -> Result<Adapter<'_>, PolicyError> {
+        Ok(Adapter { config: self.lora_config, flat: self.lora.on(self.device)? })
     }
 
     /// Names, shapes and places of what trains.

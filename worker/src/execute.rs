@@ -4,6 +4,7 @@
 use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
 use crate::collective::nccl::way;
 use crate::collective::{Collective, Gloo, Membership, Nccl, Peers, Single, Switch};
+use crate::cuda;
 use crate::error::WorkerError;
 use crate::lanes::{Deliver, Lanes};
 use crate::lease::{Loaded, Place, TrainingPolicies, train};
@@ -77,6 +78,7 @@ impl Executor {
             // Told before any work is done, and for one worker too.
             Nccl::available()?;
         }
+        cuda::ready(spec.cluster.device)?;
         let parts = folder.parts();
         let state = TrainingState::new(&spec, vocabulary_size(&spec))?;
         let lanes = Lanes::start(lanes, threads, deliver);
