@@ -78,11 +78,38 @@ fn policies_on_a_device_make_every_tensor_there_and_any_number_of_workers_gives_
     assert_eq!(reports[0], reports[1]);
 }
 
+/// An update on the host that the device did not see would show here: each iteration's loss is that of the one before.
+#[test]
+fn policies_on_a_device_learn_what_they_learn_on_the_cpu() {
+    let [cpu, device] = ["cpu", "cuda"].map(|device| {
+        let store = tempdir().unwrap();
+        let set = format!("cluster.device={device}");
+        let arguments = [&train(store.path(), "1")[..], &["--set", &set]].concat();
+        let (code, message) = with_stand_in(&arguments, NOTHING);
+        assert_eq!(code, 0, "{device}: {message}");
+        losses(store.path())
+    });
+    // Later ones hang on decisions, which a last bit may turn.
+    for (iteration, (cpu, device)) in cpu.iter().zip(&device).take(5).enumerate() {
+        assert!((cpu - device).abs() < 1e-4 * cpu, "iteration {}: {cpu} {device}", iteration + 1);
+    }
+    assert!(cpu[4] < cpu[0] * 0.98, "the loss has to fall for this test to say something: {cpu:?}");
+}
+
+fn losses(store: &Path) -> Vec<f64> {
+    let lines = fs::read_to_string(store.join("gpu/metrics.jsonl")).unwrap();
+    let loss = |line: &str| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64().unwrap();
+    let losses: Vec<f64> = lines.lines().map(loss).collect();
+    assert!(losses.len() > 5, "{lines}");
+    losses
+}
+
 #[test]
 fn a_full_device_ends_the_run_with_a_sentence() {
     let store = tempdir().unwrap();
     let (code, message) = with_stand_in(&train(store.path(), "1"), ("CONREC_STAND_IN_BYTES", "4000000"));
-    assert_eq!(code, 69, "{message}");
+    // Each worker ends with 69; that all were lost at the same place ends the run with 1.
+    assert_eq!(code, 1, "{message}");
     assert!(message.contains("the GPU has no memory left: CUDA out of memory. Tried to allocate"), "{message}");
     assert!(message.contains("fewer --lanes"), "{message}");
 }
