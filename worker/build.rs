@@ -1,11 +1,11 @@
-//! Compiles the C++ shim over libtorch's collectives and tells every binary and test where libtorch lies, so that
+//! Compiles the C++ shim over libtorch's collectives and switches, and tells every binary and test where libtorch lies, so that
 //! they start without environment variables.
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::{env, io};
 
-const SHIM: &str = "shim/collective.cpp";
+const SHIM: [&str; 2] = ["shim/collective.cpp", "shim/deterministic.cpp"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=shim");
@@ -26,8 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .flag(include.as_os_str())
         .flag("-isystem")
         .flag(include.join("torch/csrc/api/include").as_os_str())
-        .file(SHIM)
-        .try_compile("conrec_collective")?;
+        .files(SHIM)
+        .try_compile("conrec_shim")?;
     let lib = lib.display();
     println!("cargo:rustc-link-search=native={lib}");
     for library in ["torch_cpu", "c10"] {

@@ -16,7 +16,7 @@ mod windows;
 pub use alarm::AlarmSpec;
 pub use data::{DataSpec, Source, SyntheticSpec};
 pub use evaluation::{
-    CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, EvaluationSpec, Exclude, Statistics,
+    CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, DeviceKind, EvaluationSpec, Exclude, Statistics,
 };
 pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
 pub use reward::{RewardSpec, RewardVariant, SwingSpec};
@@ -150,8 +150,7 @@ impl RunSpec {
     /// SHA-256 of the resolved config without what cannot change a result (addresses and deadlines).
     pub fn digest(&self) -> Result<Digest, SpecError> {
         let mut config = self.0.clone();
-        let threads = config.cluster.threads;
-        config.cluster = ClusterSpec { threads, ..ClusterSpec::default() };
+        config.cluster = config.cluster.that_fixes_bits();
         Ok(Digest::of(Self(config).to_toml()?.as_bytes()))
     }
 }

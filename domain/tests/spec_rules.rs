@@ -261,6 +261,7 @@ fn a_resolved_config_reads_back_alike_and_keeps_its_digest() {
     };
     assert_eq!(spec.digest().unwrap(), with("cluster.listen=0.0.0.0:9"), "an address changes no bits");
     assert_ne!(spec.digest().unwrap(), with("cluster.threads=2"), "threads may change bits");
+    assert_ne!(spec.digest().unwrap(), with("cluster.device=cuda"), "another device changes bits");
     assert_ne!(spec.digest().unwrap(), with("stage.1.beta=0.2"));
 }
 

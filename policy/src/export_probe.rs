@@ -8,7 +8,7 @@ use crate::shared_prefix::hidden_everywhere;
 use crate::transformer::Policy;
 use serde::Serialize;
 use std::path::Path;
-use tch::Kind;
+use tch::{Device, Kind};
 
 /// Name of the probe's file.
 pub const PROBE: &str = "probe.json";
@@ -47,7 +47,8 @@ pub fn write_probe(folder: &Path, policy: &Policy, sequences: &[&[i64]]) -> Resu
     for tokens in sequences {
         let hidden = hidden_everywhere(policy, &[*tokens])?;
         let last = hidden.select(0, 0).select(0, -1);
-        let logits = head.f_mv(&last).and_then(|l| l.f_to_kind(Kind::Float)).map_err(PolicyError::from)?;
+        let logits = head.f_mv(&last).and_then(|l| l.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu));
+        let logits = logits.map_err(PolicyError::from)?;
         let logits = Vec::<f32>::try_from(&logits).map_err(PolicyError::from)?;
         probed.push(ProbedSequence { tokens: tokens.to_vec(), logits });
     }

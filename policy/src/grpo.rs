@@ -185,7 +185,7 @@ impl GrpoLease<'_> {
 
     fn row(&self, values: impl Iterator<Item = f64>) -> Tensor {
         let values: Vec<f64> = values.collect();
-        Tensor::from_slice(&values).to_kind(self.policy.kind())
+        Tensor::from_slice(&values).to_kind(self.policy.kind()).to_device(self.policy.device())
     }
 }
 

@@ -15,6 +15,7 @@ pub mod lora;
 // The forward pass.
 pub mod attention;
 pub mod decoder;
+pub mod device;
 pub mod projection;
 pub mod rope;
 pub mod shared_prefix;

@@ -8,7 +8,7 @@ use crate::shared_prefix::{Branches, Prefix};
 use conrec_feedback::prefix_trie::Child;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Names the randomness of one prompt's completions. Sample and position are counters of the same key, so that a
 /// draw depends on nothing but its name.
@@ -78,7 +78,8 @@ pub struct Walk {
     pub cells: Vec<u32>,
     prompts: i64,
     width: i64,
-    kind: Kind,
+    /// Of the policy's tensors.
+    options: (Kind, Device),
 }
 
 impl Walk {
@@ -87,7 +88,7 @@ impl Walk {
         let level = &self.levels[level];
         let rows = self.prompts * self.width;
         let Some(log_probs) = &level.log_probs else {
-            return Tensor::zeros([rows], (self.kind, tch::Device::Cpu));
+            return Tensor::zeros([rows], self.options);
         };
         let index: Vec<i64> = level.codes.iter().map(|c| i64::from(*c)).collect();
         let index = Tensor::from_slice(&index).to_device(log_probs.device());
@@ -188,7 +189,7 @@ fn walk(
             hidden = catch_up(&mut branches, &mut pending, hidden)?;
             let at: Vec<u32> = nodes.iter().copied().step_by(share).collect();
             let l = legal.log_softmax(prefix.policy(), &hidden, &at, LevelAt { level, temperature })?;
-            values = Vec::<f64>::try_from(l.detach().to_device(tch::Device::Cpu).to_kind(Kind::Double).view([-1]))?;
+            values = Vec::<f64>::try_from(l.detach().to_device(Device::Cpu).to_kind(Kind::Double).view([-1]))?;
             log_probs = Some(l);
         }
         let mut taken = Vec::with_capacity(rows);
@@ -207,7 +208,8 @@ fn walk(
     }
     let cells = nodes.iter().map(|n| legal.trie.cell(*n)).collect::<Option<Vec<u32>>>();
     let cells = cells.ok_or_else(|| PolicyError::State("a walk ended above the cells of the trie".into()))?;
-    Ok(Walk { levels, cells, prompts: prefix.prompts() as i64, width: width as i64, kind: prefix.policy().kind() })
+    let options = (prefix.policy().kind(), prefix.policy().device());
+    Ok(Walk { levels, cells, prompts: prefix.prompts() as i64, width: width as i64, options })
 }
 
 /// Decodes the positions that were put off and returns the hidden states at the last of them.

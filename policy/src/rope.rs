@@ -22,7 +22,7 @@ pub(crate) struct Angles {
 
 impl Rope {
     /// Tables for positions `0..positions`; angle of pair i at position p: p * theta^(-2 i / head_dim).
-    pub(crate) fn new(head_dim: i64, theta: f64, positions: i64, kind: Kind) -> Self {
+    pub(crate) fn new(head_dim: i64, theta: f64, positions: i64, (kind, device): (Kind, Device)) -> Self {
         let half = head_dim / 2;
         let mut cosine = Vec::with_capacity((positions * head_dim) as usize);
         let mut sine = Vec::with_capacity((positions * head_dim) as usize);
@@ -34,7 +34,8 @@ impl Rope {
                 sine.push(if column < half { -angle.sin() } else { angle.sin() });
             }
         }
-        let table = |values: &[f64]| Tensor::from_slice(values).to_kind(kind).view([positions, head_dim]);
+        let table =
+            |values: &[f64]| Tensor::from_slice(values).to_kind(kind).to_device(device).view([positions, head_dim]);
         Self { cosine: table(&cosine), sine: table(&sine), half }
     }
 
@@ -60,10 +61,5 @@ impl Rope {
     /// Positions that have angles.
     pub(crate) fn positions(&self) -> i64 {
         self.cosine.size()[0]
-    }
-
-    /// Where the tables lie.
-    pub(crate) fn device(&self) -> Device {
-        self.cosine.device()
     }
 }

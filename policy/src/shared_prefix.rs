@@ -33,7 +33,7 @@ impl Padded {
             row[..prompt.len()].copy_from_slice(prompt);
         }
         Ok(Self {
-            tokens: Tensor::from_slice(&tokens).to_device(policy.rope.device()),
+            tokens: Tensor::from_slice(&tokens).to_device(policy.device()),
             lengths: prompts.iter().map(|p| p.len() as i64).collect(),
             positions: longest as i64,
         })
@@ -181,7 +181,7 @@ impl Branches<'_> {
         let angles = self.angles()?;
         let rope = (&policy.rope, &angles);
         let prompts = self.prefix.lengths.len() as i64;
-        let mut x = policy.embed(&Tensor::from_slice(tokens).to_device(policy.rope.device()));
+        let mut x = policy.embed(&Tensor::from_slice(tokens).to_device(policy.device()));
         for ((layer, prompt), own) in policy.layers.iter().zip(&self.prefix.layers).zip(&mut self.own) {
             let a = layer.attend_all(&layer.before_attention(&x), prompts, rope);
             let rows_of = |t: &Tensor| t.reshape([rows, policy.config.kv_heads, policy.config.head_dim]);
@@ -205,7 +205,7 @@ impl Branches<'_> {
         }
         let rows: Vec<i64> =
             parents.iter().enumerate().map(|(i, p)| (i / width.max(1)) as i64 * self.width + p).collect();
-        let index = Tensor::from_slice(&rows).to_device(self.prefix.policy.rope.device());
+        let index = Tensor::from_slice(&rows).to_device(self.prefix.policy.device());
         for position in self.own.iter_mut().flatten() {
             position.keys = position.keys.index_select(0, &index);
             position.values = position.values.index_select(0, &index);

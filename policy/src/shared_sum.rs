@@ -5,7 +5,7 @@ use crate::exact_sum::ExactSum;
 use crate::flat_parameters::FlatParameters;
 use crate::lease_gradient::LeaseGradient;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// The sum of one worker; clones are the same sum.
 #[derive(Clone, Debug)]
@@ -20,12 +20,14 @@ impl SharedSum {
         Self { sum: Arc::new(Mutex::new(sum)), layout: Arc::new(layout) }
     }
 
-    /// Adds a lease's gradient.
+    /// Adds a lease's gradient, wherever it was computed: sums are formed on the host.
     ///
     /// # Errors
     /// When an element does not fit the sum; the weight is named, and the sum is as it was.
     pub fn accumulate(&self, lease: &LeaseGradient) -> Result<(), PolicyError> {
-        lease.gradient.as_ref().map_or(Ok(()), |gradient| self.lock().add(&self.layout, gradient))
+        let Some(gradient) = &lease.gradient else { return Ok(()) };
+        let gradient = gradient.f_to_device(Device::Cpu)?;
+        self.lock().add(&self.layout, &gradient)
     }
 
     /// The integers so far, the input of the all-reduce, which must leave them as they are; and what they add up to

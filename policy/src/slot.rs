@@ -1,10 +1,10 @@
-//! A tensor of the training state with what proves that its memory is what it was: its digest, kept until it changes on
-//! purpose, and the sum of its words, cheap enough to be looked at in every iteration.
+//! A tensor of the training state, on the host, where digests, files, sums and updates need it; with what proves that its memory is what it was: its digest, kept until it changes on
+//! purpose, and the sum of its words, cheap enough to be looked at in every iteration; and with its copy on the device.
 
 use crate::error::PolicyError;
 use conrec_domain::ids::Digest;
 use std::cell::OnceCell;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// What was noted of a tensor's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,35 +14,49 @@ struct Noted {
     words: i64,
 }
 
-/// A tensor whose digest is kept until it changes: most tensors do not change from one update to the next.
+/// A tensor with its digest and its copy on the device, both kept until it changes: most tensors do not change from one update to the next.
 #[derive(Debug)]
 pub(crate) struct Slot {
     tensor: Tensor,
     noted: OnceCell<Noted>,
+    placed: OnceCell<Tensor>,
 }
 
 impl Slot {
     pub(crate) fn new(tensor: Tensor) -> Self {
-        Self { tensor, noted: OnceCell::new() }
+        Self { tensor, noted: OnceCell::new(), placed: OnceCell::new() }
     }
 
     pub(crate) fn tensor(&self) -> &Tensor {
         &self.tensor
     }
 
+    /// The tensor on a device: on the host itself, else one copy that is kept.
+    pub(crate) fn on(&self, device: Device) -> Result<&Tensor, PolicyError> {
+        if self.tensor.device() == device {
+            return Ok(&self.tensor);
+        }
+        if let Some(placed) = self.placed.get() {
+            return Ok(placed);
+        }
+        let placed = self.tensor.f_to_device(device)?;
+        Ok(self.placed.get_or_init(|| placed))
+    }
+
     /// The tensor, to be changed in place.
     pub(crate) fn change(&mut self) -> &mut Tensor {
-        self.noted = OnceCell::new();
+        (self.noted, self.placed) = (OnceCell::new(), OnceCell::new());
         &mut self.tensor
     }
 
     pub(crate) fn copied(&self) -> Self {
-        Self { tensor: self.tensor.copy(), noted: self.noted.clone() }
+        Self { tensor: self.tensor.copy(), noted: self.noted.clone(), placed: OnceCell::new() }
     }
 
     /// The same memory, with what is noted of it now.
     pub(crate) fn watched(&self) -> Self {
-        Self { tensor: self.tensor.shallow_clone(), noted: self.noted.clone() }
+        let placed = self.placed.get().map(Tensor::shallow_clone).map(OnceCell::from).unwrap_or_default();
+        Self { tensor: self.tensor.shallow_clone(), noted: self.noted.clone(), placed }
     }
 
     /// SHA-256 of the elements as they were when it was first asked for after the last change.
@@ -55,9 +69,13 @@ impl Slot {
         Ok(self.noted.get_or_init(|| noted).digest)
     }
 
-    /// Whether the memory still holds what the digest was taken of; true of a tensor without one.
+    /// Whether the memory, the device's too, still holds what the digest was taken of; true of a tensor without one.
     pub(crate) fn is_unharmed(&self) -> Result<bool, PolicyError> {
-        self.noted.get().map_or(Ok(true), |noted| Ok(words(&self.tensor)? == noted.words))
+        let Some(noted) = self.noted.get() else {
+            return Ok(true);
+        };
+        let copies = [Some(&self.tensor), self.placed.get()].into_iter().flatten();
+        copies.into_iter().try_fold(true, |sound, copy| Ok(sound && words(copy)? == noted.words))
     }
 }
 
@@ -119,6 +137,6 @@ mod tests {
         let _ = slot.change().fill_(2.0);
         assert!(slot.is_unharmed().unwrap() && !watch.is_unharmed().unwrap());
         assert_ne!(slot.digest().unwrap(), before);
-        assert!(Slot::new(Tensor::zeros([0], (Kind::Float, tch::Device::Cpu))).is_unharmed().unwrap());
+        assert!(Slot::new(Tensor::zeros([0], (Kind::Float, Device::Cpu))).is_unharmed().unwrap());
     }
 }

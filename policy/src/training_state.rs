@@ -1,7 +1,9 @@
 //! All that a run learns: base, adapter, moments, reference, best. It changes by commits and by the curriculum's
-//! state changes, in the same way on every worker, and its digest says so.
+//! state changes, in the same way on every worker, and its digest says so. It lies on the host; policies get copies of
+//! it on the device that they compute on.
 
 use crate::adamw::{Moments, adamw};
+use crate::device::device_of;
 use crate::error::PolicyError;
 use crate::exact_sum::ExactSum;
 use crate::flat_parameters::FlatParameters;
@@ -34,6 +36,8 @@ impl Watch {
 /// The state that every worker of a roster holds alike.
 #[derive(Debug)]
 pub struct TrainingState {
+    /// Where its policies compute.
+    device: Device,
     pub(crate) model: LlamaConfig,
     pub(crate) lora_config: LoraConfig,
     /// The pass, once one has begun.
@@ -65,6 +69,7 @@ impl TrainingState {
         let lora_config = LoraConfig::new(&spec.lora)?;
         let zeros = |length: usize| Slot::new(Tensor::zeros([length as i64], (Kind::Float, Device::Cpu)));
         Ok(Self {
+            device: device_of(spec.cluster.device),
             base: zeros(model.layout().len()),
             lora: zeros(lora_config.layout(&model).len()),
             reference: zeros(lora_config.layout(&model).len()),
@@ -133,17 +138,17 @@ impl TrainingState {
     /// What the stage trains with: gradients on for its part of the weights.
     ///
     /// # Errors
-    /// When no stage has begun.
+    /// When no stage has begun, or the device takes no copy of the weights.
     pub fn policy(&self) -> Result<Policy, PolicyError> {
         self.trained()?;
-        let adapter = (self.trains == Trains::Lora).then(|| self.adapter(&self.lora));
-        Policy::new(&self.model, self.base.tensor(), adapter, self.trains)
+        let adapter = if self.trains == Trains::Lora { Some(self.adapter()?) } else { None };
+        Policy::new(&self.model, self.base.on(self.device)?, adapter, self.trains)
     }
 
     /// The policy at the start of a GRPO stage: the base with the adapter as it was then folded in.
     ///
     /// # Errors
-    /// Never for a state that this module made.
+    /// When the device takes no copy of the weights.
     pub fn reference(&self) -> Result<Policy, PolicyError> {
         let weights = match self.reference_weights.get() {
             Some(weights) => weights,
@@ -154,23 +159,23 @@ impl TrainingState {
                 self.reference_weights.get_or_init(|| merged)
             }
         };
-        Policy::new(&self.model, weights.tensor(), None, Trains::Nothing)
+        Policy::new(&self.model, weights.on(self.device)?, None, Trains::Nothing)
     }
 
     /// The policy as it is now, without gradients: for validation and evaluation.
     ///
     /// # Errors
-    /// Never for a state that this module made.
+    /// When the device takes no copy of the weights.
     pub fn frozen(&self) -> Result<Policy, PolicyError> {
-        Policy::new(&self.model, self.base.tensor(), Some(self.adapter(&self.lora)), Trains::Nothing)
+        Policy::new(&self.model, self.base.on(self.device)?, Some(self.adapter()?), Trains::Nothing)
     }
 
     /// The base alone: what the supervised stages have learned.
     ///
     /// # Errors
-    /// Never for a state that this module made.
+    /// When the device takes no copy of the weights.
     pub fn supervised(&self) -> Result<Policy, PolicyError> {
-        Policy::new(&self.model, self.base.tensor(), None, Trains::Nothing)
+        Policy::new(&self.model, self.base.on(self.device)?, None, Trains::Nothing)
     }
 
     /// The decoder's shape.
@@ -299,8 +304,8 @@ impl TrainingState {
         Ok(())
     }
 
-    fn adapter<'a>(&self, slot: &'a Slot) -> Adapter<'a> {
-        Adapter { config: self.lora_config, flat: slot.tensor() }
+    fn adapter(&self) -> Result<Adapter<'_>, PolicyError> {
+        Ok(Adapter { config: self.lora_config, flat: self.lora.on(self.device)? })
     }
 
     /// Names, shapes and places of what trains.

@@ -6,7 +6,7 @@ use crate::error::PolicyError;
 use crate::llama::{LlamaConfig, LlamaWeights};
 use crate::lora::{LoraConfig, LoraWeights};
 use crate::rope::Rope;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Which weights ask for gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Cuts flat tensors into a decoder. The kind of `base` (f32, or f64 in tests) is the kind of the computation.
+    /// Cuts flat tensors into a decoder. The kind of `base` (f32, or f64 in tests) is the kind of the computation, and
+    /// where it lies is where it computes.
     ///
     /// # Errors
     /// When a flat tensor does not have the length of its layout, or `Trains::Lora` comes without an adapter.
@@ -61,7 +62,7 @@ impl Policy {
         };
         let layers = weights.layers.iter().enumerate();
         let layers = layers.map(|(i, w)| DecoderLayer::new(config, w, lora.as_ref().map(|l| l.layer(i)))).collect();
-        let rope = Rope::new(config.head_dim, config.rope_theta, config.max_positions, base.kind());
+        let rope = Rope::new(config.head_dim, config.rope_theta, config.max_positions, (base.kind(), base.device()));
         Ok(Self { config: config.clone(), layers, rope, base: weights, lora, trains })
     }
 
@@ -80,6 +81,11 @@ impl Policy {
         self.base.embedding.kind()
     }
 
+    /// Where it computes: all tensors of a computation are made there.
+    pub fn device(&self) -> Device {
+        self.base.embedding.device()
+    }
+
     /// Embeds tokens: `[tokens, hidden]`.
     pub(crate) fn embed(&self, tokens: &Tensor) -> Tensor {
         Tensor::embedding(&self.base.embedding, tokens, -1, false, false)
@@ -95,7 +101,7 @@ impl Policy {
         rms_norm(x, &self.base.norm, self.config.rms_norm_eps)
     }
 
-    /// Derivative of `loss` by what trains, as one flat tensor in its layout; the graph is freed.
+    /// Derivative of `loss` by what trains, as one flat tensor in its layout, on the policy's device; the graph is freed.
     /// Weights that the loss does not reach get zeros.
     ///
     /// # Errors

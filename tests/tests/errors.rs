@@ -198,6 +198,25 @@ fn a_run_id_of_another_config_is_refused_once_it_holds_work() {
 }
 
 #[test]
+fn cuda_that_is_not_there_is_said_with_what_to_do() {
+    let store = tempdir().unwrap();
+    let (code, message) = train_of("tests/configs/tiny.toml", store.path(), &["cluster.device=cuda"]);
+    if code == 0 {
+        println!("skipped: CUDA and a GPU are there");
+        return;
+    }
+    assert_eq!(code, 69, "{message}");
+    for word in ["error: CUDA is not available: looked for", "set cluster.device = \"cpu\""] {
+        assert!(message.contains(word), "`{word}` is missing in: {message}");
+    }
+    let (code, message) = train_of("tests/configs/tiny.toml", store.path(), &["cluster.device=gpu"]);
+    assert_eq!(code, 78, "{message}");
+    for word in ["device", "`gpu`", "`cpu`", "`cuda`"] {
+        assert!(message.contains(word), "`{word}` is missing in: {message}");
+    }
+}
+
+#[test]
 fn nccl_that_is_not_there_is_said_with_what_to_do() {
     let store = tempdir().unwrap();
     let (code, message) = train_of("tests/configs/tiny.toml", store.path(), &["cluster.collective=nccl"]);

@@ -1,6 +1,7 @@
 //! The verbs of `conrec-worker`; `conrec` passes them on.
 
 use crate::bench;
+use crate::cuda;
 use crate::error::WorkerError;
 use crate::execute::load_state;
 use crate::prepare::prepare;
@@ -169,6 +170,7 @@ fn evaluate(args: &EvaluateArgs) -> Result<(), WorkerError> {
     let text = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
     let spec = RunSpec::check(RunConfig::parse(&text, "run.toml")?)?;
     tch::set_num_threads(i32::try_from(spec.cluster.threads).unwrap_or(1));
+    cuda::ready(spec.cluster.device)?;
     let key = folder.newest_checkpoint()?;
     folder.finished(&key)?;
     let state = load_state(&spec, (&folder, &folder.parts()), &key)?;

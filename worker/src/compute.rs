@@ -1,6 +1,7 @@
 //! The compute thread of a worker. It outlives sessions: a worker whose coordinator died still holds the training state
 //! when the next one asks. Commands of a session that is over are not done any more.
 
+use crate::caught::caught;
 use crate::collective::{Peers, Switch};
 use crate::error::WorkerError;
 use crate::execute::Executor;
@@ -71,9 +72,12 @@ impl Compute {
         let session = Arc::new(AtomicU64::new(0));
         let (current, own) = (Arc::clone(&session), (options.lanes, (switch.clone(), standing.clone())));
         std::thread::spawn(move || {
-            match RunFolder::open(&place).and_then(|folder| Executor::new(spec, folder, own, &deliver)) {
-                Ok(executor) => run(executor, queue, &current, &deliver),
-                Err(error) => deliver(Err(error)),
+            let work = || {
+                let executor = Executor::new(spec, RunFolder::open(&place)?, own, &deliver)?;
+                run(executor, queue, &current, &deliver)
+            };
+            if let Err(error) = caught("the computation of this worker", work) {
+                deliver(Err(error));
             }
         });
         let work = work_of(welcome);
@@ -153,24 +157,29 @@ fn deliver_to(outlet: &Outlet, failed: mpsc::Sender<WorkerError>) -> Deliver {
     })
 }
 
-fn run(mut executor: Executor, queue: std::sync::mpsc::Receiver<Job>, current: &AtomicU64, deliver: &Deliver) {
+/// Does one job after the other, until nobody has any more.
+fn run(
+    mut executor: Executor,
+    queue: std::sync::mpsc::Receiver<Job>,
+    current: &AtomicU64,
+    deliver: &Deliver,
+) -> Result<(), WorkerError> {
     for job in queue {
         match job {
             Job::Begin { forget, sound } => {
                 let answer = executor.is_sound(forget);
                 // Nobody may be waiting for it any more.
                 let _ = sound.send(matches!(answer, Ok(true)));
-                if let Err(error) = answer.and_then(|_| executor.drop_sum()) {
-                    return deliver(Err(error));
-                }
+                answer.and_then(|_| executor.drop_sum())?;
             }
             Job::Meet(peers) => executor.meet(peers),
             Job::Do { session, .. } if session != current.load(Ordering::SeqCst) => {}
-            Job::Do { command, .. } => match executor.perform(command).transpose() {
-                Some(Err(error)) => return deliver(Err(error)),
-                Some(answer) => deliver(answer),
-                None => {}
-            },
+            Job::Do { command, .. } => {
+                if let Some(answer) = executor.perform(command)? {
+                    deliver(Ok(answer));
+                }
+            }
         }
     }
+    Ok(())
 }

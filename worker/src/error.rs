@@ -23,7 +23,7 @@ use std::path::PathBuf;
 const WRONG_USAGE: u8 = 64;
 /// Bad data: a file that is missing, cannot be read, or holds nothing to learn from.
 const BAD_DATA: u8 = 65;
-/// A server or a store cannot be reached.
+/// A server, a store or a GPU cannot be reached or used.
 const UNAVAILABLE: u8 = 69;
 /// Bad config.
 const BAD_CONFIG: u8 = 78;
@@ -75,6 +75,18 @@ pub enum WorkerError {
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
+    /// The policy is to compute on a GPU, and none can be used.
+    #[error("CUDA is not available: {message}")]
+    NoCuda {
+        /// What was looked for, what was found, and what to do.
+        message: String,
+    },
+    /// The GPU has too little memory for what shares it.
+    #[error("the GPU has no memory left: {message}; let fewer workers share it, or give each fewer --lanes")]
+    DeviceFull {
+        /// libtorch's words.
+        message: String,
+    },
     /// The roster broke.
     #[error("collective: {0}")]
     Collective(#[from] CollectiveError),
@@ -188,6 +200,8 @@ impl WorkerError {
             | Self::Transfer(_)
             | Self::Coordinator { .. }
             | Self::Interrupted { .. }
+            | Self::NoCuda { .. }
+            | Self::DeviceFull { .. }
             | Self::Collective(CollectiveError::Unavailable { .. }) => UNAVAILABLE,
             Self::RqVae(_)
             | Self::Reward(_)

@@ -1,5 +1,6 @@
 //! All models and baselines on one window, by the same rules: same instances, candidates, exclusions, resamples.
 
+use crate::caught::caught;
 use crate::error::WorkerError;
 use crate::held_out_reward::held_out_rewards;
 use crate::pass_data::PassData;
@@ -80,7 +81,7 @@ fn measure_policies(
             .map(|NamedPolicy { name, policy, .. }| {
                 let measure = move || {
                     tch::set_num_threads(i32::try_from(spec.cluster.threads).unwrap_or(1));
-                    measure_policy(spec, data, evaluation, &policy)
+                    caught(&format!("the evaluation of {name}"), || measure_policy(spec, data, evaluation, &policy))
                 };
                 (name, scope.spawn(measure))
             })

@@ -5,6 +5,7 @@ use crate::checked_sum::checked_sum;
 use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
 use crate::collective::nccl::way;
 use crate::collective::{Collective, Gloo, Membership, Nccl, Peers, Single, Switch};
+use crate::cuda;
 use crate::error::WorkerError;
 use crate::lanes::{Deliver, Lanes};
 use crate::lease::{Loaded, Place, TrainingPolicies, train};
@@ -79,6 +80,7 @@ impl Executor {
             // Told before any work is done, and for one worker too.
             Nccl::available()?;
         }
+        cuda::ready(spec.cluster.device)?;
         let parts = folder.parts();
         let state = TrainingState::new(&spec, vocabulary_size(&spec))?;
         let lanes = Lanes::start(lanes, threads, deliver);
@@ -106,7 +108,8 @@ impl Executor {
     /// # Errors
     /// Whatever keeps this worker from going on.
     pub fn perform(&mut self, command: Command) -> Result<Option<FromWorker>, WorkerError> {
-        if !matches!(command, Command::Grant(_)) {
+        // Leases only read the state, and so does a checkpoint: a stop need not wait for them.
+        if !matches!(command, Command::Grant(_) | Command::WriteParts { .. }) {
             self.lanes.wait();
         }
         match command {

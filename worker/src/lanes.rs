@@ -1,9 +1,9 @@
 //! The lanes of a worker: threads that compute leases side by side, each with the config's number of libtorch threads.
 //! A lease's result depends on its arguments alone and sums are exact, so the number of lanes changes no bit of a run.
 
+use crate::caught::caught;
 use crate::error::WorkerError;
 use conrec_proto::message::FromWorker;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -36,8 +36,7 @@ impl Lanes {
             std::thread::spawn(move || {
                 tch::set_num_threads(threads);
                 while let Some(job) = next(&queue) {
-                    let lost = |_| Err(WorkerError::Protocol("the computation of a lease panicked".to_owned()));
-                    deliver(catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(lost));
+                    deliver(caught("the computation of a lease", job));
                     open.close_one();
                 }
             });

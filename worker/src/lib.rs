@@ -2,6 +2,7 @@
 //! commands; leases are prepared data, gradients, validation counts, and the final report.
 
 pub mod backoff;
+pub mod caught;
 pub mod command;
 pub mod connect;
 pub mod cuda;

@@ -2,7 +2,7 @@
 
 use super::{RunStore, StoreError};
 use conrec_domain::ids::Digest;
-use conrec_domain::spec::{ClusterSpec, RunConfig, RunSpec, SpecError};
+use conrec_domain::spec::{RunConfig, RunSpec, SpecError};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::Value;
@@ -82,7 +82,7 @@ fn differing(there: &RunConfig, here: &RunConfig) -> Vec<String> {
 
 fn leaves(config: &RunConfig) -> BTreeMap<String, Value> {
     let mut config = config.clone();
-    config.cluster = ClusterSpec { threads: config.cluster.threads, ..ClusterSpec::default() };
+    config.cluster = config.cluster.that_fixes_bits();
     let mut leaves = BTreeMap::new();
     collect(String::new(), serde_json::to_value(&config).unwrap_or_default(), &mut leaves);
     leaves

@@ -126,7 +126,17 @@ pub enum CollectiveKind {
     Nccl,
 }
 
-/// Processes, threads and deadlines. None of it but `threads` may change a run's bits.
+/// What the policy computes on. Other devices give other bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceKind {
+    /// The machine's cores.
+    Cpu,
+    /// An NVIDIA GPU, which workers of one machine may share.
+    Cuda,
+}
+
+/// Processes, threads and deadlines. None of it but `threads` and `device` may change a run's bits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClusterSpec {
@@ -134,6 +144,8 @@ pub struct ClusterSpec {
     pub listen: String,
     /// Threads a worker computes with; part of what fixes the bits.
     pub threads: u32,
+    /// What the policy computes on; part of what fixes the bits.
+    pub device: DeviceKind,
     /// What sums over the workers.
     pub collective: CollectiveKind,
     /// A worker that is silent for this long is taken for lost.
@@ -155,6 +167,7 @@ impl Default for ClusterSpec {
         Self {
             listen: "127.0.0.1:0".into(),
             threads: 1,
+            device: DeviceKind::Cpu,
             collective: CollectiveKind::Gloo,
             heartbeat_seconds: 10,
             join_seconds: 60,
@@ -163,5 +176,12 @@ impl Default for ClusterSpec {
             reduce_seconds: 30,
             prepare_seconds: 900,
         }
+    }
+}
+
+impl ClusterSpec {
+    /// Without what cannot change a result: addresses, deadlines and what sums.
+    pub fn that_fixes_bits(&self) -> Self {
+        Self { threads: self.threads, device: self.device, ..Self::default() }
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::PolicyError;
 use crate::legal::{Legal, LevelAt};
 use crate::shared_prefix::{Branches, Prefix};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// A node to decode next, below row `parent` of the frontier before it.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +65,6 @@ impl<'a> Frontier<'a> {
     fn children_of(&self, hidden: &Tensor, nodes: &[u32], level: usize) -> Result<Vec<f32>, PolicyError> {
         let place = LevelAt { level, temperature: 1.0 };
         let log_probabilities = self.legal.log_softmax(self.prefix.policy(), hidden, nodes, place)?;
-        Ok(Vec::<f32>::try_from(&log_probabilities.f_reshape([-1])?)?)
+        Ok(Vec::<f32>::try_from(&log_probabilities.f_reshape([-1])?.f_to_device(Device::Cpu)?)?)
     }
 }

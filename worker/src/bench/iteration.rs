@@ -1,14 +1,16 @@
 //! One GRPO iteration on one thread: rollout that is the training forward, reward, backward, exact sum, AdamW.
 
 use super::process::{cpu_ms, load, median, resident_mib};
+use crate::cuda;
 use crate::error::WorkerError;
 use clap::Args;
-use conrec_domain::spec::{LoraSpec, ModelSpec, OptimizerSpec};
+use conrec_domain::spec::{DeviceKind, LoraSpec, ModelSpec, OptimizerSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::prefix_trie::PrefixTrie;
 use conrec_feedback::prompt::Vocabulary;
 use conrec_feedback::semantic_id::SemanticIds;
 use conrec_policy::adamw::{Moments, adamw};
+use conrec_policy::device::device_of;
 use conrec_policy::error::PolicyError;
 use conrec_policy::exact_sum::ExactSum;
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
@@ -22,6 +24,7 @@ use conrec_policy::transformer::{Adapter, Policy, Trains};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
+use tch::Device;
 
 /// The workload; the defaults are those of the comparison with TRL.
 #[derive(Debug, Args)]
@@ -61,6 +64,9 @@ pub struct IterationArgs {
     /// LoRA rank
     #[arg(long, default_value_t = 16)]
     rank: u32,
+    /// What the policy computes on: cpu or cuda
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = device)]
+    device: DeviceKind,
     /// Iterations measured, after three that are not
     #[arg(long, default_value_t = 30)]
     iterations: u64,
@@ -83,8 +89,17 @@ impl Default for IterationArgs {
             cells: 10_000,
             beta: 0.0,
             rank: 16,
+            device: DeviceKind::Cpu,
             iterations: 30,
         }
+    }
+}
+
+fn device(text: &str) -> Result<DeviceKind, &'static str> {
+    match text {
+        "cpu" => Ok(DeviceKind::Cpu),
+        "cuda" => Ok(DeviceKind::Cuda),
+        _ => Err("allowed are cpu and cuda"),
     }
 }
 
@@ -96,13 +111,16 @@ const WARM_UP: u64 = 3;
 /// A model folder of another shape, and what the policy refuses.
 pub fn measure(args: &IterationArgs) -> Result<Value, WorkerError> {
     tch::set_num_threads(1);
+    cuda::ready(args.device)?;
+    let device = device_of(args.device);
     let vocabulary = Vocabulary { levels: args.levels, codes: args.codes };
     let trie = random_trie(args)?;
     let (model, lora, optimizer) = shapes(args)?;
     let base = match &args.model_dir {
         Some(folder) => read_model(folder, &model)?,
         None => model.initial_weights(7, Pass::Select, 0.02),
-    };
+    }
+    .to_device(device);
     let mut adapter = lora.initial_weights(&model, 7, Pass::Select);
     let mut moments = Moments::zeros(adapter.numel());
     let layout = lora.layout(&model);
@@ -111,7 +129,8 @@ pub fn measure(args: &IterationArgs) -> Result<Value, WorkerError> {
     for iteration in 0..WARM_UP + args.iterations {
         let prompts = random_prompts(args, iteration);
         let (started, used) = (Instant::now(), cpu_ms());
-        let of = Adapter { config: lora, flat: &adapter };
+        let placed = adapter.to_device(device);
+        let of = Adapter { config: lora, flat: &placed };
         let policy = Policy::new(&model, &base, Some(of), Trains::Lora)?;
         let reference = Policy::new(&model, &base, Some(of), Trains::Nothing)?;
         let settings = settings(args, iteration);
@@ -123,7 +142,7 @@ pub fn measure(args: &IterationArgs) -> Result<Value, WorkerError> {
         let before_sum = cpu_ms();
         let mut sum = ExactSum::new(layout.len(), optimizer.exact_sum_bits, 1);
         if let Some(g) = &gradient.gradient {
-            sum.add(&layout, g)?;
+            sum.add(&layout, &g.to_device(Device::Cpu))?;
         }
         let mean = sum.mean(sum.integers(), gradient.metrics.groups)?;
         let summed = cpu_ms() - before_sum;
@@ -142,7 +161,7 @@ pub fn measure(args: &IterationArgs) -> Result<Value, WorkerError> {
     Ok(json!({
         "prompts": args.prompts, "prompt_tokens": args.prompt_tokens, "completions": args.completions,
         "levels": args.levels, "codes": args.codes, "beta": args.beta, "lora": "q k v o gate up down", "rank": args.rank,
-        "hidden": args.hidden, "layers": args.layers, "threads": 1, "iterations": args.iterations,
+        "hidden": args.hidden, "layers": args.layers, "threads": 1, "device": args.device, "iterations": args.iterations,
         "cpu_ms": median(&cpu), "cpu_ms_min": cpu.iter().copied().fold(f64::INFINITY, f64::min), "wall_ms": median(&wall),
         "exact_sum_cpu_ms": median(&exact), "exact_sum_percent": 100.0 * median(&exact) / median(&cpu),
         "reward_first_last": [reward.first(), reward.last()],

@@ -64,6 +64,7 @@ pub(super) fn check_cluster(cluster: &ClusterSpec, findings: &mut Findings) {
         listen,
         threads,
         // Every kind is allowed; whether it is there is found out on the worker's machine.
+        device: _,
         collective: _,
         heartbeat_seconds,
         join_seconds,
