@@ -238,8 +238,11 @@ impl Executor {
         let vocabulary = vocabulary_size(&self.spec);
         let roster = || self.roster.as_ref().ok_or_else(|| WorkerError::Protocol("no roster has formed".to_owned()));
         let taken = match source {
-            StateSource::Held { root: None } => return self.check_memory(),
-            StateSource::Held { root: Some(root) } => return share(roster()?.collective.as_ref(), *root, &self.state),
+            StateSource::Held { root } => {
+                // A newcomer that is sent damaged weights would look like the damaged one.
+                self.check_memory()?;
+                return root.map_or(Ok(()), |root| share(roster()?.collective.as_ref(), root, &self.state));
+            }
             StateSource::Empty => TrainingState::new(&self.spec, vocabulary)?,
             StateSource::Checkpoint { key } => load_state(&self.spec, (&self.folder, &self.parts), key)?,
             StateSource::Peer { root } => receive(roster()?.collective.as_ref(), *root, (&self.spec, vocabulary))?,
