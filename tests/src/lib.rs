@@ -5,6 +5,7 @@ pub mod chance;
 pub mod emulators;
 pub mod faulty_store;
 mod google;
+pub mod processes;
 pub mod run_files;
 
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 use conrec_tests::chance::Chance;
+use conrec_tests::processes::started_by;
 use conrec_tests::run_files::{committed, outcome};
 use conrec_tests::{conrec, run, text};
 use nix::sys::signal::{Signal, kill};
@@ -28,24 +29,6 @@ fn arguments<'a>(store: &'a str, workers: &'a str) -> Vec<&'a str> {
     arguments
 }
 
-/// The processes of a program that a run has started and that live.
-fn started_by(run: &Child, named: &str) -> Vec<Pid> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        // A process may end while it is looked at.
-        let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
-        let program = fs::read_link(entry.path().join("exe")).unwrap_or_default();
-        if program.file_name().is_some_and(|name| name == named)
-            && status.lines().any(|line| line == format!("PPid:\t{}", run.id()))
-        {
-            found.push(Pid::from_raw(pid));
-        }
-    }
-    found.sort();
-    found
-}
-
 /// It does nothing for a while.
 fn pause(process: Pid, millis: u64) {
     let _ = kill(process, Signal::SIGSTOP);
@@ -58,8 +41,8 @@ fn pause(process: Pid, millis: u64) {
 /// One fault; gives its kind. A stopped worker goes on after the deadline, with an old fence.
 fn disturb(run: &Child, chance: &mut Chance) -> &'static str {
     let mut one_of = |named: &str| {
-        let all = started_by(run, named);
-        all.get(chance.below(all.len() as u64) as usize).copied()
+        let all = started_by(run.id(), named);
+        all.get(chance.below(all.len() as u64) as usize).map(|id| Pid::from_raw(*id))
     };
     let (worker, coordinator) = (one_of("conrec-worker"), one_of("conrec"));
     let (kind, process) = match chance.below(7) {

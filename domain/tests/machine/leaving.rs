@@ -188,8 +188,41 @@ fn what_one_does_alone_is_done_by_one_that_stays() {
     let effects = finish_iteration(&mut bench, &[1, 2], "s3");
     assert_eq!(writers(&effects), [] as [u64; 0], "the roster comes first: {effects:?}");
     assert_eq!(places(&effects), [(2, 0, 1, HELD)]);
-    let effects = bench.formed(2, "s3");
-    assert_eq!(writers(&effects), [2]);
-    assert!(grants(&effects).iter().all(|(worker, _)| *worker == 2));
-    assert!(is_released(&bench.parts(2), 1) || bench.run.status().workers == 1);
+    assert_eq!(writers(&bench.formed(2, "s3")), [2]);
+}
+
+#[test]
+fn who_writes_a_checkpoint_stays_until_its_parts_are_in_the_store() {
+    let mut bench = two_in_rollout();
+    assert_eq!(writers(&finish_iteration(&mut bench, &[1, 2], "s3")), [1]);
+    assert_eq!(leaves(&mut bench, 1), []);
+    bench.changed(1, "s4");
+    assert_eq!(grants(&bench.changed(2, "s4")), [(1, 0), (2, 1)], "it takes part for as long");
+    let effects = bench.lease(1, 0, "s4", validated(2));
+    assert!(!is_released(&effects, 1), "{effects:?}");
+    let effects = bench.parts(1);
+    assert!(matches!(effects[0], Effect::PublishManifest(_)) && is_released(&effects, 1), "{effects:?}");
+    assert_eq!(bench.published(1), [], "the run goes on");
+}
+
+#[test]
+fn a_store_that_is_full_when_all_leave_costs_the_iterations_not_the_run() {
+    let mut bench = two_in_rollout();
+    finish_iteration(&mut bench, &[1, 2], "s3");
+    leaves(&mut bench, 1);
+    leaves(&mut bench, 2);
+    let mut failed = Vec::new();
+    for _ in 0..2 {
+        // The one on its way, and the one of the stop, where there is another.
+        let (worker, message, fence) = (w(1), "no space is left".to_owned(), bench.run.fence());
+        failed.extend(bench.try_apply(Event::PartsFailed { worker, fence, message }).unwrap_or_default());
+        for worker in [1, 2] {
+            failed.extend(
+                bench.try_apply(Event::Changed { worker: w(worker), fence, state: d("s4") }).unwrap_or_default(),
+            );
+        }
+    }
+    assert!(failed.iter().any(|e| matches!(e, Effect::RollBack { iteration: Iteration(0), .. })), "{failed:?}");
+    assert!(bench.run.ending().is_none());
+    assert!(!places(&bench.join(3)).is_empty(), "it begins anew with whoever comes");
 }
