@@ -35,6 +35,7 @@ pub fn describe(activity: &Activity) -> String {
             format!("{stage} at iteration {iteration}{score} · {reason}")
         }
         Activity::Lost { reason } => format!("lost, the run goes on without it: {reason}"),
+        Activity::Left { reason } => reason.clone(),
         Activity::Checkpointing => "writing a checkpoint".into(),
         Activity::CheckpointMissed { reason } => {
             format!("warning: {reason}; the run goes on and tries again at its next checkpoint")
@@ -114,7 +115,10 @@ impl Lines {
             // The command's own last words, as an error.
             Activity::Failed { .. } => return None,
             Activity::Training { pass, stage, .. } => format!("{pass:?} {stage}"),
-            decided @ (Activity::Decided { .. } | Activity::Lost { .. } | Activity::CheckpointMissed { .. }) => {
+            decided @ (Activity::Decided { .. }
+            | Activity::Lost { .. }
+            | Activity::Left { .. }
+            | Activity::CheckpointMissed { .. }) => {
                 return self.once(describe(decided), status);
             }
             other => describe(other),

@@ -55,6 +55,7 @@ impl ProgressView {
                     Activity::Decided { .. }
                         | Activity::Prepared { .. }
                         | Activity::Lost { .. }
+                        | Activity::Left { .. }
                         | Activity::CheckpointMissed { .. }
                 ) {
                     bar.println(format!("  {}", describe(&status.activity)));

@@ -23,6 +23,11 @@ pub enum Event {
         /// Why, in words.
         reason: String,
     },
+    /// A worker was asked to end. It goes on with what it is asked until it is told to stop, as long as it can.
+    Leaving {
+        /// Which.
+        worker: WorkerId,
+    },
     /// A worker is alive.
     Heartbeat {
         /// Which.
@@ -140,6 +145,7 @@ impl Event {
     pub fn sender(&self) -> Option<WorkerId> {
         match self {
             Self::Left { worker, .. }
+            | Self::Leaving { worker }
             | Self::Heartbeat { worker }
             | Self::Formed { worker, .. }
             | Self::LeaseDone { worker, .. }

@@ -171,6 +171,10 @@ impl Witness {
                     return Err(Broken::FenceFell { found: *fence, earlier: self.fence });
                 }
                 self.fence = *fence;
+                // A validation that a new roster interrupts is done again as a whole.
+                if self.purpose == "validation" {
+                    self.close();
+                }
             }
             Command::Grant(lease) => self.see_grant(worker, lease.id, &lease.work)?,
             Command::Commit { fence, iteration, .. } => {

@@ -32,6 +32,7 @@ mod report;
 // What goes wrong on the way, and the ways in which it ends.
 mod deadline;
 mod fail;
+mod leave;
 mod lose;
 mod stop;
 
@@ -86,6 +87,8 @@ struct Worker {
     joined: Duration,
     /// When it was last heard of.
     seen: Duration,
+    /// Whether it was asked to end, and goes as soon as the run can do without it.
+    leaving: bool,
 }
 
 /// Means of the last committed iteration, for whoever watches.
@@ -125,6 +128,8 @@ pub struct Run {
     cursor: Cursor,
     /// Whether a stop was asked for and waits for a point at which it can happen.
     stopping: bool,
+    /// Whether that is because all workers leave: the run waits for others then, instead of ending.
+    parting: bool,
     /// The newest checkpoint that is known to be whole: what the run would go on from.
     resume: Option<Manifest>,
     /// All whole checkpoints known, oldest first.
@@ -162,6 +167,7 @@ impl Run {
             state: None,
             cursor: resume.as_ref().map_or_else(Cursor::start, |n| n.cursor.clone()),
             stopping: false,
+            parting: false,
             checkpoints: resume.iter().map(Kept::of).collect(),
             save: None,
             missed: None,
@@ -205,6 +211,7 @@ impl Run {
             session.seen = self.now;
         }
         self.dispatch(event, &mut out)?;
+        self.settle_leavers(&mut out);
         Ok(out)
     }
 
@@ -213,6 +220,7 @@ impl Run {
         match event {
             Event::Joined { worker, hello } => self.on_joined(worker, hello, out)?,
             Event::Left { worker, reason } => self.on_left(worker, &reason, out),
+            Event::Leaving { worker } => self.on_leaving(worker),
             Event::Heartbeat { .. } => {}
             Event::Formed { worker, fence, state } => self.on_formed(worker, fence, state, out)?,
             Event::LeaseDone { worker, fence, lease, state, outcome } => {

@@ -78,6 +78,11 @@ pub enum Activity {
         /// Who, why and where.
         reason: String,
     },
+    /// A worker left because it was asked to; the run goes on from where it is, with those left.
+    Left {
+        /// Who and where.
+        reason: String,
+    },
     /// A checkpoint is being written.
     Checkpointing,
     /// The store did not take a checkpoint; the run goes on, and the next one is tried.

@@ -13,6 +13,8 @@ pub enum FromWorker {
     Hello(Hello),
     /// Alive.
     Heartbeat,
+    /// Asked to end; it goes on until `Stop` as long as it can.
+    Leaving,
     /// Answers `Form`.
     Formed {
         /// The roster.
@@ -94,6 +96,7 @@ impl FromWorker {
         match self {
             Self::Hello(hello) => Event::Joined { worker, hello },
             Self::Heartbeat => Event::Heartbeat { worker },
+            Self::Leaving => Event::Leaving { worker },
             Self::Formed { fence, state } => Event::Formed { worker, fence, state },
             Self::LeaseDone { fence, lease, state, outcome } => {
                 Event::LeaseDone { worker, fence, lease, state, outcome }

@@ -158,6 +158,7 @@ fn from_worker() -> impl Strategy<Value = FromWorker> {
             }
         ),
         Just(FromWorker::Heartbeat),
+        Just(FromWorker::Leaving),
         (fence(), digest()).prop_map(|(fence, state)| FromWorker::Formed { fence, state }),
         (fence(), any::<u32>(), digest(), outcome()).prop_map(|(fence, lease, state, outcome)| {
             FromWorker::LeaseDone { fence, lease: LeaseId(lease), state, outcome }
@@ -279,6 +280,7 @@ fn activity() -> impl Strategy<Value = Activity> {
         vec(name(), 0..4).prop_map(|summary| Activity::Prepared { summary }),
         Just(Activity::Forming),
         name().prop_map(|reason| Activity::Lost { reason }),
+        name().prop_map(|reason| Activity::Left { reason }),
         name().prop_map(|reason| Activity::CheckpointMissed { reason }),
         (pass(), name(), any::<[u32; 2]>(), number(), option::of(number()), option::of(number())).prop_map(
             |(pass, stage, [done, of], loss, reward, kl)| {

@@ -9,6 +9,14 @@ pub fn committed(run: &Path) -> usize {
     fs::read_to_string(run.join("ledger.jsonl")).map_or(0, |text| text.lines().count())
 }
 
+/// The iteration of the newest checkpoint of the run in this folder; 0 without one.
+pub fn newest_checkpoint(run: &Path) -> usize {
+    let folders = fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
+    let manifests = folders.filter_map(|folder| fs::read(folder.path().join("manifest.json")).ok());
+    let iterations = manifests.filter_map(|text| serde_json::from_slice::<Value>(&text).ok()?["iteration"].as_u64());
+    iterations.max().unwrap_or(0) as usize
+}
+
 /// What must be equal for any number of workers and any faults: the report (state digest, iterations, test metrics)
 /// without the time that it took, and the ledger without fences.
 ///

@@ -2,8 +2,9 @@
 //! what it computed gets to the others, and the run ends with the bits of an undisturbed run.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+use conrec_tests::processes::started_by;
 use conrec_tests::run_files::{committed, outcome};
-use conrec_tests::{conrec, processes, run, text};
+use conrec_tests::{conrec, run, text};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -92,8 +93,8 @@ fn damage_one(child: &mut Child, (run, log): (&Path, &Path), target: (&str, &str
         let said = || fs::read_to_string(log).unwrap();
         assert!(child.try_wait().unwrap().is_none(), "over before {target:?} was damaged: {}", said());
         assert!(since.elapsed() < PATIENCE, "{target:?} was never found out: {}", said());
-        let workers = processes::started_by(child, "conrec-worker");
-        let Some(victim) = workers.get(turn % workers.len().max(1)).copied() else { continue };
+        let workers = started_by(child.id(), "conrec-worker");
+        let Some(victim) = workers.get(turn % workers.len().max(1)).copied().map(Pid::from_raw) else { continue };
         kill(victim, Signal::SIGSTOP).unwrap();
         sleep(Duration::from_millis(30));
         let flipped = needle(run, target).map_or(0, |needle| flip(victim, &needle));

@@ -41,8 +41,8 @@ fn pause(process: Pid, millis: u64) {
 /// One fault; gives its kind. A stopped worker goes on after the deadline, with an old fence.
 fn disturb(run: &Child, chance: &mut Chance) -> &'static str {
     let mut one_of = |named: &str| {
-        let all = started_by(run, named);
-        all.get(chance.below(all.len() as u64) as usize).copied()
+        let all = started_by(run.id(), named);
+        all.get(chance.below(all.len() as u64) as usize).map(|id| Pid::from_raw(*id))
     };
     let (worker, coordinator) = (one_of("conrec-worker"), one_of("conrec"));
     let (kind, process) = match chance.below(7) {

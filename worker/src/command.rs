@@ -7,7 +7,7 @@ use crate::execute::load_state;
 use crate::prepare::prepare;
 use crate::report::evaluate_run;
 use crate::run_folder::{Place, RunFolder};
-use crate::session::{self, SessionOptions};
+use crate::session::{self, Ended, SessionOptions};
 use clap::{Args, Parser, Subcommand};
 use conrec_domain::ids::RunId;
 use conrec_domain::spec::{RunConfig, RunSpec};
@@ -59,6 +59,10 @@ struct WorkerArgs {
     /// Give up when the coordinator could not be reached for this long; default: wait for ever, as it may be started again
     #[arg(long, value_name = "SECONDS")]
     give_up_after: Option<u64>,
+    /// Once asked to end (SIGTERM, Ctrl-C): how long the run has to let this worker go. Less than the time after which
+    /// the system kills it
+    #[arg(long, value_name = "SECONDS", default_value_t = 25)]
+    grace_seconds: u32,
     /// Let what workers say to each other (gradients, weights) leave this machine although there is no --tls: in plain
     /// text, and open to whoever reaches it
     #[arg(long)]
@@ -105,20 +109,20 @@ fn address(text: &str) -> Result<String, String> {
     }
 }
 
-/// Does what the command line says.
+/// Does what the command line says; gives the exit code.
 ///
 /// # Errors
 /// Any [`WorkerError`].
-pub fn run(cli: Cli) -> Result<(), WorkerError> {
+pub fn run(cli: Cli) -> Result<u8, WorkerError> {
     match cli.verb {
         Verb::Worker(args) => work(args),
-        Verb::Prepare(args) => prepare_only(&args),
-        Verb::Evaluate(args) => evaluate(&args),
-        Verb::Bench(args) => bench::run(&args),
+        Verb::Prepare(args) => prepare_only(&args).map(|()| 0),
+        Verb::Evaluate(args) => evaluate(&args).map(|()| 0),
+        Verb::Bench(args) => bench::run(&args).map(|()| 0),
     }
 }
 
-fn work(args: WorkerArgs) -> Result<(), WorkerError> {
+fn work(args: WorkerArgs) -> Result<u8, WorkerError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -135,11 +139,12 @@ fn work(args: WorkerArgs) -> Result<(), WorkerError> {
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
         lanes: args.lanes.unwrap_or_else(cores),
         patience: args.give_up_after.map(Duration::from_secs),
+        grace: Duration::from_secs(args.grace_seconds.into()),
     };
     let result = runtime.block_on(session::run(&options));
     // The compute thread may be inside a long operation; it is not waited for.
     runtime.shutdown_background();
-    result
+    result.map(Ended::exit_code)
 }
 
 fn cores() -> u32 {

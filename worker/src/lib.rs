@@ -7,6 +7,7 @@ pub mod command;
 pub mod connect;
 pub mod cuda;
 pub mod error;
+pub mod leave;
 pub mod run_folder;
 pub mod save;
 pub mod session;

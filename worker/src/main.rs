@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         }
     };
     let code = match run(cli) {
-        Ok(()) => 0,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             error.exit_code()

@@ -6,10 +6,11 @@ use crate::collective::MeetingPlace;
 use crate::compute::Compute;
 use crate::connect::connect;
 use crate::error::WorkerError;
+use crate::leave::{Leave, Wish};
 use conrec_domain::effect::Command;
 use conrec_domain::event::Hello;
 use conrec_proto::MAX_MESSAGE_BYTES;
-use conrec_proto::message::{FromWorker, ToWorker};
+use conrec_proto::message::{FromWorker, ToWorker, Welcome};
 use conrec_proto::wire::session_client::SessionClient;
 use conrec_proto::wire::{CoordinatorMessage, WorkerMessage};
 use std::path::PathBuf;
@@ -49,32 +50,88 @@ pub struct SessionOptions {
     pub lanes: u32,
     /// A coordinator that cannot be reached for so long is given up; none: never.
     pub patience: Option<Duration>,
+    /// Once asked to end: how long the coordinator has to release this worker.
+    pub grace: Duration,
 }
 
-/// Joins the run and works until told to stop. When a session breaks off it joins again, with what it holds: the
+/// How a worker's life ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The coordinator said stop.
+    Stopped,
+    /// It was asked to end by a signal.
+    Left,
+}
+
+impl Ended {
+    /// The exit code: a worker that left may be started again, and joins the run.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Stopped => 0,
+            Self::Left => LEFT,
+        }
+    }
+}
+
+/// Asked to end before the work was done; as for `conrec train`.
+const LEFT: u8 = 75;
+
+/// Joins the run and works until told to stop, by the coordinator or by a signal. When a session breaks off it joins again, with what it holds: the
 /// coordinator may have died and be started again, here or elsewhere.
 ///
 /// # Errors
 /// Any [`WorkerError`]; the coordinator has been told where it could be.
-pub async fn run(options: &SessionOptions) -> Result<(), WorkerError> {
+pub async fn run(options: &SessionOptions) -> Result<Ended, WorkerError> {
+    let mut leave = Leave::listen(options.grace)?;
     let (mut compute, mut forget, mut backoff) = (None, false, Backoff::default());
     loop {
         let began = Instant::now();
-        match session(options, &mut compute, forget).await {
+        match session(options, &mut compute, forget, &mut leave).await {
+            Err(WorkerError::Interrupted { .. }) if leave.is_asked() => return Ok(Ended::Left),
             Err(WorkerError::Interrupted { address, message, given_up }) => {
                 tracing::warn!(%address, message, "the session broke off; joining again");
                 forget = given_up;
                 if began.elapsed() > GOOD {
                     backoff = Backoff::default();
                 }
-                sleep(backoff.pause()).await;
+                tokio::select! {
+                    () = sleep(backoff.pause()) => {}
+                    _ = leave.next() => return Ok(Ended::Left),
+                }
             }
             ended => return ended,
         }
     }
 }
 
-async fn session(options: &SessionOptions, compute: &mut Option<Compute>, forget: bool) -> Result<(), WorkerError> {
+async fn session(
+    options: &SessionOptions,
+    compute: &mut Option<Compute>,
+    forget: bool,
+    leave: &mut Leave,
+) -> Result<Ended, WorkerError> {
+    let (welcome, place, answers, mut incoming) = tokio::select! {
+        joined = join(options, compute, forget) => joined?,
+        // The run does not count on it yet.
+        _ = leave.next() => return Ok(Ended::Left),
+    };
+    tracing::info!(worker = %welcome.worker, run = %welcome.run_id, "joined");
+    let compute = match compute.take().filter(|compute| compute.is_for(&welcome)) {
+        Some(same) => compute.insert(same),
+        None => compute.insert(Compute::start(&welcome, options)?),
+    };
+    compute.serve(answers.clone(), place.peers.clone());
+    let beat = tokio::spawn(heartbeat(answers.clone(), welcome.heartbeat_seconds));
+    let result = work(compute, (&mut incoming, &answers), leave, &options.coordinator).await;
+    beat.abort();
+    result
+}
+
+/// What a session needs.
+type Joined = (Welcome, MeetingPlace, mpsc::Sender<FromWorker>, Streaming<CoordinatorMessage>);
+
+/// Opens a session; says what is held from the one before.
+async fn join(options: &SessionOptions, compute: &mut Option<Compute>, forget: bool) -> Result<Joined, WorkerError> {
     let held = match compute.as_mut() {
         Some(compute) => compute.rest(forget).await,
         None => None,
@@ -97,34 +154,34 @@ async fn session(options: &SessionOptions, compute: &mut Option<Compute>, forget
         Some(ToWorker::Command(_)) => return Err(lost(address, "did not answer Hello with Welcome")),
         None => return Err(interrupted(address, "closed the session before its Welcome")),
     };
-    tracing::info!(worker = %welcome.worker, run = %welcome.run_id, "joined");
-    let compute = match compute.take().filter(|compute| compute.is_for(&welcome)) {
-        Some(same) => compute.insert(same),
-        None => compute.insert(Compute::start(&welcome, options)?),
-    };
-    compute.serve(answers.clone(), place.peers.clone());
-    let beat = tokio::spawn(heartbeat(answers.clone(), welcome.heartbeat_seconds));
-    let result = work(compute, &mut incoming, &answers, address).await;
-    beat.abort();
-    result
+    Ok((welcome, place, answers, incoming))
 }
 
 async fn work(
     compute: &mut Compute,
-    incoming: &mut Streaming<CoordinatorMessage>,
-    answers: &mpsc::Sender<FromWorker>,
+    (incoming, answers): (&mut Streaming<CoordinatorMessage>, &mpsc::Sender<FromWorker>),
+    leave: &mut Leave,
     coordinator: &str,
-) -> Result<(), WorkerError> {
+) -> Result<Ended, WorkerError> {
     loop {
         tokio::select! {
             message = receive(incoming, coordinator) => match message? {
                 Some(ToWorker::Command(Command::Stop { reason })) => {
                     tracing::info!(reason, "stopped");
-                    return Ok(());
+                    return Ok(if leave.is_asked() { Ended::Left } else { Ended::Stopped });
                 }
                 Some(ToWorker::Command(command)) => compute.take(command),
                 Some(ToWorker::Welcome(_)) => return Err(WorkerError::Protocol("a second Welcome".to_owned())),
                 None => return Err(interrupted(coordinator, "closed the session")),
+            },
+            wish = leave.next() => match wish {
+                Wish::Leave => {
+                    tracing::info!("asked to end; going on until the run can do without this worker");
+                    let answers = answers.clone();
+                    // A network that is slow must not keep this worker from its end.
+                    tokio::spawn(async move { send(&answers, FromWorker::Leaving).await });
+                }
+                Wish::EndNow => return Ok(Ended::Left),
             },
             Some(error) = compute.failure.recv() => {
                 tracing::error!(%error, "failed");

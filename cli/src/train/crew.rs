@@ -36,6 +36,9 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// Processes have so long to end once they were asked to.
 const ASKED: Duration = Duration::from_secs(5);
 
+/// A coordinator that is left by an error has so long for its checkpoint.
+const CHECKPOINT: Duration = Duration::from_secs(25);
+
 /// How often children are looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -200,7 +203,7 @@ impl Crew {
         }
     }
 
-    /// Ctrl-C or SIGTERM: the first asks for a checkpoint, the second ends everything at once.
+    /// Ctrl-C, SIGTERM or SIGHUP: the first asks for a checkpoint, the second ends everything at once.
     fn stop(&mut self) {
         self.stops += 1;
         if self.stops == 1 {
@@ -208,6 +211,10 @@ impl Crew {
             self.coordinator.signal(Signal::SIGTERM);
             return;
         }
+        self.kill();
+    }
+
+    fn kill(&self) {
         for child in self.workers.iter().chain(std::iter::once(&self.coordinator)) {
             child.signal(Signal::SIGKILL);
         }
@@ -217,7 +224,7 @@ impl Crew {
     fn look(&mut self) -> Result<(), Failure> {
         let now = Instant::now();
         if self.lost.is_none() {
-            let failed = |worker: &mut Child| worker.ended().is_some_and(|status| !status.success());
+            let failed = |worker: &mut Child| worker.ended().is_some_and(has_failed);
             let lost = self.workers.iter_mut().position(failed);
             self.lost = lost.map(|index| (index, now));
         }
@@ -255,7 +262,7 @@ impl Crew {
         let said = self.coordinator.error_message();
         let message = said.unwrap_or_else(|| format!("the coordinator ended ({ended}); {}", self.coordinator.tail()));
         let silent = self.workers.iter_mut().position(|worker| {
-            let failed = worker.ended().is_some_and(|status| !status.success());
+            let failed = worker.ended().is_some_and(has_failed);
             failed && worker.error_message().is_none_or(|own| !message.contains(&own))
         });
         match silent {
@@ -275,17 +282,33 @@ impl Crew {
         self.view.close();
         // No effect on a coordinator that has ended; one that still runs was left by an error.
         self.coordinator.signal(Signal::SIGTERM);
+        let grace = if self.workers.is_empty() { LAST_WORDS } else { CHECKPOINT };
         let patience = if well { FAREWELL } else { LAST_WORDS };
-        wind_down(&mut self.workers, [patience, ASKED]).await;
-        wind_down(std::slice::from_mut(&mut self.coordinator), [LAST_WORDS, ASKED]).await;
+        let coordinator = std::slice::from_mut(&mut self.coordinator);
+        tokio::select! {
+            // It needs its workers for its checkpoint.
+            () = async {
+                wind_down(coordinator, [grace, ASKED]).await;
+                wind_down(&mut self.workers, [patience, ASKED]).await;
+            } => {}
+            () = self.signals.next() => self.kill(),
+        }
+        wind_down(&mut self.workers, [Duration::ZERO; 2]).await;
+        wind_down(std::slice::from_mut(&mut self.coordinator), [Duration::ZERO; 2]).await;
     }
 }
 
-/// Killed, or failed in a way that another start may mend; not what is wrong with command line, data or config, nor a
+/// Killed, asked to end by somebody else, or failed in a way that another start may mend; not what is wrong with command line, data or config, nor a
 /// program that cannot be started.
 fn may_start_again(status: ExitStatus) -> bool {
     let unavailable = i32::from(ExitCode::Unavailable.code());
-    status.signal().is_some() || status.code().is_some_and(|code| code == 1 || code == unavailable)
+    let again = |code: i32| code == 1 || code == unavailable || code == i32::from(ExitCode::Stopped.code());
+    status.signal().is_some() || status.code().is_some_and(again)
+}
+
+/// Whether a worker ended without being asked to.
+fn has_failed(status: ExitStatus) -> bool {
+    !status.success() && status.code() != Some(i32::from(ExitCode::Stopped.code()))
 }
 
 /// Leases at once, so that all workers together keep every core busy.

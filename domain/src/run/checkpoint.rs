@@ -80,11 +80,14 @@ impl Run {
             // One at a time; what comes next leads back here.
             return self.wait_for_save(out);
         }
-        let (Some(writer), Some(state)) = (self.members().first().copied(), self.state) else {
+        let (Some(writer), Some(state)) = (self.first_member(), self.state) else {
             return self.fail("there is no worker to write a checkpoint".into(), 1, out);
         };
         let (iteration, fence, since) = (self.cursor.iteration, self.fence, self.now);
         let key = Manifest::key(iteration, fence);
+        if self.missed.as_ref() == Some(&key) && self.parting {
+            return self.part(out);
+        }
         if self.missed.as_ref() == Some(&key) {
             // What comes next leads back here, with a new fence and so a new key.
             return self.start_forming(Then::Proceed, out);
@@ -221,7 +224,8 @@ impl Run {
     fn miss_checkpoint(&mut self, save: Save, reason: &str, out: &mut Vec<Effect>) {
         let reason = format!("{reason}; {}", self.newest_checkpoint());
         let needed = save.cursor.select_checkpoint.as_ref() == Some(&save.key);
-        if self.stopping || needed {
+        // Where all workers leave, going back to an older one is better than an end.
+        if (self.stopping && !self.parting) || needed {
             return self.fail(reason, 69, out);
         }
         out.push(Effect::Show(Status { activity: Activity::CheckpointMissed { reason }, ..self.status() }));
@@ -235,6 +239,11 @@ impl Run {
         if let Some(save) = self.save.take_if(|save| save.writer == worker && save.manifest.is_none()) {
             self.missed = Some(save.key);
         }
+    }
+
+    /// Whether this worker's parts of a checkpoint are on their way.
+    pub(super) fn writes_parts(&self, worker: WorkerId) -> bool {
+        self.save.as_ref().is_some_and(|save| save.writer == worker && save.manifest.is_none())
     }
 
     /// Whether a manifest is on its way: what comes of it decides where the run would go back to.

@@ -20,7 +20,7 @@ impl Run {
             let (found, expected) = (hello.code_version, self.setup.code_version.clone());
             return Err(Rejection::CodeVersion { worker, found, expected });
         }
-        self.workers.insert(worker, Worker { hello, joined: self.now, seen: self.now });
+        self.workers.insert(worker, Worker { hello, joined: self.now, seen: self.now, leaving: false });
         if self.is_superseded(worker, out) {
             return Ok(());
         }

@@ -35,11 +35,13 @@ struct Holder {
     lanes: usize,
     /// In the order in which they were granted; the first `lanes` are being computed.
     leases: VecDeque<Held>,
+    /// It gets no more.
+    retired: bool,
 }
 
 impl Holder {
     fn has_room(&self) -> bool {
-        self.leases.len() < self.lanes + WAITING_AT_WORKER
+        !self.retired && self.leases.len() < self.lanes + WAITING_AT_WORKER
     }
 
     /// Whether `other` is busier: more leases a lane.
@@ -62,7 +64,7 @@ impl LeaseBook {
     /// All leases wait; `workers` may hold them, with so many lanes each.
     pub(super) fn new(works: Vec<Work>, workers: &[(WorkerId, u32)]) -> Self {
         let waiting = (0u32..).take(works.len()).map(LeaseId).collect();
-        let holder = |lanes: u32| Holder { lanes: lanes.max(1) as usize, leases: VecDeque::new() };
+        let holder = |lanes: u32| Holder { lanes: lanes.max(1) as usize, leases: VecDeque::new(), retired: false };
         let held = workers.iter().map(|(worker, lanes)| (*worker, holder(*lanes))).collect();
         Self { works, waiting, held, done: BTreeMap::new() }
     }
@@ -115,6 +117,16 @@ impl LeaseBook {
         for (worker, id, work) in self.grant(now) {
             out.push(Effect::Send { worker, command: Command::Grant(Lease { id, fence, work }) });
         }
+    }
+
+    /// A worker leaves: it finishes what it holds and gets no more.
+    pub(super) fn retire(&mut self, worker: WorkerId) {
+        self.held.get_mut(&worker).into_iter().for_each(|holder| holder.retired = true);
+    }
+
+    /// Whether the worker holds no lease.
+    pub(super) fn is_idle(&self, worker: WorkerId) -> bool {
+        self.held.get(&worker).is_none_or(|holder| holder.leases.is_empty())
     }
 
     /// A worker is lost: what it held waits again.

@@ -60,6 +60,9 @@ impl Run {
             return self.prepare_again(out);
         }
         let Some(roster) = self.roster.as_mut().filter(|roster| roster.members.contains(&worker)) else {
+            if self.stopping && matches!(self.phase, Phase::WaitingForWorkers) {
+                return self.come_to_rest(out);
+            }
             return self.show(out);
         };
         roster.members.retain(|id| *id != worker);
@@ -132,8 +135,7 @@ impl Run {
 
     /// Nobody holds the training state any more: back to the newest checkpoint, with whoever is there or joins.
     pub(super) fn roll_back(&mut self, out: &mut Vec<Effect>) {
-        let cursor = self.resume.as_ref().map_or_else(Cursor::start, |manifest| manifest.cursor.clone());
-        let to: Iteration = cursor.iteration;
+        let to: Iteration = self.resume.as_ref().map_or(Iteration(0), |manifest| manifest.iteration);
         let again = self.rolled_back.is_some_and(|(last, _)| last == to);
         let times = if again { self.rolled_back.map_or(0, |(_, times)| times) + 1 } else { 1 };
         if times > MOST_ROLLBACKS {
@@ -141,15 +143,23 @@ impl Run {
             return self.fail(format!("all workers were lost {times} times at the same place; last: {reason}"), 1, out);
         }
         self.rolled_back = Some((to, times));
+        self.go_back(out);
+    }
+
+    /// The run is where its newest checkpoint is, and waits for workers.
+    pub(super) fn go_back(&mut self, out: &mut Vec<Effect>) {
+        let cursor = self.resume.as_ref().map_or_else(Cursor::start, |manifest| manifest.cursor.clone());
+        let to = cursor.iteration;
         out.push(Effect::RollBack { iteration: to, held: cursor.held_line.is_some() });
         self.cursor = cursor;
         self.trail.clear();
         self.roster = None;
         self.state = None;
         self.holders.clear();
-        if self.stopping {
+        if self.stopping && !self.parting {
             return self.finish_stopped(out);
         }
+        (self.stopping, self.parting) = (false, false);
         self.enter(Phase::WaitingForWorkers, out);
         self.begin_if_due(out);
     }

@@ -17,7 +17,7 @@ const BAD_DATA: u8 = 65;
 impl Run {
     /// Preparing needs no roster: its lease carries the last fence minted.
     pub(super) fn start_preparing(&mut self, out: &mut Vec<Effect>) {
-        let Some(worker) = self.workers.keys().next().copied() else {
+        let Some(worker) = self.next_members().first().copied() else {
             return;
         };
         self.enter(Phase::Preparing { worker }, out);

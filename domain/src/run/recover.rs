@@ -19,7 +19,7 @@ struct Found {
 
 impl Run {
     /// What a worker brought, if it is of this very run.
-    fn brought<'a>(&self, worker: &'a Worker) -> Option<&'a Held> {
+    pub(super) fn brought<'a>(&self, worker: &'a Worker) -> Option<&'a Held> {
         let config = self.setup.spec.digest().ok()?;
         worker.hello.held.as_deref().filter(|held| held.run_id == self.setup.run_id && held.config_digest == config)
     }
@@ -40,8 +40,9 @@ impl Run {
 
     /// Whether those are here for whom a run that waits has to wait.
     pub(super) fn may_begin(&self) -> bool {
-        let joined = self.workers.len();
-        let held: Vec<(&Worker, &Held)> = self.workers.values().filter_map(|w| Some((w, self.brought(w)?))).collect();
+        let staying = || self.workers.iter().filter(|(id, _)| self.stays(**id)).map(|(_, worker)| worker);
+        let joined = staying().count();
+        let held: Vec<(&Worker, &Held)> = staying().filter_map(|w| Some((w, self.brought(w)?))).collect();
         let newest = held.iter().max_by_key(|(_, held)| held.fence);
         let (Some((_, newest)), Some(first)) = (newest, held.iter().map(|(worker, _)| worker.joined).min()) else {
             return joined >= self.expected() as usize;

@@ -11,7 +11,7 @@ use crate::work::{Lease, Outcome, RunSummary, Work};
 impl Run {
     /// Grants the report lease.
     pub(super) fn start_report(&mut self, out: &mut Vec<Effect>) {
-        let (Some(worker), Some(state_digest)) = (self.members().first().copied(), self.state) else {
+        let (Some(worker), Some(state_digest)) = (self.first_member(), self.state) else {
             return self.fail("there is no worker to write the report".into(), 1, out);
         };
         let summary = RunSummary {

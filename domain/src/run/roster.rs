@@ -44,9 +44,29 @@ impl Run {
         self.roster.as_ref().is_none_or(|roster| roster.broken)
     }
 
-    /// Whether the roster is not what it should be: a member was lost, or a newcomer waits.
+    /// Whether the roster is not what it should be: a member was lost or leaves, or a newcomer waits.
     pub(super) fn roster_is_due(&self) -> bool {
-        self.roster_is_broken() || self.members().len() != self.workers.len()
+        self.roster_is_broken() || self.members() != self.next_members()
+    }
+
+    /// Who would be in a new roster: all that stay. Where none of them holds the state, one that leaves brings it first.
+    pub(super) fn next_members(&self) -> Vec<WorkerId> {
+        let all = || self.workers.keys().copied();
+        let mut members: Vec<WorkerId> = all().filter(|id| self.stays(*id)).collect();
+        if members.is_empty() {
+            return all().collect();
+        }
+        if !members.iter().any(|id| self.holders.contains(id)) {
+            members.extend(all().find(|id| self.holders.contains(id)));
+            members.sort_unstable();
+        }
+        members
+    }
+
+    /// The member that does what one does alone: the first that stays, if one does.
+    pub(super) fn first_member(&self) -> Option<WorkerId> {
+        let members = self.members();
+        members.iter().find(|id| self.stays(**id)).or(members.first()).copied()
     }
 
     /// Sends the same command to the whole roster, in order of rank.
@@ -56,11 +76,11 @@ impl Run {
         }
     }
 
-    /// Mints a fence and a roster of all workers, or of those that hold a part of the sum.
+    /// Mints a fence and a roster of all workers that stay, or of those that hold a part of the sum.
     pub(super) fn mint_roster(&mut self, then: &Then) {
         self.fence = Fence(self.fence.0 + 1);
         let members = match then {
-            Then::Proceed => self.workers.keys().copied().collect(),
+            Then::Proceed => self.next_members(),
             Then::Reduce { .. } => self.members(),
         };
         self.roster = Some(Roster { fence: self.fence, members, broken: false });

@@ -8,11 +8,22 @@ impl Run {
     /// SIGTERM, Ctrl-C or an operator's wish. An iteration or validation whose leases are out is dropped; what is
     /// nearly done (a reduce, a commit, a change, a checkpoint) is finished first.
     pub(super) fn on_stop_requested(&mut self, out: &mut Vec<Effect>) {
+        // One that has begun because all workers leave ends with the run now.
+        self.parting = false;
         if self.stopping {
             return;
         }
         self.stopping = true;
+        self.come_to_rest(out);
+    }
+
+    /// Towards the checkpoint with which a stop ends.
+    pub(super) fn come_to_rest(&mut self, out: &mut Vec<Effect>) {
         match self.phase {
+            // What workers brought of a run whose coordinator died is asked for and written down first.
+            Phase::WaitingForWorkers if self.workers.values().any(|worker| self.brought(worker).is_some()) => {
+                self.begin_if_due(out);
+            }
             // Nothing is under way that a resume would not do again; the report is written anew as a whole.
             Phase::WaitingForWorkers | Phase::Preparing { .. } | Phase::Reporting { .. } => self.finish_stopped(out),
             // Workers that hold nothing yet lose nothing; the others first write down what they hold.
@@ -29,6 +40,9 @@ impl Run {
 
     /// The run has stopped; the store holds all that a resume needs.
     pub(super) fn finish_stopped(&mut self, out: &mut Vec<Effect>) {
+        if self.parting {
+            return self.part(out);
+        }
         self.finish(Ending::Stopped, "a stop was asked for", out);
     }
 

@@ -11,6 +11,8 @@ mod refusals;
 
 mod endings;
 
+mod leaving;
+
 mod simulation;
 
 mod random_walk;

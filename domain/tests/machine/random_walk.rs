@@ -2,7 +2,7 @@
 //! invariant holds and the run ends with the same ledger and the same state.
 
 use crate::bench::{prepared, spec_with};
-use crate::simulation::Simulation;
+use crate::simulation::{Faults, Simulation};
 use conrec_domain::audit::{Audit, audit_ledger};
 use conrec_domain::ids::{Digest, Iteration};
 use conrec_domain::ledger::{LedgerEntry, StateLink};
@@ -50,9 +50,9 @@ fn audited(spec: &RunSpec, ledger: &[LedgerEntry]) -> Audit {
     audit_ledger(spec, &prepared(), &numbered)
 }
 
-fn walk(variant: u64, workers: u32, seed: u64, stop_one_in: u64) -> Simulation {
+fn walk(variant: u64, workers: u32, (seed, may): (u64, Faults), stop_one_in: u64) -> Simulation {
     let spec = walk_spec(variant);
-    let mut simulation = Simulation::new(spec.clone(), workers, seed);
+    let mut simulation = Simulation::new(spec.clone(), workers, (seed, may));
     if let Err(problem) = simulation.run_to_end(stop_one_in) {
         panic!("seed {seed} (variant {variant}, {workers} workers, stops 1 in {stop_one_in}): {problem}");
     }
@@ -61,9 +61,13 @@ fn walk(variant: u64, workers: u32, seed: u64, stop_one_in: u64) -> Simulation {
     simulation
 }
 
+fn quiet_walk(variant: u64) -> Simulation {
+    walk(variant, 1, (0, Faults::ALL), 0)
+}
+
 #[test]
 fn every_walk_ends_with_the_same_bits() {
-    let quiet: Vec<Simulation> = (0..4).map(|variant| walk(variant, 1, 0, 0)).collect();
+    let quiet: Vec<Simulation> = (0..4).map(quiet_walk).collect();
     let expected: Vec<Outcomes> = quiet.iter().map(|s| last_of_each(&s.ledger)).collect();
     let (mut events, mut processes, mut repeated, mut seed) = (0, 0, 0, 0);
     let mut faults: BTreeMap<&str, u64> = BTreeMap::new();
@@ -71,7 +75,7 @@ fn every_walk_ends_with_the_same_bits() {
         seed += 1;
         let variant = seed % 4;
         let stops = [0, 25, 60, 150][(seed / 4 % 4) as usize];
-        let simulation = walk(variant, 1 + (seed % 3) as u32, seed, stops);
+        let simulation = walk(variant, 1 + (seed % 3) as u32, (seed, Faults::ALL), stops);
         let reference = &expected[variant as usize];
         assert_eq!(&last_of_each(&simulation.ledger), reference, "seed {seed}");
         assert_eq!(simulation.final_state, quiet[variant as usize].final_state, "seed {seed}");
@@ -95,20 +99,36 @@ fn every_walk_ends_with_the_same_bits() {
     assert!(attempts(2, Pass::Refit).max() > Some(0), "the refit pass repeats the attempt");
     let rung = |s: &Simulation| s.decisions.iter().filter(|d| d.reason.starts_with("alarm")).count();
     assert!(quiet.iter().all(|s| rung(s) > 0), "it must meet alarms");
-    let kinds = ["killed", "hangs", "joins", "corrupt", "stop", "coordinator", "full", "refused"];
+    let kinds =
+        ["killed", "hangs", "joins", "corrupt", "stop", "coordinator", "full", "refused", "leaving", "all leave"];
     let met = kinds.iter().all(|kind| faults.get(kind) > Some(&20));
     assert!(met && repeated > 0, "the walk must meet every fault: {faults:?}");
 }
 
 #[test]
 fn walk_1221_does_not_believe_a_damaged_sender() {
-    let (quiet, disturbed) = (walk(1, 1, 0, 0), walk(1, 1, 1221, 25));
+    let (quiet, disturbed) = (quiet_walk(1), walk(1, 1, (1221, Faults::WITHOUT_LEAVING), 25));
     assert_eq!(last_of_each(&disturbed.ledger), last_of_each(&quiet.ledger));
+}
+
+#[test]
+fn workers_that_leave_and_stops_lose_no_committed_iteration() {
+    let (mut met, mut seed) = (BTreeMap::<&str, u64>::new(), 0);
+    let quiet: Vec<Simulation> = (0..4).map(quiet_walk).collect();
+    while met.values().sum::<u64>() < 3_000 {
+        seed += 1;
+        let (variant, one_in) = (seed % 4, [10, 25, 60][(seed / 4 % 3) as usize]);
+        let simulation = walk(variant, 1 + (seed % 3) as u32, (seed, Faults::ORDERLY), one_in);
+        assert_eq!(last_of_each(&simulation.ledger), last_of_each(&quiet[variant as usize].ledger), "seed {seed}");
+        assert_eq!(simulation.repeated, 0, "seed {seed}");
+        simulation.faults.iter().for_each(|(kind, count)| *met.entry(kind).or_default() += count);
+    }
+    assert!(["joins", "stop", "leaving", "all leave"].iter().all(|kind| met.get(kind) > Some(&100)), "{met:?}");
 }
 
 /// What an audit finds after a change of a ledger that was whole.
 fn findings(change: &dyn Fn(&mut Vec<LedgerEntry>)) -> Vec<String> {
-    let mut ledger = walk(0, 2, 1, 0).ledger;
+    let mut ledger = walk(0, 2, (1, Faults::ALL), 0).ledger;
     change(&mut ledger);
     audited(&walk_spec(0), &ledger).findings.iter().map(ToString::to_string).collect()
 }

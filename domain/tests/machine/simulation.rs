@@ -1,6 +1,7 @@
 //! A whole cluster in one struct: a run, simulated workers with deterministic fake states, a store, messages on the
 //! way. A seed decides the order in which everything happens.
 
+mod faults;
 mod worker;
 
 use crate::bench::prepared;
@@ -13,6 +14,7 @@ use conrec_domain::manifest::Manifest;
 use conrec_domain::run::{Rejection, Run, RunSetup};
 use conrec_domain::spec::RunSpec;
 use conrec_domain::work::{Decision, Lease, Work};
+pub use faults::Faults;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeMap;
@@ -47,6 +49,8 @@ pub struct Simulation {
     owed: Option<Iteration>,
     /// The iteration trained last.
     trained: Iteration,
+    /// What may go wrong.
+    may: Faults,
     /// Faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
     pub final_state: Option<Digest>,
@@ -63,7 +67,7 @@ fn number(digest: Digest) -> u64 {
 }
 
 impl Simulation {
-    pub fn new(spec: RunSpec, workers: u32, seed: u64) -> Self {
+    pub fn new(spec: RunSpec, workers: u32, (seed, may): (u64, Faults)) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let empty = random.next_u64(); // burns one word, so that seeds of runs and walks are not alike
         let mut simulation = Self {
@@ -85,6 +89,7 @@ impl Simulation {
             repeated: 0,
             owed: None,
             trained: Iteration(0),
+            may,
             faults: BTreeMap::new(),
             final_state: None,
             decisions: Vec::new(),
@@ -136,7 +141,10 @@ impl Simulation {
                     self.decisions = self.run.cursor().decisions.clone();
                     return Ok(());
                 }
-                Some(Ending::Stopped) => self.resume(),
+                Some(Ending::Stopped) => {
+                    self.keeps_all(self.newest.as_ref().map_or(Iteration(0), |newest| newest.iteration))?;
+                    self.resume();
+                }
                 // A person starts the run anew.
                 Some(Ending::Failed { reason, .. }) if FOR_A_PERSON.iter().any(|known| reason.contains(known)) => {
                     self.resume();
@@ -193,7 +201,7 @@ impl Simulation {
                 let Some(manifest) = self.publishing.take() else {
                     return Ok(());
                 };
-                if self.chance(fault_one_in / 8) {
+                if self.store_fails(fault_one_in) {
                     *self.faults.entry("refused").or_default() += 1;
                     return self.deliver(Event::ManifestRefused { message: "the store is gone".into() });
                 }
@@ -209,80 +217,11 @@ impl Simulation {
             }
             _ => {
                 let worker = self.any_worker();
-                let full = self.chance(fault_one_in / 8);
+                let full = self.store_fails(fault_one_in);
                 self.work(worker, full);
                 Ok(())
             }
         }
-    }
-
-    /// Something goes wrong.
-    fn fault(&mut self) -> Result<(), String> {
-        let kind = ["killed", "hangs", "joins", "corrupt", "killed", "stop", "coordinator"][self.below(7)];
-        let worker = self.any_worker();
-        let joining = self.workers.get(&worker).is_some_and(Worker::is_joining);
-        match kind {
-            "coordinator" => self.coordinator_dies(),
-            "joins" if self.workers.len() < 6 => {
-                // Enough newcomers together may begin before those who hold the state are back.
-                self.owed = None;
-                self.open_sessions(1);
-            }
-            // A run of which the coordinator has not heard cannot lose or hold anything yet.
-            _ if joining => return Ok(()),
-            "killed" => {
-                *self.faults.entry(kind).or_default() += 1;
-                self.owed = None;
-                self.workers.remove(&worker);
-                return self.deliver(Event::Left { worker, reason: "the line was cut".into() });
-            }
-            "hangs" => {
-                self.owed = None;
-                self.workers.get_mut(&worker).into_iter().for_each(|w| w.hangs = true);
-            }
-            // With two, nobody can say who is right when it happens between the reduce and the commit.
-            "corrupt" if self.workers.values().filter(|w| !w.hangs && !w.is_joining()).count() > 2 => {
-                self.owed = None;
-                let place = self.below(4);
-                let flipped = mix(&[&"flipped", &self.workers[&worker].state]);
-                let Some(worker) = self.workers.get_mut(&worker) else { return Ok(()) };
-                match place {
-                    0 => worker.sum.1 ^= 1 << 40,
-                    1 => worker.reduced = flipped,
-                    _ => worker.state.now = flipped,
-                }
-            }
-            "stop" => {
-                *self.faults.entry(kind).or_default() += 1;
-                return self.deliver(Event::StopRequested);
-            }
-            _ => return Ok(()),
-        }
-        *self.faults.entry(kind).or_default() += 1;
-        Ok(())
-    }
-
-    /// The coordinator is killed and started again; the workers that live come back with what they hold. A manifest on
-    /// its way to the store has reached it or has not.
-    fn coordinator_dies(&mut self) {
-        let on_its_way = self.publishing.take();
-        if self.chance(2) {
-            self.newest = on_its_way.or_else(|| self.newest.take());
-        }
-        let healthy = |w: &Worker| !w.hangs && !w.is_joining() && w.is_sound();
-        let committed = self.run.cursor().iteration;
-        let holds = |w: &Worker| w.bookmark.as_ref().is_some_and(|b| b.cursor.iteration >= committed);
-        let all_back = self.workers.values().all(healthy) && self.workers.values().any(holds);
-        self.owed = all_back.then_some(committed).or(self.owed);
-        let fence = self.run.fence();
-        let living = std::mem::take(&mut self.workers).into_values().filter(|w| !w.hangs);
-        for mut worker in living.collect::<Vec<_>>() {
-            let id = self.new_id();
-            worker.rejoins(id, &self.spec);
-            self.workers.insert(id, worker);
-        }
-        let expected = self.workers.len().max(1) as u32;
-        self.start(expected, fence);
     }
 
     /// Long enough for those that hang to be missed; the others are heard of.
@@ -336,6 +275,7 @@ impl Simulation {
                 }),
                 Effect::RollBack { iteration, .. } => {
                     self.owed = None;
+                    self.keeps_all(iteration)?;
                     self.ledger.retain(|entry| entry.iteration <= iteration);
                 }
                 Effect::AppendMetrics(_) | Effect::Show(_) | Effect::Finish(_) => {}
@@ -367,6 +307,8 @@ impl Simulation {
             return;
         };
         match command {
+            // Its process ends.
+            Command::Stop { .. } => drop(self.workers.remove(&worker)),
             Command::Abort { fence } => w.aborted = w.aborted.max(fence),
             command => w.commands.push_back(command),
         }

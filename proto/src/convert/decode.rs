@@ -19,6 +19,7 @@ impl TryFrom<wire::WorkerMessage> for FromWorker {
         Ok(match present("WorkerMessage.body", message.body)? {
             Body::Hello(hello) => Self::Hello(hello.try_into()?),
             Body::Heartbeat(wire::Heartbeat {}) => Self::Heartbeat,
+            Body::Leaving(wire::Leaving {}) => Self::Leaving,
             Body::Formed(formed) => {
                 Self::Formed { fence: Fence(formed.fence), state: digest("Formed.state", formed.state)? }
             }
@@ -210,6 +211,7 @@ impl TryFrom<wire::status_message::Activity> for Activity {
             },
             Wire::Forming(wire::Forming {}) => Self::Forming,
             Wire::Lost(lost) => Self::Lost { reason: text("Lost.reason", lost.reason, MAX_SENTENCE_BYTES)? },
+            Wire::Left(left) => Self::Left { reason: text("Left.reason", left.reason, MAX_SENTENCE_BYTES)? },
             Wire::Training(training) => Self::Training {
                 pass: pass("Training.pass", training.pass)?,
                 stage: name("Training.stage", training.stage)?,

@@ -44,6 +44,7 @@ impl From<FromWorker> for wire::WorkerMessage {
         let body = match message {
             FromWorker::Hello(hello) => Body::Hello(hello.into()),
             FromWorker::Heartbeat => Body::Heartbeat(wire::Heartbeat {}),
+            FromWorker::Leaving => Body::Leaving(wire::Leaving {}),
             FromWorker::Formed { fence, state } => Body::Formed(wire::Formed { fence: fence.0, state: bytes(state) }),
             FromWorker::LeaseDone { fence, lease, state, outcome } => Body::LeaseDone(wire::LeaseDone {
                 fence: fence.0,
@@ -299,6 +300,7 @@ impl From<Activity> for wire::status_message::Activity {
             }
             Activity::Forming => Self::Forming(wire::Forming {}),
             Activity::Lost { reason } => Self::Lost(wire::Lost { reason: sentence(reason) }),
+            Activity::Left { reason } => Self::Left(wire::Left { reason: sentence(reason) }),
             Activity::Training { pass: which, stage, done, of, loss, reward, kl } => {
                 Self::Training(wire::Training { pass: pass(which), stage, done, of, loss, reward, kl })
             }

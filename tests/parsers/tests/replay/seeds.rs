@@ -66,6 +66,7 @@ fn from_worker() -> Vec<FromWorker> {
         FromWorker::Changed { fence, state },
         FromWorker::PartsWritten { fence, state, parts: vec![Part { name: "a".into(), bytes: 3, sha256: state }] },
         FromWorker::CollectiveFailed { fence, message: "gone".into() },
+        FromWorker::Leaving,
     ]
 }
 
