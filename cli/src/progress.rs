@@ -39,6 +39,7 @@ pub fn describe(activity: &Activity) -> String {
         Activity::CheckpointMissed { reason } => {
             format!("warning: {reason}; the run goes on and tries again at its next checkpoint")
         }
+        Activity::Skipped { reason } => format!("warning: not used: {reason}"),
         Activity::Evaluating => "evaluating on the test window, writing the report".into(),
         Activity::Completed => "completed".into(),
         Activity::Stopped => "stopped after a checkpoint".into(),
@@ -114,7 +115,10 @@ impl Lines {
             // The command's own last words, as an error.
             Activity::Failed { .. } => return None,
             Activity::Training { pass, stage, .. } => format!("{pass:?} {stage}"),
-            decided @ (Activity::Decided { .. } | Activity::Lost { .. } | Activity::CheckpointMissed { .. }) => {
+            decided @ (Activity::Decided { .. }
+            | Activity::Lost { .. }
+            | Activity::CheckpointMissed { .. }
+            | Activity::Skipped { .. }) => {
                 return self.once(describe(decided), status);
             }
             other => describe(other),

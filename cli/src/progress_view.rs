@@ -56,6 +56,7 @@ impl ProgressView {
                         | Activity::Prepared { .. }
                         | Activity::Lost { .. }
                         | Activity::CheckpointMissed { .. }
+                        | Activity::Skipped { .. }
                 ) {
                     bar.println(format!("  {}", describe(&status.activity)));
                 } else {
