@@ -49,7 +49,16 @@ async fn of(args: &RunArgs) -> Result<Audit, Failure> {
     for key in run.checkpoint_keys().await?.into_iter().rev() {
         // A checkpoint without a manifest was never finished: it is none.
         let name = format!("{key}/manifest.json");
-        manifests.extend(parse(&name, run.read(&name).await?, &mut unread).map(|manifest| (key, manifest)));
+        match run.read(&name).await?.map(|content| Manifest::parse(&content)) {
+            Some(Ok(manifest)) => manifests.push((key, manifest)),
+            Some(Err(error)) => {
+                unread.push(Found {
+                    place: Place::file(&name),
+                    what: Finding::Unreadable { message: error.to_string() },
+                });
+            }
+            None => {}
+        }
     }
     if prepared.is_none() && !ledger.is_empty() {
         let message = "it is missing or damaged, and without it no schedule is known".to_owned();

@@ -82,7 +82,8 @@ async fn inspect(args: &CheckpointArgs) -> Result<u8, Failure> {
         Err(why) => return Err(Failure::new(ExitCode::BadData, format!("{}: {why}", run.place(&key)))),
     };
     if args.run.output == Output::Json {
-        println!("{}", json!({"key": key, "whole": true, "bytes": bytes(&manifest), "manifest": manifest}));
+        let content = manifest.to_json().map_err(|error| Failure::new(ExitCode::BadData, error.to_string()))?;
+        println!("{}", json!({"key": key, "whole": true, "bytes": bytes(&manifest), "manifest": content}));
         return Ok(ExitCode::Done.code());
     }
     let cursor = &manifest.cursor;

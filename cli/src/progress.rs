@@ -40,6 +40,7 @@ pub fn describe(activity: &Activity) -> String {
         Activity::CheckpointMissed { reason } => {
             format!("warning: {reason}; the run goes on and tries again at its next checkpoint")
         }
+        Activity::Skipped { reason } => format!("warning: not used: {reason}"),
         Activity::Evaluating => "evaluating on the test window, writing the report".into(),
         Activity::Completed => "completed".into(),
         Activity::Stopped => "stopped after a checkpoint".into(),
@@ -118,7 +119,8 @@ impl Lines {
             decided @ (Activity::Decided { .. }
             | Activity::Lost { .. }
             | Activity::Left { .. }
-            | Activity::CheckpointMissed { .. }) => {
+            | Activity::CheckpointMissed { .. }
+            | Activity::Skipped { .. }) => {
                 return self.once(describe(decided), status);
             }
             other => describe(other),

@@ -57,6 +57,7 @@ impl ProgressView {
                         | Activity::Lost { .. }
                         | Activity::Left { .. }
                         | Activity::CheckpointMissed { .. }
+                        | Activity::Skipped { .. }
                 ) {
                     bar.println(format!("  {}", describe(&status.activity)));
                 } else {

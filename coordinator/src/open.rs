@@ -2,6 +2,7 @@
 
 use crate::store::{RunStore, Skipped, StoreError};
 use conrec_domain::ids::{Iteration, RunId};
+use conrec_domain::manifest::Manifest;
 use conrec_domain::retention::Kept;
 use conrec_domain::run::RunSetup;
 use conrec_domain::spec::{RunSpec, SpecError};
@@ -24,13 +25,17 @@ pub struct Coordinator {
     pub(crate) setup: RunSetup,
     pub(crate) run_spec_toml: String,
     pub(crate) checkpoints: Vec<Kept>,
+    /// What could not be used; whoever watches the run is told.
+    pub(crate) skipped: Vec<Skipped>,
+    /// Checkpoints to go back to where no worker can load the newest, oldest first.
+    pub(crate) older: Vec<Manifest>,
 }
 
 /// What was found in the store.
 pub struct Opened {
     /// Ready to be served.
     pub coordinator: Coordinator,
-    /// What was in the store and could not be used, newest first; to be shown to the user.
+    /// What was in the store and could not be used, newest first; watchers of the run are told by the coordinator.
     pub skipped: Vec<Skipped>,
     /// The iteration of the checkpoint that the run goes on from; none for a fresh start.
     pub resumed: Option<Iteration>,
@@ -78,6 +83,10 @@ impl Coordinator {
         let (resume, older) = store.newest_whole(config, data).await?;
         skipped.extend(older);
         let checkpoints = store.finished_checkpoints(resume.as_ref()).await?;
+        let older = match &resume {
+            Some(newest) => store.older_than(newest, config, data).await?,
+            None => Vec::new(),
+        };
         let last_fence = store.last_fence().await?;
         let resumed = resume.as_ref().map(|manifest| manifest.iteration);
         let setup = RunSetup {
@@ -89,7 +98,7 @@ impl Coordinator {
             resume,
             last_fence,
         };
-        let coordinator = Self { store, setup, run_spec_toml, checkpoints };
+        let coordinator = Self { store, setup, run_spec_toml, checkpoints, skipped: skipped.clone(), older };
         Ok(Opened { coordinator, skipped, resumed, already_complete })
     }
 

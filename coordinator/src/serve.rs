@@ -9,9 +9,11 @@ use crate::open::Coordinator;
 use crate::operator::OperatorService;
 use crate::session::{Introduction, SessionService};
 use crate::status_board::StatusBoard;
+use crate::store::Skipped;
 use conrec_domain::effect::Ending;
 use conrec_domain::ids::Iteration;
 use conrec_domain::run::Run;
+use conrec_domain::status::{Activity, Status};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -49,8 +51,12 @@ impl Coordinator {
         let (guests, guard) = entrance.into().open();
         let operator = OperatorService::new(inputs.clone(), board.clone(), guard);
         let claimed = Arc::new(AtomicU64::new(self.setup.last_fence.0));
-        let run = Run::new(self.setup, start.elapsed()).knowing_checkpoints(self.checkpoints);
+        let run = Run::new(self.setup, start.elapsed()).knowing_checkpoints(self.checkpoints).with_older(self.older);
         board.show(run.status());
+        for Skipped { key, why } in self.skipped {
+            let activity = Activity::Skipped { reason: format!("{key}: {why}") };
+            board.note(Status { activity, ..run.status() });
+        }
         let driver = Driver {
             run,
             store: Arc::new(self.store),

@@ -17,6 +17,8 @@ pub(crate) struct StatusBoard {
 
 struct Inner {
     latest: Option<Status>,
+    /// What every watcher is told, whenever it comes.
+    notes: Vec<Status>,
     /// None once the run has ended.
     sender: Option<broadcast::Sender<Status>>,
 }
@@ -24,7 +26,7 @@ struct Inner {
 impl StatusBoard {
     /// A board that shows nothing yet.
     pub(crate) fn new() -> Self {
-        let inner = Inner { latest: None, sender: Some(broadcast::Sender::new(BEHIND)) };
+        let inner = Inner { latest: None, notes: Vec::new(), sender: Some(broadcast::Sender::new(BEHIND)) };
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -38,10 +40,19 @@ impl StatusBoard {
         }
     }
 
-    /// The latest status, then every later one, until [`Self::close`].
+    /// Says something to all watchers that is not what the run is doing: those to come hear it too.
+    pub(crate) fn note(&self, status: Status) {
+        let mut inner = self.lock();
+        if let Some(sender) = &inner.sender {
+            let _ = sender.send(status.clone());
+        }
+        inner.notes.push(status);
+    }
+
+    /// The latest status and all notes, then every later one, until [`Self::close`].
     pub(crate) fn watch(&self) -> impl Stream<Item = Status> + Send + use<> {
         let inner = self.lock();
-        let latest = stream::iter(inner.latest.clone());
+        let latest = stream::iter(inner.latest.iter().chain(&inner.notes).cloned().collect::<Vec<_>>());
         let later = inner.sender.as_ref().map(broadcast::Sender::subscribe);
         latest.chain(stream::unfold(later, |later| async {
             let mut later = later?;

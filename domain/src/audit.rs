@@ -1,6 +1,6 @@
 //! Audits a run from its files: every prompt of every committed iteration entered the sum exactly once, and the digests
-//! of the training state form one chain, to which checkpoints, metrics and report belong. Pure: the caller brings the
-//! files.
+//! of the training state form one chain, to which checkpoints, metrics and report belong; and no line of ledger or metrics
+//! was changed since it was written. Pure: the caller brings the files.
 //!
 //! What it proves: the files agree with the config, with the schedule that follows from it, and with each other. It does
 //! not train again, so it takes each digest for what the workers agreed on when they recorded it.
@@ -8,6 +8,7 @@
 mod chain;
 mod checkpoints;
 mod finding;
+mod journal;
 mod lines;
 mod order;
 mod prompts;
@@ -89,6 +90,7 @@ pub fn audit(evidence: &Evidence<'_>) -> Audit {
     checkpoints::check(evidence, &chain, &mut audit);
     results::check_metrics(evidence, &chain, &mut audit);
     results::check_report(evidence, &chain, &mut audit);
+    journal::check(evidence, &chain, &mut audit);
     // A file of another run explains all that it contradicts: it is named first.
     audit.findings.sort_by_key(|found| !matches!(found.what, Finding::Foreign { .. }));
     audit.ends = chain.first().zip(evidence.report.map(|report| report.state_digest).or_else(|| chain.last()));

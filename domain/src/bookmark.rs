@@ -29,6 +29,12 @@ impl JournalLine {
     }
 }
 
+/// The digest of the journal once an iteration is committed; its metrics are none while they wait for a validation.
+pub(crate) fn journal_after(entry: &LedgerEntry, metrics: Option<&MetricsLine>) -> Digest {
+    let journal = entry.journal();
+    metrics.map_or(journal, |line| line.journal(journal))
+}
+
 /// Lines are kept up to this weight, a line as 64 and one more for each of its prompts: a few megabytes. Where a
 /// checkpoint is so far away, a coordinator that comes after goes back to it.
 const MOST_WEIGHT: usize = 1 << 19;
@@ -117,10 +123,28 @@ impl Held {
     /// Where the curriculum stands.
     pub fn cursor(&self) -> Cursor {
         let mut cursor = self.bookmark.cursor.clone();
-        if let Some(Pending::Change(link)) = &self.bookmark.pending {
-            cursor.changes.push(StateLink { after: self.state, ..*link });
+        match &self.bookmark.pending {
+            Some(Pending::Change(link)) => cursor.changes.push(StateLink { after: self.state, ..*link }),
+            Some(Pending::Commit { entry, metrics }) => {
+                let entry = LedgerEntry { after: self.state, ..entry.clone() };
+                cursor.journal = journal_after(&entry, metrics.as_deref());
+            }
+            None => {}
         }
         cursor
+    }
+
+    /// Whether the lines that a checkpoint with this cursor lacks lead from its journal to this one.
+    pub fn follows(&self, saved: &Cursor, lines: &[JournalLine]) -> bool {
+        let mut journal = saved.journal;
+        for line in lines {
+            journal = match line {
+                JournalLine::Ledger(entry) if entry.previous != journal => return false,
+                JournalLine::Ledger(entry) => entry.journal(),
+                JournalLine::Metrics(line) => line.journal(journal),
+            };
+        }
+        journal == self.cursor().journal
     }
 
     /// All lines of the journal since the newest checkpoint, those of the last commit included.
@@ -153,6 +177,7 @@ mod tests {
             gradient: digest,
             before: digest,
             after: digest,
+            previous: digest,
         })
     }
 

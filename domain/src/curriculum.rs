@@ -12,8 +12,8 @@ mod gate;
 pub use advance::{CurriculumError, Performed};
 pub use alarm::{Alarms, Health};
 
-use crate::ids::Iteration;
-use crate::ledger::StateLink;
+use crate::ids::{Digest, Iteration};
+use crate::ledger::{StateLink, empty_journal};
 use crate::metrics_line::MetricsLine;
 use crate::spec::{RunSpec, Statistics};
 use crate::work::{Decision, Pass, Score, StateChange};
@@ -47,6 +47,8 @@ pub struct Cursor {
     pub bar: Option<Score>,
     /// The last iteration's line of metrics while it waits for its validation's scores, over a stop if need be.
     pub held_line: Option<Box<MetricsLine>>,
+    /// Digest of the journal so far: the ledger's next line begins with it.
+    pub journal: Digest,
     /// Changes of the training state since the last iteration; they wait for the ledger's next line.
     #[serde(default)]
     pub changes: Vec<StateLink>,
@@ -146,6 +148,7 @@ impl Cursor {
             chosen: Vec::new(),
             bar: None,
             held_line: None,
+            journal: empty_journal(),
             changes: Vec::new(),
             seconds: 0.0,
             select_checkpoint: None,

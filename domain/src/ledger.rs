@@ -1,11 +1,18 @@
 //! The ledger: which prompts entered which committed iteration, as a chain of digests.
+//!
+//! Two chains: the digests of the training state, and that of the journal itself. The journal's is taken over the lines of
+//! ledger and metrics as they alternate, each after the ones before it; what legitimately differs between two runs with
+//! the same bits (fences, times) is left out, so that it too is equal for any number of workers and any stops.
 
 use crate::ids::{Digest, Fence, Iteration};
+use crate::metrics_line::MetricsLine;
 use crate::work::{Pass, StateChange};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// One committed iteration: a line of `ledger.jsonl`. Nothing in it depends on the number of workers but the fence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LedgerEntry {
     /// The iteration.
     pub iteration: Iteration,
@@ -29,6 +36,34 @@ pub struct LedgerEntry {
     pub before: Digest,
     /// Digest of the training state after.
     pub after: Digest,
+    /// Digest of the journal before this line: of all lines of ledger and metrics of the iterations before.
+    pub previous: Digest,
+}
+
+impl LedgerEntry {
+    /// The digest of the journal with this line, which says itself what was before.
+    pub fn journal(&self) -> Digest {
+        lengthened(self.previous, &Self { fence: Fence(0), ..self.clone() })
+    }
+}
+
+impl MetricsLine {
+    /// The digest of the journal with this line, from that before it.
+    pub fn journal(&self, before: Digest) -> Digest {
+        lengthened(before, &Self { step_time: 0.0, ..self.clone() })
+    }
+}
+
+/// The digest of a journal without lines.
+pub fn empty_journal() -> Digest {
+    Digest::of(b"")
+}
+
+/// SHA-256 of the digest before and of the line as compact JSON.
+fn lengthened(before: Digest, line: &impl Serialize) -> Digest {
+    // A struct of numbers, names and digests is always JSON.
+    let line = serde_json::to_vec(line).unwrap_or_default();
+    Digest(Sha256::new().chain_update(before.0).chain_update(line).finalize().into())
 }
 
 /// A change of the training state between two iterations, as a link of the chain of digests.

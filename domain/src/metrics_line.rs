@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What one committed iteration measured; means over the prompts of all its leases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MetricsLine {
     /// The iteration.
     pub iteration: Iteration,

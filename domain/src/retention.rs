@@ -77,7 +77,7 @@ mod tests {
         let score = |fhr| Some(Score { fhr, candidate_accuracy: 0.5 });
         let decisions = vec![decision(score(0.25)), decision(score(0.5)), decision(None)];
         let mut manifest = Manifest {
-            version: 1,
+            version: Manifest::VERSION,
             run_id: RunId::from_str("run").unwrap(),
             config_digest: Digest::of(b"config"),
             data_digest: Digest::of(b"data"),

@@ -32,6 +32,7 @@ mod report;
 // What goes wrong on the way, and the ways in which it ends.
 mod deadline;
 mod fail;
+mod fall_back;
 mod leave;
 mod lose;
 mod stop;
@@ -132,6 +133,10 @@ pub struct Run {
     parting: bool,
     /// The newest checkpoint that is known to be whole: what the run would go on from.
     resume: Option<Manifest>,
+    /// Checkpoints of this run before that one, oldest first: for where no worker can load it.
+    older: Vec<Manifest>,
+    /// Why a worker could not load the newest one.
+    unloadable: Option<String>,
     /// All whole checkpoints known, oldest first.
     checkpoints: Vec<Kept>,
     /// The checkpoint on its way to the store.
@@ -169,6 +174,8 @@ impl Run {
             stopping: false,
             parting: false,
             checkpoints: resume.iter().map(Kept::of).collect(),
+            older: Vec::new(),
+            unloadable: None,
             save: None,
             missed: None,
             trail: Trail::default(),
@@ -186,6 +193,12 @@ impl Run {
         known.sort_by(|a, b| a.key.cmp(&b.key));
         known.dedup_by(|a, b| a.key == b.key);
         self.checkpoints = known;
+        self
+    }
+
+    /// Tells a fresh run which checkpoints it may go back to where no worker can load the newest, oldest first.
+    pub fn with_older(mut self, older: Vec<Manifest>) -> Self {
+        self.older = older;
         self
     }
 

@@ -90,6 +90,11 @@ pub enum Activity {
         /// Which, why, and which one is the newest whole one.
         reason: String,
     },
+    /// Something in the store could not be used to go on from: a checkpoint that is damaged, or that no worker can load.
+    Skipped {
+        /// Which, and why.
+        reason: String,
+    },
     /// The test window is evaluated, the report written.
     Evaluating,
     /// Report and adapter are written.

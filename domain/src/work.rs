@@ -203,6 +203,8 @@ pub struct RunSummary {
     pub state_digest: Digest,
     /// Committed iterations.
     pub iterations: u64,
+    /// Digest of the journal: of all lines of ledger and metrics.
+    pub journal_digest: Digest,
     /// Seconds that coordinators worked on the run until it was evaluated; what one did after its last checkpoint is lost.
     pub wall_seconds: f64,
     /// Key of the checkpoint at the end of the select pass, where a refit pass followed: what validation measures.

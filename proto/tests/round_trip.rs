@@ -109,8 +109,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 fn entry() -> impl Strategy<Value = LedgerEntry> {
-    (iteration(), pass(), name(), fence(), vec(any::<u32>(), 0..9), [digest(), digest(), digest()]).prop_map(
-        |(iteration, pass, stage, fence, prompts, [gradient, before, after])| LedgerEntry {
+    (iteration(), pass(), name(), fence(), vec(any::<u32>(), 0..9), [(); 4].map(|()| digest())).prop_map(
+        |(iteration, pass, stage, fence, prompts, [gradient, before, after, previous])| LedgerEntry {
             iteration,
             pass,
             stage,
@@ -121,6 +121,7 @@ fn entry() -> impl Strategy<Value = LedgerEntry> {
             gradient,
             before,
             after,
+            previous,
         },
     )
 }
@@ -188,16 +189,20 @@ fn summary() -> impl Strategy<Value = RunSummary> {
     let link = (state_change(), digest(), digest());
     let link = link.prop_map(|(change, before, after)| StateLink { change, before, after });
     let numbers = (any::<u64>(), 0.0..1e6f64);
-    (digest(), numbers, option::of("checkpoints/[0-9]{3}"), vec(decision(), 0..5), vec(link, 0..4)).prop_map(
-        |(state_digest, (iterations, wall_seconds), select_checkpoint, decisions, changes)| RunSummary {
-            state_digest,
-            iterations,
-            wall_seconds,
-            select_checkpoint,
-            changes,
-            decisions,
-        },
-    )
+    ([digest(), digest()], numbers, option::of("checkpoints/[0-9]{3}"), vec(decision(), 0..5), vec(link, 0..4))
+        .prop_map(
+            |([state_digest, journal_digest], (iterations, wall_seconds), select_checkpoint, decisions, changes)| {
+                RunSummary {
+                    state_digest,
+                    iterations,
+                    journal_digest,
+                    wall_seconds,
+                    select_checkpoint,
+                    changes,
+                    decisions,
+                }
+            },
+        )
 }
 
 fn work() -> impl Strategy<Value = Work> {
@@ -282,6 +287,7 @@ fn activity() -> impl Strategy<Value = Activity> {
         name().prop_map(|reason| Activity::Lost { reason }),
         name().prop_map(|reason| Activity::Left { reason }),
         name().prop_map(|reason| Activity::CheckpointMissed { reason }),
+        name().prop_map(|reason| Activity::Skipped { reason }),
         (pass(), name(), any::<[u32; 2]>(), number(), option::of(number()), option::of(number())).prop_map(
             |(pass, stage, [done, of], loss, reward, kl)| {
                 Activity::Training { pass, stage, done, of, loss, reward, kl }

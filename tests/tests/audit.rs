@@ -1,6 +1,7 @@
 //! `conrec audit` on the files of a real run: they are whole, and every kind of tampering with them is found and named.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+use conrec_domain::manifest::Manifest;
 use conrec_tests::{run, text};
 use serde_json::Value;
 use std::fs;
@@ -137,6 +138,23 @@ fn a_real_run_is_whole_and_every_tampering_is_found() {
         ("ledger.jsonl", &|t| without(t, 4), "ledger.jsonl:4: iteration 5 follows iteration 3"),
         ("ledger.jsonl", &|t| doubled(t, 4), "ledger.jsonl:5: iteration 4 was committed twice"),
         ("ledger.jsonl", &|t| swapped(t, 2).replacen("\"fence\":1", "\"fence\":2", 2), "carries fence 1 after fence 2"),
+        ("ledger.jsonl", &|t| swapped(t, 2), "ledger.jsonl:3: iteration 2 lies behind iteration 3"),
+        (
+            "ledger.jsonl",
+            &|t| line(t, 3, |l| flipped(&mut l["gradient"])),
+            "ledger.jsonl:4: iteration 4 goes on from journal",
+        ),
+        (
+            "ledger.jsonl",
+            &|t| line(t, 3, |l| flipped(&mut l["previous"])),
+            "one of the lines of iteration 2 was changed",
+        ),
+        ("ledger.jsonl", &|t| line(t, 3, |l| l["note"] = 1.into()), "ledger.jsonl:3: it cannot be read"),
+        (
+            "ledger.jsonl",
+            &|t| line(t, t.lines().count(), |l| flipped(&mut l["gradient"])),
+            "report.json: the report goes on from journal",
+        ),
         (
             "ledger.jsonl",
             &|t| line(t, 3, |l| l["prompts"][1] = Value::from(9999)),
@@ -154,11 +172,19 @@ fn a_real_run_is_whole_and_every_tampering_is_found() {
             &|t| t.replacen("\"iteration\":2", "\"iteration\":\"2\"", 1),
             "ledger.jsonl:2: it cannot be read",
         ),
+        ("metrics.jsonl", &|t| line(t, 2, |l| l["loss"] = 0.5.into()), "one of the lines of iteration 2 was changed"),
+        (
+            "metrics.jsonl",
+            &|t| line(t, t.lines().count(), |l| l["learning_rate"] = 0.5.into()),
+            "report.json: the report goes on from journal",
+        ),
+        ("metrics.jsonl", &|t| line(t, 2, |l| drop(l.as_object_mut().unwrap().remove("loss"))), "it cannot be read"),
         ("metrics.jsonl", &|t| without(t, 3), "metrics.jsonl:3: iteration 4 is not the next after iteration 2"),
         ("metrics.jsonl", &|t| without(t, t.lines().count()), "has no line of metrics"),
         ("metrics.jsonl", &|t| line(t, 2, |l| l["stage"] = "recent".into()), "in the ledger it is"),
         ("report.json", &|t| line(&one_line(t), 1, |r| flipped(&mut r["state_digest"])), "report.json: its state"),
         ("report.json", &|t| line(&one_line(t), 1, |r| r["iterations"] = 3.into()), "it counts 3 iterations"),
+        ("report.json", &|t| line(&one_line(t), 1, |r| flipped(&mut r["journal_digest"])), "the report goes on from"),
         ("run.toml", &|t| t.replacen("seed = 0", "seed = 1", 1), "it belongs to config"),
         ("run.toml", &|t| t.replacen("horizon_days", "horizon_dayz", 1), "horizon_dayz"),
         ("prepared/manifest.json", &|t| t.replacen("\"prompts\"", "\"promts\"", 1), "without it no schedule is known"),
@@ -168,15 +194,26 @@ fn a_real_run_is_whole_and_every_tampering_is_found() {
     }
     let newest = newest_manifest(store);
     let name = newest.strip_prefix(store.join("audited")).unwrap().to_str().unwrap();
-    let cases: [(&ChangeValue, &str); 3] = [
+    let cases: [(&ChangeValue, &str); 4] = [
         (&|m| flipped(&mut m["state_digest"]), "is not that of the chain after iteration"),
+        (&|m| flipped(&mut m["cursor"]["journal"]), "the checkpoint goes on from journal"),
         (&|m| m["run_id"] = "other".into(), "it belongs to run other"),
         (&|m| flipped(&mut m["data_digest"]), "it belongs to data"),
     ];
     for (change, says) in cases {
-        let change: &dyn Fn(&str) -> String = &|t| line(&one_line(t), 1, change);
-        found(store, &Tampering { file: name, change, says });
+        let unsealed: &dyn Fn(&str) -> String = &|t| line(&one_line(t), 1, change);
+        let seen = "manifest.json was changed: its content has SHA-256";
+        found(store, &Tampering { file: name, change: unsealed, says: seen });
+        let sealed: &dyn Fn(&str) -> String = &|t| sealed_again(&line(&one_line(t), 1, change));
+        found(store, &Tampering { file: name, change: sealed, says });
     }
+}
+
+/// The manifest with the digest that fits what it says now, as somebody would write it who means to deceive.
+fn sealed_again(text: &str) -> String {
+    let mut content: Value = serde_json::from_str(text).unwrap();
+    content.as_object_mut().unwrap().remove("manifest_digest");
+    serde_json::from_value::<Manifest>(content).unwrap().to_json().unwrap().to_string()
 }
 
 fn one_line(text: &str) -> String {

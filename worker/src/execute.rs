@@ -383,8 +383,7 @@ pub fn load_state(
     key: &str,
 ) -> Result<TrainingState, WorkerError> {
     let place = format!("{key}/manifest.json");
-    let manifest: Manifest =
-        serde_json::from_slice(&folder.read(&place)?).map_err(|e| WorkerError::file(folder.path(&place), e))?;
+    let manifest = Manifest::parse(&folder.read(&place)?).map_err(|e| WorkerError::file(folder.path(&place), e))?;
     let mut content = Vec::new();
     for part in &manifest.parts {
         content.push((part.name.clone(), folder.wait(parts.read(key, part))?));

@@ -88,6 +88,7 @@ fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<Rep
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
         state_digest: summary.state_digest,
         iterations: summary.iterations,
+        journal_digest: summary.journal_digest,
         wall_seconds: summary.wall_seconds,
         statistics: spec.evaluation.statistics,
         split: Split { source: source(spec), counts: BTreeMap::new(), windows: Vec::new() },

@@ -196,7 +196,7 @@ impl RunFolder {
         }
         let name = format!("{key}/manifest.json");
         let bytes = self.read(&name)?;
-        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| WorkerError::file(self.shown(&name), e))?;
+        let manifest = Manifest::parse(&bytes).map_err(|e| WorkerError::file(self.shown(&name), e))?;
         if matches!(manifest.cursor.at, StagePoint::Report | StagePoint::Done) {
             return Ok(());
         }
@@ -216,6 +216,7 @@ mod tests {
     use super::*;
     use conrec_domain::curriculum::Cursor;
     use conrec_domain::ids::{Digest, Fence, Iteration};
+    use conrec_domain::manifest::{PARTS, Part};
 
     #[test]
     fn a_run_is_finished_when_its_stages_are_over_or_its_report_is_written() {
@@ -224,7 +225,7 @@ mod tests {
         let place = Place { store: store_url, scratch: None, run: "run".parse().unwrap() };
         let folder = RunFolder::open(&place).unwrap();
         let manifest = Manifest {
-            version: 1,
+            version: Manifest::VERSION,
             run_id: folder.run().clone(),
             config_digest: Digest::of(b"config"),
             data_digest: Digest::of(b"data"),
@@ -233,9 +234,10 @@ mod tests {
             iteration: Iteration(7),
             state_digest: Digest::of(b"state"),
             cursor: Cursor::start(),
-            parts: Vec::new(),
+            parts: PARTS.map(|name| Part { name: name.into(), bytes: 0, sha256: Digest::of(b"") }).to_vec(),
         };
-        folder.write("checkpoints/a/manifest.json", &serde_json::to_vec(&manifest).unwrap()).unwrap();
+        let content = manifest.to_json().unwrap().to_string();
+        folder.write("checkpoints/a/manifest.json", content.as_bytes()).unwrap();
         let error = folder.finished("checkpoints/a").unwrap_err().to_string();
         assert!(error.contains("still trains"), "{error}");
         // Stages in which the gate kept no iteration follow the last checkpoint and write none.

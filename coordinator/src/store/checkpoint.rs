@@ -9,9 +9,6 @@ use object_store::path::Path;
 
 const CHECKPOINTS: &str = "checkpoints";
 
-/// Layout of `manifest.json` that this code reads and writes.
-const MANIFEST_VERSION: u32 = 1;
-
 /// Something in the store that was not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
@@ -117,6 +114,29 @@ impl RunObjects {
         Ok(finished)
     }
 
+    /// The manifests of this run's checkpoints before the newest, oldest first, as far as their parts are there. Their content
+    /// is not read: a worker does that before it uses one.
+    ///
+    /// # Errors
+    /// The store cannot be read. What cannot be used is left out.
+    pub async fn older_than(
+        &self,
+        newest: &Manifest,
+        config: Digest,
+        data: Option<Digest>,
+    ) -> Result<Vec<Manifest>, StoreError> {
+        let newest = Manifest::key(newest.iteration, newest.fence);
+        let mut older = Vec::new();
+        for key in self.checkpoint_keys().await?.into_iter().rev().filter(|key| *key < newest) {
+            if let Ok(manifest) = self.look_at(&key, false).await?
+                && self.foreign(&manifest, config, data).is_none()
+            {
+                older.push(manifest);
+            }
+        }
+        Ok(older)
+    }
+
     /// The manifest under a key, or why the checkpoint cannot be used.
     async fn whole(
         &self,
@@ -128,26 +148,31 @@ impl RunObjects {
             Ok(manifest) => manifest,
             Err(why) => return Ok(Err(why)),
         };
-        if let Some(why) = self.foreign(key, &manifest, config, data) {
+        if let Some(why) = self.foreign(&manifest, config, data) {
             return Ok(Err(why));
         }
         let damage = self.damage(key, &manifest.parts).await?;
         Ok(damage.map_or(Ok(manifest), Err))
     }
 
-    /// What `manifest.json` says, or why it says nothing.
+    /// What `manifest.json` says of the checkpoint that it lies in, or why it says nothing.
     async fn manifest(&self, key: &str) -> Result<Result<Manifest, String>, StoreError> {
         let Some(bytes) = self.read(&format!("{key}/manifest.json")).await? else {
             return Ok(Err("it has no manifest.json, so it was never finished".into()));
         };
-        Ok(serde_json::from_slice(&bytes).map_err(|error| format!("manifest.json: {error}")))
+        let manifest = match Manifest::parse(&bytes) {
+            Ok(manifest) => manifest,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let own_key = Manifest::key(manifest.iteration, manifest.fence);
+        if own_key != key {
+            return Ok(Err(format!("its manifest is that of {own_key}")));
+        }
+        Ok(Ok(manifest))
     }
 
-    /// Why a manifest is not of this run and place.
-    fn foreign(&self, key: &str, manifest: &Manifest, config: Digest, data: Option<Digest>) -> Option<String> {
-        if manifest.version != MANIFEST_VERSION {
-            return Some(format!("manifest version {}, expected {MANIFEST_VERSION}", manifest.version));
-        }
+    /// Why a manifest is not of this run.
+    fn foreign(&self, manifest: &Manifest, config: Digest, data: Option<Digest>) -> Option<String> {
         if manifest.run_id != self.run_id {
             return Some(format!("it belongs to run `{}`", manifest.run_id));
         }
@@ -157,11 +182,7 @@ impl RunObjects {
         if let Some(data) = data.filter(|data| *data != manifest.data_digest) {
             return Some(format!("it was made from data {}, this run has {data}", manifest.data_digest));
         }
-        let own_key = Manifest::key(manifest.iteration, manifest.fence);
-        if own_key != key {
-            return Some(format!("its manifest is that of {own_key}"));
-        }
-        manifest.parts.is_empty().then(|| "its manifest names no parts".to_owned())
+        None
     }
 }
 
@@ -184,9 +205,9 @@ impl RunStore {
         if last > claimed {
             return Err(outdated(format!("roster {last} is newer than the newest here, {claimed}")));
         }
-        let content = serde_json::to_vec_pretty(manifest).map_err(|error| refuse(error.to_string()))?;
+        let content = manifest.to_json().map_err(|error| refuse(error.to_string()))?;
         self.hold.renew(self).await?;
-        if !self.create(&format!("{key}/manifest.json"), content).await? {
+        if !self.create(&format!("{key}/manifest.json"), format!("{content:#}\n").into_bytes()).await? {
             return Err(outdated("it exists already; checkpoints are never overwritten".into()));
         }
         Ok(key)
@@ -198,16 +219,16 @@ mod tests {
     use super::*;
     use conrec_domain::curriculum::Cursor;
     use conrec_domain::ids::Iteration;
-    use conrec_domain::manifest::Part;
+    use conrec_domain::manifest::{PARTS, Part};
     use conrec_store::Store;
 
-    /// A store with the part of a checkpoint of roster 1, and the manifest that would make it whole.
-    async fn with_part(folder: &tempfile::TempDir) -> (RunStore, Manifest) {
+    /// A store with the parts of a checkpoint of roster 1, and the manifest that would make it whole.
+    async fn with_parts(folder: &tempfile::TempDir) -> (RunStore, Manifest) {
         let run_id = "run".parse().unwrap();
         let store = RunStore::open(&Store::make(folder.path().to_str().unwrap()).unwrap(), &run_id, 1).await.unwrap();
         store.claim_fence(Fence(1)).await.unwrap();
         let manifest = Manifest {
-            version: MANIFEST_VERSION,
+            version: Manifest::VERSION,
             run_id,
             config_digest: Digest::of(b"config"),
             data_digest: Digest::of(b"data"),
@@ -216,10 +237,12 @@ mod tests {
             iteration: Iteration(7),
             state_digest: Digest::of(b"state"),
             cursor: Cursor::start(),
-            parts: vec![Part { name: "a.bin".into(), bytes: 3, sha256: Digest::of(b"abc") }],
+            parts: PARTS.map(|name| Part { name: name.into(), bytes: 3, sha256: Digest::of(b"abc") }).to_vec(),
         };
         let key = Manifest::key(manifest.iteration, manifest.fence);
-        assert!(store.create(&format!("{key}/a.bin"), b"abc".to_vec()).await.unwrap());
+        for name in PARTS {
+            assert!(store.create(&format!("{key}/{name}"), b"abc".to_vec()).await.unwrap());
+        }
         (store, manifest)
     }
 
@@ -230,7 +253,7 @@ mod tests {
     #[tokio::test]
     async fn a_published_checkpoint_is_found_and_a_pruned_one_is_gone() {
         let folder = tempfile::tempdir().unwrap();
-        let (store, manifest) = with_part(&folder).await;
+        let (store, manifest) = with_parts(&folder).await;
         let key = store.publish(&manifest, || manifest.fence).await.unwrap();
         let found = store.newest_whole(manifest.config_digest, None).await.unwrap();
         assert_eq!(found, (Some(manifest.clone()), Vec::new()));
@@ -242,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn a_checkpoint_of_other_data_or_config_is_skipped() {
         let folder = tempfile::tempdir().unwrap();
-        let (store, manifest) = with_part(&folder).await;
+        let (store, manifest) = with_parts(&folder).await;
         store.publish(&manifest, || manifest.fence).await.unwrap();
         let other = Digest::of(b"other");
         for (config, data) in [(other, None), (manifest.config_digest, Some(other))] {
@@ -255,7 +278,7 @@ mod tests {
     #[tokio::test]
     async fn a_checkpoint_is_never_overwritten() {
         let folder = tempfile::tempdir().unwrap();
-        let (store, manifest) = with_part(&folder).await;
+        let (store, manifest) = with_parts(&folder).await;
         store.publish(&manifest, || manifest.fence).await.unwrap();
         assert!(refusal(&store, &manifest).await.contains("exists already"));
     }
@@ -263,7 +286,7 @@ mod tests {
     #[tokio::test]
     async fn an_outdated_roster_cannot_publish() {
         let folder = tempfile::tempdir().unwrap();
-        let (store, manifest) = with_part(&folder).await;
+        let (store, manifest) = with_parts(&folder).await;
         store.claim_fence(Fence(2)).await.unwrap();
         assert!(refusal(&store, &manifest).await.contains("roster 2 is newer"));
     }
@@ -271,7 +294,7 @@ mod tests {
     #[tokio::test]
     async fn a_manifest_whose_parts_are_not_there_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let (store, mut manifest) = with_part(&folder).await;
+        let (store, mut manifest) = with_parts(&folder).await;
         manifest.parts[0].bytes = 4;
         assert!(refusal(&store, &manifest).await.contains("has 3 bytes, its manifest says 4"));
         manifest.parts[0].name = "b.bin".into();
@@ -283,7 +306,7 @@ mod tests {
     #[tokio::test]
     async fn only_checkpoints_are_pruned() {
         let folder = tempfile::tempdir().unwrap();
-        let (store, _) = with_part(&folder).await;
+        let (store, _) = with_parts(&folder).await;
         assert!(store.prune("fences").await.is_err());
         assert_eq!(store.last_fence().await.unwrap(), Fence(1));
     }

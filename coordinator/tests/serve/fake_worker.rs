@@ -3,7 +3,7 @@
 use conrec_domain::effect::{Command, StateSource};
 use conrec_domain::event::Hello;
 use conrec_domain::ids::{Digest, Fence};
-use conrec_domain::manifest::Part;
+use conrec_domain::manifest::{PARTS, Part};
 use conrec_domain::spec::RunConfig;
 use conrec_domain::work::{Lease, Outcome, Pass, Prepared, PreparedPass, TrainMetrics, ValidationCounts, Work};
 use conrec_proto::message::{FromWorker, ToWorker, Welcome};
@@ -164,13 +164,14 @@ impl FakeWorker {
         let folder = self.folder.join(key);
         std::fs::create_dir_all(&folder).unwrap();
         let content = self.state.to_string();
-        std::fs::write(folder.join("state.txt"), &content).unwrap();
-        let part =
-            Part { name: "state.txt".into(), bytes: content.len() as u64, sha256: Digest::of(content.as_bytes()) };
-        FromWorker::PartsWritten { fence, state: self.state, parts: vec![part] }
+        let part = |name: &str| {
+            std::fs::write(folder.join(name), &content).unwrap();
+            Part { name: name.into(), bytes: content.len() as u64, sha256: Digest::of(content.as_bytes()) }
+        };
+        FromWorker::PartsWritten { fence, state: self.state, parts: PARTS.map(part).to_vec() }
     }
 
     fn load(&self, key: &str) -> Digest {
-        std::fs::read_to_string(self.folder.join(key).join("state.txt")).unwrap().parse().unwrap()
+        std::fs::read_to_string(self.folder.join(key).join(PARTS[0])).unwrap().parse().unwrap()
     }
 }

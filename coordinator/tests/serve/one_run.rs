@@ -117,7 +117,7 @@ pub fn reported_state(store: &Path) -> String {
 pub fn select_checkpoint(store: &Path) -> Option<String> {
     let newest = checkpoints(store).pop()?;
     let text = std::fs::read(folder(store).join(newest).join("manifest.json")).unwrap();
-    let manifest: Manifest = serde_json::from_slice(&text).unwrap();
+    let manifest = Manifest::parse(&text).unwrap();
     manifest.cursor.select_checkpoint
 }
 

@@ -7,6 +7,7 @@ use conrec_domain::effect::Ending;
 use conrec_domain::ids::Iteration;
 use conrec_domain::metrics_line::MetricsLine;
 use conrec_proto::wire;
+use conrec_proto::wire::status_message::Activity;
 use std::path::Path;
 
 /// Trains until `iteration`, then stops as an operator would.
@@ -92,27 +93,47 @@ async fn damaged_checkpoints_are_skipped_and_named() {
     train_and_stop(store.path(), 1, 11).await;
     let keys = checkpoints(store.path());
     let [.., older, newer, newest] = keys.as_slice() else { panic!("three checkpoints: {keys:?}") };
-    let part = |key: &str| folder(store.path()).join(key).join("state.txt");
+    let part = |key: &str| folder(store.path()).join(key).join("adapter.safetensors");
     let mut content = std::fs::read(part(newest)).unwrap();
     content[0] ^= 1;
     std::fs::write(part(newest), content).unwrap();
     std::fs::remove_file(part(newer)).unwrap();
     let torn = folder(store.path()).join("checkpoints/0000009999-000001");
     std::fs::create_dir_all(&torn).unwrap();
-    std::fs::write(torn.join("state.txt"), "half").unwrap();
+    std::fs::write(torn.join("adapter.safetensors"), "half").unwrap();
 
     let opened = open(store.path(), 1).await;
     let skipped: Vec<(&str, &str)> = opened.skipped.iter().map(|s| (s.key.as_str(), s.why.as_str())).collect();
     assert_eq!(skipped.len(), 3, "{skipped:?}");
     assert!(skipped[0].0.ends_with("0000009999-000001") && skipped[0].1.contains("never finished"));
-    assert!(skipped[1].0 == newest && skipped[1].1.contains("state.txt has SHA-256"), "{skipped:?}");
-    assert!(skipped[2].0 == newer && skipped[2].1.contains("state.txt is missing"), "{skipped:?}");
+    assert!(skipped[1].0 == newest && skipped[1].1.contains("adapter.safetensors has SHA-256"), "{skipped:?}");
+    assert!(skipped[2].0 == newer && skipped[2].1.contains("adapter.safetensors is missing"), "{skipped:?}");
     let resumed = opened.resumed.unwrap();
     assert!(older.contains(&format!("{:010}", resumed.0)), "{older} {resumed}");
-    drop(opened);
-    go_on(store.path(), 1).await;
+    let expected: Vec<String> = opened.skipped.iter().map(|s| format!("{}: {}", s.key, s.why)).collect();
+
+    let serving = Serving::begin(opened).await;
+    let watched = serving.operator().await.watch(wire::WatchRequest {}).await.unwrap().into_inner();
+    let worker = serving.worker("host", Pace::Fast);
+    assert_eq!(serving.ending.await.unwrap(), Ending::Completed);
+    worker.await.unwrap().unwrap();
+    assert_eq!(skipped_of(watched).await, expected, "whoever watches is told, whenever it comes");
     let all = iterations(store.path());
     assert_eq!(all, (1..=all.len() as u64).collect::<Vec<_>>());
+}
+
+/// What a watcher is told of things that were not used; the first status is what the run is doing.
+async fn skipped_of(mut statuses: tonic::Streaming<wire::StatusMessage>) -> Vec<String> {
+    let mut skipped = Vec::new();
+    let mut first = true;
+    while let Some(status) = statuses.message().await.unwrap() {
+        if let Some(Activity::Skipped(wire::Skipped { reason })) = status.activity {
+            assert!(!first, "{reason}");
+            skipped.push(reason);
+        }
+        first = false;
+    }
+    skipped
 }
 
 #[tokio::test]

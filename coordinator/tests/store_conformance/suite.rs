@@ -4,7 +4,7 @@ use bytes::Bytes;
 use conrec_coordinator::store::{RunObjects, RunStore, StoreError};
 use conrec_domain::curriculum::Cursor;
 use conrec_domain::ids::{Digest, Fence, Iteration, RunId};
-use conrec_domain::manifest::{Manifest, Part};
+use conrec_domain::manifest::{Manifest, PARTS, Part};
 use conrec_domain::spec::CheckpointSpec;
 use conrec_store::{Store, chance, probe, put, read};
 use futures::future::join_all;
@@ -35,14 +35,14 @@ fn config() -> Digest {
     Digest::of(b"config")
 }
 
+/// A manifest; of parts that are not given it says that they are empty.
 fn manifest(run: &str, iteration: u64, fence: u64, parts: &[(&str, &[u8])]) -> Manifest {
-    let part = |(name, content): &(&str, &[u8])| Part {
-        name: (*name).into(),
-        bytes: content.len() as u64,
-        sha256: Digest::of(content),
+    let part = |name: &str| {
+        let content = parts.iter().find(|(named, _)| *named == name).map_or(&b""[..], |(_, content)| content);
+        Part { name: name.into(), bytes: content.len() as u64, sha256: Digest::of(content) }
     };
     Manifest {
-        version: 1,
+        version: Manifest::VERSION,
         run_id: id(run),
         config_digest: config(),
         data_digest: Digest::of(b"data"),
@@ -51,7 +51,13 @@ fn manifest(run: &str, iteration: u64, fence: u64, parts: &[(&str, &[u8])]) -> M
         iteration: Iteration(iteration),
         state_digest: Digest::of(b"state"),
         cursor: Cursor { iteration: Iteration(iteration), ..Cursor::start() },
-        parts: parts.iter().map(part).collect(),
+        parts: PARTS.map(part).to_vec(),
+    }
+}
+
+async fn empty_parts(store: &Store, run: &str, key: &str) {
+    for name in PARTS {
+        put(store.run(&id(run)).as_ref(), &format!("{key}/{name}"), Bytes::new()).await.unwrap();
     }
 }
 
@@ -59,9 +65,12 @@ fn manifest(run: &str, iteration: u64, fence: u64, parts: &[(&str, &[u8])]) -> M
 async fn checkpoint(within: (&Store, &RunStore), run: &str, at: (u64, u64)) -> String {
     let (store, held) = within;
     let content: &[u8] = b"weights";
-    let manifest = manifest(run, at.0, at.1, &[("a.bin", content)]);
+    let manifest = manifest(run, at.0, at.1, &[("adapter.safetensors", content)]);
     let key = Manifest::key(manifest.iteration, manifest.fence);
-    put(store.run(&id(run)).as_ref(), &format!("{key}/a.bin"), Bytes::from_static(b"weights")).await.unwrap();
+    empty_parts(store, run, &key).await;
+    put(store.run(&id(run)).as_ref(), &format!("{key}/adapter.safetensors"), Bytes::from_static(b"weights"))
+        .await
+        .unwrap();
     assert_eq!(held.publish(&manifest, || manifest.fence).await.unwrap(), key);
     key
 }
@@ -101,17 +110,23 @@ async fn parts_and_manifest(store: &Store) {
     let error = held.claim_fence(Fence(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::FenceTaken { .. }), "{error}");
     assert_eq!(held.last_fence().await.unwrap(), Fence(1));
-    let missing =
-        held.publish(&manifest("parts", 7, 1, &[("b.bin", b"b")]), || Fence(1)).await.unwrap_err().to_string();
-    assert!(missing.contains("part b.bin is missing"), "{missing}");
+    let missing = held
+        .publish(&manifest("parts", 7, 1, &[("base.safetensors", b"b")]), || Fence(1))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(missing.contains("part adapter.safetensors is missing"), "{missing}");
     let key = checkpoint((store, &held), "parts", (7, 1)).await;
-    let again = held.publish(&manifest("parts", 7, 1, &[("a.bin", b"weights")]), || Fence(1)).await.unwrap_err();
+    let again =
+        held.publish(&manifest("parts", 7, 1, &[("adapter.safetensors", b"weights")]), || Fence(1)).await.unwrap_err();
     assert!(again.is_outdated() && again.to_string().contains("exists already"), "{again}");
     let (newest, skipped) = held.newest_whole(config(), Some(Digest::of(b"data"))).await.unwrap();
     assert_eq!((newest.unwrap().iteration, skipped), (Iteration(7), Vec::new()));
     held.claim_fence(Fence(2)).await.unwrap();
+    empty_parts(store, "parts", &Manifest::key(Iteration(8), Fence(1))).await;
     let stale = held.publish(&manifest("parts", 8, 1, &[]), || Fence(1)).await.unwrap_err();
     assert!(stale.is_outdated() && stale.to_string().contains("roster 2 is newer"), "{stale}");
+    held.prune(&Manifest::key(Iteration(8), Fence(1))).await.unwrap();
     held.prune(&key).await.unwrap();
     assert!(held.checkpoints(false).await.unwrap().is_empty());
     assert!(held.is_absent(&key).await.unwrap());
@@ -128,11 +143,11 @@ async fn damage(store: &Store) {
     let spoil = async |key: &str, content: &'static [u8]| {
         put(objects.as_ref(), key, Bytes::from_static(content)).await.unwrap();
     };
-    spoil("checkpoints/0000000004-000001/a.bin", b"weig").await;
-    spoil("checkpoints/0000000003-000001/a.bin", b"weightS").await;
-    let foreign = serde_json::to_vec(&manifest("other", 2, 1, &[("a.bin", b"weights")])).unwrap();
+    spoil("checkpoints/0000000004-000001/adapter.safetensors", b"weig").await;
+    spoil("checkpoints/0000000003-000001/adapter.safetensors", b"weightS").await;
+    let foreign = manifest("other", 2, 1, &[("adapter.safetensors", b"weights")]).to_json().unwrap().to_string();
     put(objects.as_ref(), "checkpoints/0000000002-000001/manifest.json", foreign.into()).await.unwrap();
-    spoil("checkpoints/0000000009-000001/a.bin", b"weights").await;
+    spoil("checkpoints/0000000009-000001/adapter.safetensors", b"weights").await;
     let (newest, skipped) = held.newest_whole(config(), None).await.unwrap();
     assert_eq!(newest.unwrap().iteration, Iteration(1));
     let why: Vec<&str> = skipped.iter().map(|skipped| skipped.why.as_str()).collect();
@@ -154,8 +169,12 @@ async fn order_and_retention(store: &Store) {
         keys.push(checkpoint((store, &held), "order", (iteration, fence)).await);
     }
     let objects = store.run(&id("order"));
-    put(objects.as_ref(), "checkpoints/0000000005-000002/a.bin", Bytes::from_static(b"half")).await.unwrap();
-    put(objects.as_ref(), "checkpoints/0000000200-000003/a.bin", Bytes::from_static(b"half")).await.unwrap();
+    put(objects.as_ref(), "checkpoints/0000000005-000002/adapter.safetensors", Bytes::from_static(b"half"))
+        .await
+        .unwrap();
+    put(objects.as_ref(), "checkpoints/0000000200-000003/adapter.safetensors", Bytes::from_static(b"half"))
+        .await
+        .unwrap();
     let found: Vec<String> = held.checkpoints(true).await.unwrap().into_iter().map(|found| found.key).collect();
     let names = ["0000000200-000003", "0000000100-000003", "0000000010-000002", "0000000009-000003"];
     assert_eq!(found[..4], names.map(|name| format!("checkpoints/{name}")));
@@ -191,6 +210,7 @@ async fn takeover(store: &Store) {
         return;
     }
     let second = second.unwrap();
+    empty_parts(store, "takeover", &Manifest::key(Iteration(1), Fence(1))).await;
     assert_eq!(second.last_fence().await.unwrap(), Fence(1));
     let refusals = [
         first.claim_fence(Fence(2)).await.unwrap_err(),
@@ -218,9 +238,10 @@ async fn large_part(store: &Store) {
         (0..20_000_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<u8>>().into();
     let held = open(store, "large").await;
     held.claim_fence(Fence(1)).await.unwrap();
-    let manifest = manifest("large", 1, 1, &[("a.bin", &content)]);
+    let manifest = manifest("large", 1, 1, &[("adapter.safetensors", &content)]);
     let key = Manifest::key(Iteration(1), Fence(1));
-    put(store.run(&id("large")).as_ref(), &format!("{key}/a.bin"), content).await.unwrap();
+    empty_parts(store, "large", &key).await;
+    put(store.run(&id("large")).as_ref(), &format!("{key}/adapter.safetensors"), content).await.unwrap();
     held.publish(&manifest, || manifest.fence).await.unwrap();
     let found = held.checkpoint(&key).await.unwrap();
     assert_eq!(found.manifest.unwrap(), manifest);

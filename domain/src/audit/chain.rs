@@ -1,7 +1,8 @@
 //! The chain of digests: which lines count, and whether each begins where the one before ended.
 //!
 //! A run that was lost and resumed from an older checkpoint commits some iterations again, under a higher fence. The
-//! later line counts, and must equal the one that it replaces but for its fence: that is what bit-for-bit means.
+//! later line counts, and must equal the one that it replaces but for its fence: that is what bit-for-bit means. Only
+//! there may a line go back: under one fence iterations go up.
 
 use super::{Audit, Finding, LEDGER, Numbered, Place, follow};
 use crate::ids::{Digest, Fence, Iteration};
@@ -35,7 +36,7 @@ impl Chain<'_> {
 pub(super) fn effective<'a>(lines: &'a [Numbered<LedgerEntry>], audit: &mut Audit) -> Chain<'a> {
     let mut kept: BTreeMap<Iteration, (Place, &LedgerEntry)> = BTreeMap::new();
     let mut replaced: BTreeMap<Iteration, (Place, &LedgerEntry)> = BTreeMap::new();
-    let mut fence = Fence(0);
+    let (mut fence, mut last) = (Fence(0), Iteration(0));
     for (number, line) in lines {
         let place = || Place::line(LEDGER, *number);
         let iteration = line.iteration;
@@ -46,10 +47,14 @@ pub(super) fn effective<'a>(lines: &'a [Numbered<LedgerEntry>], audit: &mut Audi
             // A new roster went on from a checkpoint: what lies behind that point is done again.
             replaced.append(&mut kept.split_off(&iteration));
         }
+        let again = line.fence > fence;
         fence = fence.max(line.fence);
         if kept.insert(iteration, (place(), line)).is_some() {
             audit.find(place(), Finding::Twice { iteration, fence: line.fence });
+        } else if iteration < last && !again {
+            audit.find(place(), Finding::WentBack { iteration, earlier: last });
         }
+        last = iteration;
         if let Some((_, old)) = replaced.remove(&iteration) {
             audit.replaced += 1;
             if (LedgerEntry { fence: line.fence, ..old.clone() }) != *line {

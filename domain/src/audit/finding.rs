@@ -61,6 +61,8 @@ pub enum Finding {
     Twice { iteration: Iteration, fence: Fence },
     #[error("iteration {iteration} carries fence {found} after fence {earlier}")]
     OldFence { iteration: Iteration, found: Fence, earlier: Fence },
+    #[error("iteration {iteration} lies behind iteration {earlier}: only a new roster, with a higher fence, goes back")]
+    WentBack { iteration: Iteration, earlier: Iteration },
     #[error("iteration {found} follows iteration {earlier}: one or more are missing")]
     Gap { found: Iteration, earlier: Iteration },
     #[error("iteration {iteration}, committed again under fence {fence}, has other bits, prompts or changes of state")]
@@ -88,6 +90,10 @@ pub enum Finding {
     BrokenChain { what: String, found: Digest, expected: Digest },
     #[error("before iteration {iteration} the state was changed by {changes}; the curriculum allows {allowed} there")]
     WrongChanges { iteration: Iteration, changes: String, allowed: String },
+    #[error("{what} goes on from journal {found:.12}; the lines up to {iteration} in ledger and metrics give {expected:.12}: \
+        one of the lines of iteration {iteration} was changed",
+        found = .found.to_string(), expected = .expected.to_string())]
+    OtherJournal { what: String, iteration: Iteration, found: Digest, expected: Digest },
     #[error("it belongs to {what} {found}, this run has {expected}")]
     Foreign { what: &'static str, found: String, expected: String },
     #[error("its state {found:.12} is not that of the chain after iteration {iteration}, {expected:.12}",

@@ -23,6 +23,8 @@ pub struct Reported {
     pub state_digest: Digest,
     /// Committed iterations.
     pub iterations: u64,
+    /// Digest of the journal with all its lines.
+    pub journal_digest: Digest,
     /// Changes of the training state after the last of them.
     #[serde(default)]
     pub last_changes: Vec<StateLink>,

@@ -133,7 +133,7 @@ impl Run {
         };
         parts.sort_by(|a, b| a.name.cmp(&b.name));
         let manifest = Manifest {
-            version: 1,
+            version: Manifest::VERSION,
             run_id: self.setup.run_id.clone(),
             config_digest,
             data_digest: prepared.data_digest,
@@ -167,11 +167,12 @@ impl Run {
         self.save = None;
         self.checkpoints.extend(save.manifest.iter().map(Kept::of));
         self.trail.cut(&save.cursor);
-        self.resume = save.manifest;
+        self.older.extend(std::mem::replace(&mut self.resume, save.manifest));
         let rules = &self.setup.spec.checkpoint;
         let keys = surplus(&self.checkpoints, rules, save.cursor.select_checkpoint.as_deref());
         if !keys.is_empty() {
             self.checkpoints.retain(|kept| !keys.contains(&kept.key));
+            self.older.retain(|manifest| !keys.contains(&Manifest::key(manifest.iteration, manifest.fence)));
             out.push(Effect::Prune { keys });
         }
         self.after_save(save.cursor, out);

@@ -4,7 +4,7 @@ use super::answers::{Answers, Verdict};
 use super::leases::LeaseBook;
 use super::phase::Phase;
 use super::{LastMeans, Rejection, Run};
-use crate::bookmark::{JournalLine, Pending};
+use crate::bookmark::{JournalLine, Pending, journal_after};
 use crate::curriculum::{CurriculumError, Cursor, Health, Performed, StagePoint};
 use crate::effect::{Command, Effect};
 use crate::ids::{Digest, Fence, Iteration, WorkerId};
@@ -149,6 +149,7 @@ impl Run {
             gradient,
             before,
             after,
+            previous: self.cursor.journal,
         };
         let line = self.line(totals);
         let grpo = self.stage().is_some_and(|s| !s.kind.is_supervised());
@@ -159,6 +160,7 @@ impl Run {
         let waits = cursor.at == StagePoint::Validate;
         let metrics = (!waits).then(|| line.clone());
         cursor.held_line = waits.then(|| Box::new(line));
+        cursor.journal = journal_after(&entry, metrics.as_ref());
         Ok(Outcome { cursor, entry, metrics })
     }
 

@@ -77,6 +77,7 @@ impl Run {
             return self.fail(reason, 1, out);
         }
         self.state = Some(digest);
+        self.unloadable = None;
         self.begun = true;
         self.holders = self.members().into_iter().collect();
         match then {

@@ -6,9 +6,8 @@ use super::Run;
 use super::leases::LeaseBook;
 use super::phase::Phase;
 use super::roster::Then;
-use crate::curriculum::Cursor;
 use crate::effect::{Command, Effect};
-use crate::ids::{Iteration, WorkerId};
+use crate::ids::WorkerId;
 use crate::status::{Activity, Status};
 
 /// Exit codes that no other worker would change: wrong usage, bad data, bad config.
@@ -31,6 +30,7 @@ impl Run {
             let reason = format!("{}\n  in {who}, {}", message.trim_end(), self.place());
             return self.fail(reason, code, out);
         }
+        self.note_failed_load(message);
         self.lose(worker, &format!("failed: {message}"), out);
     }
 
@@ -135,9 +135,7 @@ impl Run {
 
     /// Nobody holds the training state any more: back to the newest checkpoint, with whoever is there or joins.
     pub(super) fn roll_back(&mut self, out: &mut Vec<Effect>) {
-        let to: Iteration = self.resume.as_ref().map_or(Iteration(0), |manifest| manifest.iteration);
-        let again = self.rolled_back.is_some_and(|(last, _)| last == to);
-        let times = if again { self.rolled_back.map_or(0, |(_, times)| times) + 1 } else { 1 };
+        let (to, times) = self.way_back(out);
         if times > MOST_ROLLBACKS {
             let reason = self.last_loss.clone().unwrap_or_default();
             return self.fail(format!("all workers were lost {times} times at the same place; last: {reason}"), 1, out);
@@ -148,7 +146,7 @@ impl Run {
 
     /// The run is where its newest checkpoint is, and waits for workers.
     pub(super) fn go_back(&mut self, out: &mut Vec<Effect>) {
-        let cursor = self.resume.as_ref().map_or_else(Cursor::start, |manifest| manifest.cursor.clone());
+        let cursor = self.saved_cursor();
         let to = cursor.iteration;
         out.push(Effect::RollBack { iteration: to, held: cursor.held_line.is_some() });
         self.cursor = cursor;

@@ -112,7 +112,7 @@ impl Run {
             JournalLine::Ledger(entry) => Some(entry.iteration.0),
             JournalLine::Metrics(_) => None,
         });
-        let whole = ledger.eq(base.iteration.0 + 1..=held.bookmark.cursor.iteration.0);
+        let whole = ledger.eq(base.iteration.0 + 1..=held.bookmark.cursor.iteration.0) && held.follows(&base, &lines);
         whole.then(|| Found { cursor: held.cursor(), state: held.state, lines })
     }
 }

@@ -17,6 +17,7 @@ impl Run {
         let summary = RunSummary {
             state_digest,
             iterations: self.cursor.iteration.0,
+            journal_digest: self.cursor.journal,
             wall_seconds: self.seconds(),
             select_checkpoint: self.cursor.select_checkpoint.clone(),
             changes: self.cursor.changes.clone(),

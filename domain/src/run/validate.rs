@@ -60,6 +60,7 @@ impl Run {
         if let Some(mut line) = self.cursor.held_line.take() {
             line.validation_fhr = Some(score.fhr);
             line.validation_candidate_accuracy = Some(score.candidate_accuracy);
+            self.cursor.journal = line.journal(self.cursor.journal);
             self.write_line(JournalLine::Metrics(*line), out);
         }
         if self.advance(Performed::Validated(score), out) {

@@ -3,7 +3,7 @@
 use crate::bench::*;
 use conrec_domain::effect::{Command, Effect, Ending, StateSource};
 use conrec_domain::ids::{Fence, Iteration};
-use conrec_domain::ledger::{LedgerEntry, StateLink};
+use conrec_domain::ledger::{LedgerEntry, StateLink, empty_journal};
 use conrec_domain::manifest::Manifest;
 use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::retention::Kept;
@@ -127,6 +127,7 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
         gradient: d("g1"),
         before: d("s2"),
         after: d("s3"),
+        previous: empty_journal(),
     };
     let line = MetricsLine {
         iteration: Iteration(1),
@@ -181,7 +182,7 @@ fn parts_are_published_in_order_of_names_while_the_run_goes_on() {
     let mut parts = some_parts();
     parts.reverse();
     let manifest = Manifest {
-        version: 1,
+        version: Manifest::VERSION,
         run_id: "bench".parse().unwrap(),
         config_digest: spec_with(&[]).digest().unwrap(),
         data_digest: d("data"),
@@ -311,6 +312,7 @@ fn retention_prunes_and_the_report_ends_the_run() {
         changes: bench.run.cursor().changes.clone(),
         state_digest: d("s4"),
         iterations: 3,
+        journal_digest: bench.run.cursor().journal,
         wall_seconds: bench.now.as_secs_f64(),
         select_checkpoint: bench.run.cursor().select_checkpoint.clone(),
         decisions: bench.run.cursor().decisions.clone(),

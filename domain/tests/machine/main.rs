@@ -10,6 +10,7 @@ mod missed;
 mod refusals;
 
 mod endings;
+mod fall_back;
 
 mod leaving;
 

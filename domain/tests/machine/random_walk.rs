@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 /// Events of the walk in all; each run takes some hundreds.
 const EVENTS: u64 = 100_000;
 
-/// What must not depend on workers and stops: by iteration, the prompts, the gradient and the state after.
-type Outcomes = BTreeMap<Iteration, (Vec<u32>, Digest, Digest)>;
+/// What must not depend on workers and stops: by iteration, the prompts, the gradient, the state after and the journal
+/// before, which stands for the metrics too.
+type Outcomes = BTreeMap<Iteration, (Vec<u32>, [Digest; 3])>;
 
 fn walk_spec(variant: u64) -> RunSpec {
     // Half of the variants hardly pass the gate: they meet retries.
@@ -42,7 +43,7 @@ fn walk_spec(variant: u64) -> RunSpec {
 }
 
 fn last_of_each(ledger: &[LedgerEntry]) -> Outcomes {
-    ledger.iter().map(|e| (e.iteration, (e.prompts.clone(), e.gradient, e.after))).collect()
+    ledger.iter().map(|e| (e.iteration, (e.prompts.clone(), [e.gradient, e.after, e.previous]))).collect()
 }
 
 fn audited(spec: &RunSpec, ledger: &[LedgerEntry]) -> Audit {
@@ -79,6 +80,7 @@ fn every_walk_ends_with_the_same_bits() {
         let reference = &expected[variant as usize];
         assert_eq!(&last_of_each(&simulation.ledger), reference, "seed {seed}");
         assert_eq!(simulation.final_state, quiet[variant as usize].final_state, "seed {seed}");
+        assert_eq!(simulation.final_journal, quiet[variant as usize].final_journal, "seed {seed}");
         assert_eq!(simulation.decisions, quiet[variant as usize].decisions, "seed {seed}");
         events += simulation.events;
         processes += simulation.processes;
@@ -175,6 +177,10 @@ fn an_audit_finds_lines_that_are_missing_doubled_or_of_another_order() {
     assert!(found[0].starts_with("ledger.jsonl:8: iteration 9 follows iteration 7"), "{found:?}");
     let found = findings(&|l| l.insert(3, l[2].clone()));
     assert_eq!(found, ["ledger.jsonl:4: iteration 3 was committed twice by the roster with fence 1"]);
+    let found = findings(&|l| l.swap(3, 4));
+    let expected =
+        "ledger.jsonl:5: iteration 4 lies behind iteration 5: only a new roster, with a higher fence, goes back";
+    assert_eq!(found, [expected]);
     let found = findings(&|l| l[4].attempt = 3);
     assert!(found[0].contains("iteration 5 is of attempt 3 at stage `grpo`, of which there are 3"), "{found:?}");
     let found = findings(&|l| l[4].stage = "other".into());

@@ -54,6 +54,7 @@ pub struct Simulation {
     /// Faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
     pub final_state: Option<Digest>,
+    pub final_journal: Option<Digest>,
     /// What the curriculum decided.
     pub decisions: Vec<Decision>,
 }
@@ -92,6 +93,7 @@ impl Simulation {
             may,
             faults: BTreeMap::new(),
             final_state: None,
+            final_journal: None,
             decisions: Vec::new(),
         };
         simulation.open_sessions(workers);
@@ -138,6 +140,7 @@ impl Simulation {
             match self.run.ending().cloned() {
                 Some(Ending::Completed) => {
                     self.final_state = self.run.state_digest();
+                    self.final_journal = Some(self.run.cursor().journal);
                     self.decisions = self.run.cursor().decisions.clone();
                     return Ok(());
                 }

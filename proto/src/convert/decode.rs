@@ -235,6 +235,9 @@ impl TryFrom<wire::status_message::Activity> for Activity {
             Wire::CheckpointMissed(missed) => {
                 Self::CheckpointMissed { reason: text("CheckpointMissed.reason", missed.reason, MAX_SENTENCE_BYTES)? }
             }
+            Wire::Skipped(skipped) => {
+                Self::Skipped { reason: text("Skipped.reason", skipped.reason, MAX_SENTENCE_BYTES)? }
+            }
             Wire::Checkpointing(wire::Checkpointing {}) => Self::Checkpointing,
             Wire::Evaluating(wire::Evaluating {}) => Self::Evaluating,
             Wire::Completed(wire::Completed {}) => Self::Completed,

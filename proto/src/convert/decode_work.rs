@@ -140,6 +140,7 @@ impl TryFrom<wire::RunSummary> for RunSummary {
         Ok(Self {
             state_digest: digest("RunSummary.state_digest", summary.state_digest)?,
             iterations: summary.iterations,
+            journal_digest: digest("RunSummary.journal_digest", summary.journal_digest)?,
             wall_seconds: summary.wall_seconds,
             select_checkpoint: Some(summary.select_checkpoint)
                 .filter(|found| !found.is_empty())

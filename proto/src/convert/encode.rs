@@ -241,6 +241,7 @@ impl From<RunSummary> for wire::RunSummary {
         Self {
             state_digest: bytes(summary.state_digest),
             iterations: summary.iterations,
+            journal_digest: bytes(summary.journal_digest),
             decisions: summary.decisions.into_iter().map(Into::into).collect(),
             wall_seconds: summary.wall_seconds,
             select_checkpoint: summary.select_checkpoint.unwrap_or_default(),
@@ -314,6 +315,7 @@ impl From<Activity> for wire::status_message::Activity {
             Activity::CheckpointMissed { reason } => {
                 Self::CheckpointMissed(wire::CheckpointMissed { reason: sentence(reason) })
             }
+            Activity::Skipped { reason } => Self::Skipped(wire::Skipped { reason: sentence(reason) }),
             Activity::Checkpointing => Self::Checkpointing(wire::Checkpointing {}),
             Activity::Evaluating => Self::Evaluating(wire::Evaluating {}),
             Activity::Completed => Self::Completed(wire::Completed {}),

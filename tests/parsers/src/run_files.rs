@@ -22,8 +22,12 @@ fn read<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Option<T> {
     Some(value)
 }
 
-/// The manifest of a checkpoint, and that of the prepared data.
+/// The manifest of a checkpoint, and that of the prepared data. The checkpoint's is read with its digest, as it always is,
+/// and without: hardly any mutation fits a digest.
 pub(crate) fn manifest(bytes: &[u8]) {
+    if let Ok(manifest) = Manifest::parse(bytes) {
+        assert!(manifest.to_json().is_ok_and(|again| Manifest::parse(again.to_string().as_bytes()).is_ok()));
+    }
     if let Some(manifest) = read::<Manifest>(bytes) {
         let _ = Manifest::key(manifest.iteration, manifest.fence);
         let _ = manifest.cursor.next_action();

@@ -22,6 +22,8 @@ pub struct ReportData {
     pub state_digest: Digest,
     /// Committed iterations of all passes.
     pub iterations: u64,
+    /// SHA-256 over all lines of ledger and metrics, but for fences and times.
+    pub journal_digest: Digest,
     /// Seconds of work until the final evaluation, over all coordinators that worked on the run.
     pub wall_seconds: f64,
     /// When statistics and training end.

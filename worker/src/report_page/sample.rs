@@ -29,6 +29,7 @@ pub(super) fn run() -> (ReportData, Vec<MetricsLine>) {
         code_version: "0.1.0+4f1c9e2".into(),
         state_digest: Digest::of(b"state"),
         iterations: lines.len() as u64,
+        journal_digest: Digest::of(b"journal"),
         wall_seconds: 271.4,
         statistics: Statistics::Refit,
         split: split(),

@@ -79,6 +79,7 @@ fn to_worker() -> Vec<ToWorker> {
     let summary = RunSummary {
         state_digest: state,
         iterations: 9,
+        journal_digest: state,
         wall_seconds: 1.5,
         select_checkpoint: Some("checkpoints/1".into()),
         changes: vec![StateLink { change, before: state, after: state }],
