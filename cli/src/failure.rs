@@ -29,6 +29,19 @@ impl Failure {
     }
 }
 
+/// The code of a verb that was done, unless stdout did not take what it had to say and that was all that it had to do.
+///
+/// # Errors
+/// Results are missing in what stdout leads to.
+pub fn unless_unsaid(code: u8, only_says: bool) -> Result<u8, Failure> {
+    match conrec_speech::missing() {
+        Some(error) if only_says => {
+            Err(Failure::new(ExitCode::Unavailable, format!("cannot write to stdout: {error}; not all was said")))
+        }
+        Some(_) | None => Ok(code),
+    }
+}
+
 impl From<SpecError> for Failure {
     fn from(error: SpecError) -> Self {
         Self::new((&error).into(), error.to_string().trim_end())

@@ -23,6 +23,7 @@ mod validate;
 
 use args::{Cli, Verb};
 use clap::Parser;
+use conrec_speech::note;
 use failure::Failure;
 use std::process::ExitCode;
 
@@ -35,6 +36,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return args::refused(&error),
     };
+    // What these two do lies in the store; of the others all that they do is what they say.
+    let only_says = !matches!(cli.verb, Verb::Train(_) | Verb::Coordinator(_));
     let done = match cli.verb {
         Verb::Validate(args) => validate::run(&args),
         Verb::Train(args) => train::run(&args),
@@ -50,10 +53,10 @@ fn main() -> ExitCode {
         Verb::Audit(args) => audit::run(&args),
         Verb::Checkpoints(args) => checkpoints::run(&args),
     };
-    match done {
+    match done.and_then(|code| failure::unless_unsaid(code, only_says)) {
         Ok(code) => ExitCode::from(code),
         Err(Failure { message, code }) => {
-            eprintln!("error: {message}");
+            note!("error: {message}");
             ExitCode::from(code)
         }
     }

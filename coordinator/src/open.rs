@@ -6,6 +6,7 @@ use conrec_domain::retention::Kept;
 use conrec_domain::run::RunSetup;
 use conrec_domain::spec::{RunSpec, SpecError};
 use conrec_store::Store;
+use std::time::Duration;
 
 /// Why a run cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -18,12 +19,16 @@ pub enum OpenError {
     Spec(#[from] SpecError),
 }
 
+/// Schedulers commonly give a process 30 seconds from SIGTERM to SIGKILL; the store's part of them.
+const SILENCE: Duration = Duration::from_secs(12);
+
 /// A run that is held by this process and ready to be served.
 pub struct Coordinator {
     pub(crate) store: RunStore,
     pub(crate) setup: RunSetup,
     pub(crate) run_spec_toml: String,
     pub(crate) checkpoints: Vec<Kept>,
+    pub(crate) silence: Duration,
 }
 
 /// What was found in the store.
@@ -89,8 +94,15 @@ impl Coordinator {
             resume,
             last_fence,
         };
-        let coordinator = Self { store, setup, run_spec_toml, checkpoints };
+        let coordinator = Self { store, setup, run_spec_toml, checkpoints, silence: SILENCE };
         Ok(Opened { coordinator, skipped, resumed, already_complete })
+    }
+
+    /// Once a stop was asked for, a store that does not answer for so long is not waited for (12 s, if not told
+    /// otherwise).
+    pub fn not_waiting_past(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
     }
 
     /// The store's URL, as workers are told it.
