@@ -77,6 +77,12 @@ fn bytes(manifest: &Manifest) -> u64 {
 async fn inspect(args: &CheckpointArgs) -> Result<u8, Failure> {
     let run = stored_run::existing(&args.run).await?;
     let key = format!("checkpoints/{}", args.key.trim_start_matches("checkpoints/").trim_end_matches('/'));
+    if run.is_absent(&key).await? {
+        let (run, name) = (&args.run.run, args.key.as_str());
+        let message =
+            format!("run `{run}` has no checkpoint `{name}`; `conrec checkpoints list {run}` names those it has");
+        return Err(Failure::new(ExitCode::Usage, message));
+    }
     let found = run.checkpoint(&key).await?;
     let manifest = match found.manifest {
         Ok(manifest) => manifest,

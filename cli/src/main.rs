@@ -23,8 +23,6 @@ mod validate;
 
 use args::{Cli, Verb};
 use clap::Parser;
-use conrec_speech::note;
-use failure::Failure;
 use std::process::ExitCode;
 
 /// Workers and checkpoints of another version are refused.
@@ -53,11 +51,5 @@ fn main() -> ExitCode {
         Verb::Audit(args) => audit::run(&args),
         Verb::Checkpoints(args) => checkpoints::run(&args),
     };
-    match done.and_then(|code| failure::unless_unsaid(code, only_says)) {
-        Ok(code) => ExitCode::from(code),
-        Err(Failure { message, code }) => {
-            note!("error: {message}");
-            ExitCode::from(code)
-        }
-    }
+    failure::exit(done, only_says)
 }

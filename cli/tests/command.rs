@@ -192,6 +192,29 @@ fn a_run_that_is_not_there_is_refused_with_those_that_are() {
 }
 
 #[test]
+fn what_is_mistyped_is_told_at_once() {
+    let bench = Bench::new(None);
+    let since = Instant::now();
+    for words in ["status nonsense", "stop nonsense", "status 127.0.0.1:0", "stop 127.0.0.1:port"] {
+        let (code, _, stderr) = bench.run(words);
+        assert_eq!(code, 64, "{words}: {stderr}");
+        assert!(stderr.contains("expected HOST:PORT"), "{words}: {stderr}");
+    }
+    let output = bench.command("stop").arg("").output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    let output = bench.command("certs init trust --name").arg("bad name!").output().unwrap();
+    let (code, _, stderr) = said(output);
+    assert_eq!(code, 64);
+    assert!(stderr.contains("expected a host name or an address") && !bench.path("trust").exists(), "{stderr}");
+    assert!(since.elapsed() < Duration::from_secs(8), "nothing is waited for");
+    std::fs::create_dir_all(bench.path("runs/other")).unwrap();
+    std::fs::write(bench.path("runs/other/run.toml"), "").unwrap();
+    let (code, _, stderr) = bench.run("checkpoints inspect other nope");
+    assert_eq!(code, 64);
+    assert!(stderr.contains("run `other` has no checkpoint `nope`; `conrec checkpoints list other`"), "{stderr}");
+}
+
+#[test]
 fn without_conrec_worker_the_message_says_where_it_belongs() {
     let bench = Bench::new(None);
     for verb in ["train small.toml", "prepare small.toml"] {

@@ -8,7 +8,7 @@ use crate::progress_view::ProgressView;
 use crate::sibling::{QUIET, worker_program};
 use crate::signals::StopSignals;
 use conrec_coordinator::exit_code::ExitCode;
-use conrec_domain::status::Status;
+use conrec_domain::status::{Activity, Status};
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -56,6 +56,8 @@ pub struct Crew {
     coordinator_restarts: Restarts,
     /// Whether enough workers live.
     prospects: Prospects,
+    /// Why the run has failed, as the coordinator showed it: its log may not have had room for it.
+    reason: Option<String>,
     /// Workers that are not started again, as the user was told.
     told: BTreeSet<usize>,
 }
@@ -85,6 +87,7 @@ impl Crew {
             restarts: vec![Restarts::default(); workers as usize],
             coordinator_restarts: Restarts::default(),
             prospects: Prospects::default(),
+            reason: None,
             told: BTreeSet::new(),
         })
     }
@@ -201,6 +204,9 @@ impl Crew {
     fn show(&mut self, status: &Status) {
         self.iteration = Some(status.iteration.0);
         self.prospects.hear(status);
+        if let Activity::Failed { reason } = &status.activity {
+            self.reason = Some(reason.clone());
+        }
         self.view.show(status);
     }
 
@@ -262,7 +268,7 @@ impl Crew {
 
     /// The coordinator's own words; with the log of a worker that ended without being able to say why.
     fn why(&mut self, ended: &ExitStatus) -> String {
-        let said = self.coordinator.error_message();
+        let said = self.coordinator.error_message().or_else(|| self.reason.clone());
         let message = said.unwrap_or_else(|| format!("the coordinator ended ({ended}); {}", self.coordinator.tail()));
         let silent = self.workers.iter_mut().position(|worker| {
             let failed = worker.ended().is_some_and(|status| !status.success());
