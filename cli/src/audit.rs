@@ -14,6 +14,7 @@ use conrec_domain::ids::Digest;
 use conrec_domain::manifest::Manifest;
 use conrec_domain::spec::{RunConfig, RunSpec};
 use conrec_domain::work::Prepared;
+use conrec_speech::{result, say};
 use serde::de::DeserializeOwned;
 
 const RUN_FILE: &str = "run.toml";
@@ -25,8 +26,8 @@ const RUN_FILE: &str = "run.toml";
 pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     let audit = stored_run::wait(of(args))?;
     match args.output {
-        Output::Text => print!("{}", proof::text(&args.run, &audit)),
-        Output::Json => println!("{}", proof::json(&args.run, &audit)),
+        Output::Text => result(format_args!("{}", proof::text(&args.run, &audit))),
+        Output::Json => say!("{}", proof::json(&args.run, &audit)),
     }
     if audit.findings.is_empty() {
         return Ok(ExitCode::Done.code());

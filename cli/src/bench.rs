@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::sibling;
 use clap::Parser;
 use conrec_coordinator::exit_code::ExitCode;
+use conrec_speech::{result, say};
 use std::ffi::OsString;
 
 /// `conrec bench faults`.
@@ -57,8 +58,8 @@ pub fn run(rest: &[OsString]) -> Result<u8, Failure> {
     };
     let measured = faults::measure(&args)?;
     match args.output {
-        Output::Text => print!("{}", table::text(&measured)),
-        Output::Json => println!("{measured:#}"),
+        Output::Text => result(format_args!("{}", table::text(&measured))),
+        Output::Json => say!("{measured:#}"),
     }
     Ok(ExitCode::Done.code())
 }

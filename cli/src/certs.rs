@@ -3,6 +3,7 @@
 use crate::args::{CertsAction, CertsArgs, CertsInitArgs, CertsShowArgs, Output};
 use crate::failure::Failure;
 use conrec_coordinator::exit_code::ExitCode;
+use conrec_speech::say;
 use conrec_trust::authority::{self, AuthorityError, Order};
 use conrec_trust::certificate::Certificate;
 use conrec_trust::credentials::certificates;
@@ -26,12 +27,12 @@ fn init(args: &CertsInitArgs) -> Result<u8, Failure> {
     let order = Order { folder: &args.folder, names: &args.names, now: SystemTime::now(), days: args.days };
     authority::init(&order)?;
     let folder = args.folder.display();
-    println!("made {folder}/ca.pem and a folder for each role; they are valid for {} days:", args.days);
+    say!("made {folder}/ca.pem and a folder for each role; they are valid for {} days:", args.days);
     for role in Role::ALL {
-        println!("  --tls {folder}/{role}");
+        say!("  --tls {folder}/{role}");
     }
-    println!("  --operator-token-file {folder}/token");
-    println!("{folder}/ca-key.pem can sign more: keep it where no process of a run is");
+    say!("  --operator-token-file {folder}/token");
+    say!("{folder}/ca-key.pem can sign more: keep it where no process of a run is");
     Ok(ExitCode::Done.code())
 }
 
@@ -57,8 +58,8 @@ fn show(args: &CertsShowArgs) -> Result<u8, Failure> {
     }
     let now = SystemTime::now();
     match args.output {
-        Output::Text => found.iter().for_each(|(path, certificate)| println!("{}", sentence(path, certificate, now))),
-        Output::Json => println!("{}", json(&found, now)),
+        Output::Text => found.iter().for_each(|(path, certificate)| say!("{}", sentence(path, certificate, now))),
+        Output::Json => say!("{}", json(&found, now)),
     }
     Ok(ExitCode::Done.code())
 }

@@ -8,6 +8,7 @@ use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::Found;
 use conrec_domain::manifest::Manifest;
 use conrec_domain::spec::{CheckpointSpec, RunConfig};
+use conrec_speech::say;
 use serde_json::{Value, json};
 
 /// Lists, inspects, verifies or prunes.
@@ -29,7 +30,7 @@ async fn list(args: &RunArgs, every_byte: bool) -> Result<u8, Failure> {
     let found = stored_run::existing(args).await?.checkpoints(every_byte).await?;
     if args.output == Output::Json {
         let rows: Vec<Value> = found.iter().map(row).collect();
-        println!("{}", json!({"run_id": args.run.as_str(), "every_byte_read": every_byte, "checkpoints": rows}));
+        say!("{}", json!({"run_id": args.run.as_str(), "every_byte_read": every_byte, "checkpoints": rows}));
     } else {
         print_table(args, &found, every_byte);
     }
@@ -51,19 +52,19 @@ fn row(found: &Found) -> Value {
 
 fn print_table(args: &RunArgs, found: &[Found], every_byte: bool) {
     if found.is_empty() {
-        println!("run `{}` has no checkpoints", args.run);
+        say!("run `{}` has no checkpoints", args.run);
     }
     let whole = if every_byte { "whole, every byte read" } else { "whole" };
     for f in found {
         match &f.manifest {
-            Ok(m) => println!(
+            Ok(m) => say!(
                 "{}  iteration {:>6}  {:>8} KiB  state {:.16}  {whole}",
                 f.key,
                 m.iteration.0,
                 bytes(m).div_ceil(1024),
                 m.state_digest.to_string(),
             ),
-            Err(why) => println!("{}  not usable: {why}", f.key),
+            Err(why) => say!("{}  not usable: {why}", f.key),
         }
     }
 }
@@ -76,6 +77,12 @@ fn bytes(manifest: &Manifest) -> u64 {
 async fn inspect(args: &CheckpointArgs) -> Result<u8, Failure> {
     let run = stored_run::existing(&args.run).await?;
     let key = format!("checkpoints/{}", args.key.trim_start_matches("checkpoints/").trim_end_matches('/'));
+    if run.is_absent(&key).await? {
+        let (run, name) = (&args.run.run, args.key.as_str());
+        let message =
+            format!("run `{run}` has no checkpoint `{name}`; `conrec checkpoints list {run}` names those it has");
+        return Err(Failure::new(ExitCode::Usage, message));
+    }
     let found = run.checkpoint(&key).await?;
     let manifest = match found.manifest {
         Ok(manifest) => manifest,
@@ -83,19 +90,19 @@ async fn inspect(args: &CheckpointArgs) -> Result<u8, Failure> {
     };
     if args.run.output == Output::Json {
         let content = manifest.to_json().map_err(|error| Failure::new(ExitCode::BadData, error.to_string()))?;
-        println!("{}", json!({"key": key, "whole": true, "bytes": bytes(&manifest), "manifest": content}));
+        say!("{}", json!({"key": key, "whole": true, "bytes": bytes(&manifest), "manifest": content}));
         return Ok(ExitCode::Done.code());
     }
     let cursor = &manifest.cursor;
-    println!("{}  whole, every byte read", run.place(&key));
-    println!("  iteration     {} (roster {})", manifest.iteration, manifest.fence);
-    println!("  goes on at    pass {:?}, stage {}, {:?}", cursor.pass, cursor.stage, cursor.at);
-    println!("  state         {}", manifest.state_digest);
-    println!("  config        {}", manifest.config_digest);
-    println!("  data          {}", manifest.data_digest);
-    println!("  code version  {}", manifest.code_version);
+    say!("{}  whole, every byte read", run.place(&key));
+    say!("  iteration     {} (roster {})", manifest.iteration, manifest.fence);
+    say!("  goes on at    pass {:?}, stage {}, {:?}", cursor.pass, cursor.stage, cursor.at);
+    say!("  state         {}", manifest.state_digest);
+    say!("  config        {}", manifest.config_digest);
+    say!("  data          {}", manifest.data_digest);
+    say!("  code version  {}", manifest.code_version);
     for part in &manifest.parts {
-        println!("  {:>12} bytes  {}  {}", part.bytes, part.sha256, part.name);
+        say!("  {:>12} bytes  {}  {}", part.bytes, part.sha256, part.name);
     }
     Ok(ExitCode::Done.code())
 }
@@ -113,14 +120,14 @@ async fn prune(args: &PruneArgs) -> Result<u8, Failure> {
     };
     let removed = run.prune_surplus(&rules).await?;
     if args.run.output == Output::Json {
-        println!("{}", json!({"run_id": args.run.run.as_str(), "removed": removed}));
+        say!("{}", json!({"run_id": args.run.run.as_str(), "removed": removed}));
         return Ok(ExitCode::Done.code());
     }
     for key in &removed {
-        println!("{key}  removed");
+        say!("{key}  removed");
     }
     if removed.is_empty() {
-        println!("run `{}` has no checkpoint that retention does not keep", args.run.run);
+        say!("run `{}` has no checkpoint that retention does not keep", args.run.run);
     }
     Ok(ExitCode::Done.code())
 }

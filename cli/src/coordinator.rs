@@ -9,10 +9,15 @@ use conrec_coordinator::bind::{bind, bind_anywhere};
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::{Coordinator, Entrance, Opened};
 use conrec_domain::effect::Ending;
+use conrec_speech::{log_to_stderr, say};
 use conrec_trust::Role;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// What is still asked of the system when the run has ended is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Opens the run, listens, serves.
 ///
@@ -25,7 +30,10 @@ pub fn run(args: &CoordinatorArgs) -> Result<u8, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(ExitCode::Failed, format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(serve(args))
+    let ended = runtime.block_on(serve(args));
+    // A file system that hangs may hold a thread for ever.
+    runtime.shutdown_timeout(PATIENCE);
+    ended
 }
 
 async fn serve(args: &CoordinatorArgs) -> Result<u8, Failure> {
@@ -34,13 +42,18 @@ async fn serve(args: &CoordinatorArgs) -> Result<u8, Failure> {
     let listen = args.listen.clone().unwrap_or_else(|| spec.cluster.listen.clone());
     let (credentials, token) = (credentials(&args.trust, Role::Coordinator)?, token(&args.trust)?);
     let mut signals = StopSignals::listen()?;
-    let opened = Coordinator::open(&args.store.store, run_id.clone(), spec, crate::CODE_VERSION, args.workers).await?;
+    let opened = Coordinator::open(&args.store.store, run_id.clone(), spec, crate::CODE_VERSION, args.workers);
+    let opened = tokio::select! {
+        opened = opened => opened?,
+        // The store may take its time; nothing was begun.
+        () = signals.next() => return Ok(ExitCode::Stopped.code()),
+    };
     let Opened { coordinator, skipped, resumed, already_complete } = opened;
     for skipped in skipped {
         tracing::warn!(key = skipped.key, why = skipped.why, "not used");
     }
     if already_complete {
-        println!("already complete: {run_id}");
+        say!("already complete: {run_id}");
         return Ok(ExitCode::Done.code());
     }
     if let Some(iteration) = resumed {
@@ -52,7 +65,7 @@ async fn serve(args: &CoordinatorArgs) -> Result<u8, Failure> {
     if let Some(path) = &args.address_file {
         write_whole(path, &address)?;
     }
-    println!("listening on {address}");
+    say!("listening on {address}");
     let entrance = Entrance::from(listener).with_credentials(credentials.as_ref()).with_token(token);
     match coordinator.serve(entrance, Instant::now(), async move { signals.next().await }).await {
         Ending::Failed { reason, exit_code } => Err(Failure { message: reason, code: exit_code }),
@@ -68,14 +81,6 @@ fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
     let mut file = std::fs::File::create(new).map_err(Failure::io("create", new))?;
     file.write_all(text.as_bytes()).map_err(Failure::io("write", new))?;
     std::fs::rename(new, path).map_err(Failure::io("rename to", path))
-}
-
-/// Log lines go to stderr; `CONREC_LOG` sets what is logged (default: info).
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CONREC_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,object_store=warn"));
-    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::StoreError;
 use conrec_domain::spec::SpecError;
 use std::path::Path;
+use std::process::ExitCode as Code;
 
 /// Shown once as `error: …`.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +28,22 @@ impl Failure {
         let path = path.to_owned();
         move |error| Self::new(ExitCode::Unavailable, format!("cannot {action} {}: {error}", path.display()))
     }
+}
+
+/// The process's end: why a verb could not be done, or its code. `only_says`: all that the verb does is what it says on
+/// stdout, so that it was not done where stdout did not take it.
+pub fn exit(done: Result<u8, Failure>, only_says: bool) -> Code {
+    let heard = |code| match conrec_speech::missing() {
+        Some(error) if only_says => {
+            Err(Failure::new(ExitCode::Unavailable, format!("cannot write to stdout: {error}; not all was said")))
+        }
+        Some(_) | None => Ok(code),
+    };
+    let code = done.and_then(heard).unwrap_or_else(|Failure { message, code }| {
+        conrec_speech::note!("error: {message}");
+        code
+    });
+    Code::from(code)
 }
 
 impl From<SpecError> for Failure {

@@ -23,7 +23,6 @@ mod validate;
 
 use args::{Cli, Verb};
 use clap::Parser;
-use failure::Failure;
 use std::process::ExitCode;
 
 /// Workers and checkpoints of another version are refused.
@@ -35,6 +34,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return args::refused(&error),
     };
+    // What these two do lies in the store; of the others all that they do is what they say.
+    let only_says = !matches!(cli.verb, Verb::Train(_) | Verb::Coordinator(_));
     let done = match cli.verb {
         Verb::Validate(args) => validate::run(&args),
         Verb::Train(args) => train::run(&args),
@@ -50,11 +51,5 @@ fn main() -> ExitCode {
         Verb::Audit(args) => audit::run(&args),
         Verb::Checkpoints(args) => checkpoints::run(&args),
     };
-    match done {
-        Ok(code) => ExitCode::from(code),
-        Err(Failure { message, code }) => {
-            eprintln!("error: {message}");
-            ExitCode::from(code)
-        }
-    }
+    failure::exit(done, only_says)
 }

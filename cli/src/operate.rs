@@ -7,6 +7,7 @@ use crate::progress::describe;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_domain::status::Status;
 use conrec_proto::wire::{StopRequest, WatchRequest};
+use conrec_speech::{is_heard, say};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -25,8 +26,8 @@ pub fn status(args: &StatusArgs) -> Result<u8, Failure> {
         let mut statuses = answered.map_err(|status| operator.failure(&status))?.into_inner();
         while let Some(message) = statuses.message().await.map_err(|status| operator.failure(&status))? {
             let status = Status::try_from(message).map_err(|e| Failure::new(ExitCode::Unavailable, e.to_string()))?;
-            println!("{}", line(&status, args.output));
-            if !args.follow {
+            say!("{}", line(&status, args.output));
+            if !args.follow || !is_heard() {
                 break;
             }
         }
@@ -44,7 +45,7 @@ pub fn stop(args: &OperatorArgs) -> Result<u8, Failure> {
         let request = operator.request(StopRequest {});
         let answered = timeout(ANSWER, operator.client.stop(request)).await.map_err(|_| silent(args))?;
         answered.map_err(|status| operator.failure(&status))?;
-        println!("the run writes a checkpoint and stops");
+        say!("the run writes a checkpoint and stops");
         Ok(ExitCode::Done.code())
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::progress::{Lines, Pace, describe, duration};
 use conrec_domain::status::{Activity, Status};
+use conrec_speech::note;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -41,7 +42,7 @@ impl ProgressView {
             Kind::Quiet => {}
             Kind::Plain(lines) => {
                 if let Some(line) = lines.line(status, now) {
-                    eprintln!("{line}");
+                    note!("{line}");
                 }
             }
             Kind::Bar(bar, pace) => {
@@ -71,7 +72,7 @@ impl ProgressView {
     pub fn say(&self, text: &str) {
         match &self.kind {
             Kind::Quiet => {}
-            Kind::Plain(_) => eprintln!("{text}"),
+            Kind::Plain(_) => note!("{text}"),
             Kind::Bar(bar, _) => bar.println(text),
         }
     }

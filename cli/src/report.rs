@@ -6,6 +6,7 @@ use crate::report_table::{self, REPORT, Report};
 use crate::stored_run;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::RunObjects;
+use conrec_speech::result;
 
 /// Prints the table, or `report.json` as it is.
 ///
@@ -24,10 +25,10 @@ async fn show(args: &RunArgs) -> Result<u8, Failure> {
         ));
     };
     match args.output {
-        Output::Text => print!("{}", summary(&run, &report).await?),
+        Output::Text => result(format_args!("{}", summary(&run, &report).await?)),
         Output::Json => {
             let text = run.read(REPORT).await?.unwrap_or_default();
-            print!("{}", String::from_utf8_lossy(&text));
+            result(format_args!("{}", String::from_utf8_lossy(&text)));
         }
     }
     Ok(ExitCode::Done.code())

@@ -15,9 +15,18 @@ use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::{RunObjects, StoreError};
 use conrec_domain::ids::{Digest, RunId};
 use conrec_domain::spec::{RunConfig, RunSpec};
+use conrec_speech::note;
 use conrec_store::Store;
 use crew::Crew;
 use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// The store has so long to take the logs of a run that is complete.
+const LOGS: Duration = Duration::from_secs(60);
+
+/// And so long those of one that was stopped or has failed: whoever stopped it may not wait for long.
+const LOGS_OF_A_STOP: Duration = Duration::from_secs(4);
 
 /// What is to be done.
 struct Plan<'a> {
@@ -64,7 +73,8 @@ async fn train(args: &TrainArgs) -> Result<u8, Failure> {
     let mut crew = Crew::start(&plan, signals, view)?;
     let ended = crew.supervise(&plan).await;
     crew.dismiss(ended.is_ok()).await;
-    keep_logs(&plan, &store).await;
+    let complete = ended.as_ref().is_ok_and(|code| *code == ExitCode::Done.code());
+    keep_logs(&plan, &store, if complete { LOGS } else { LOGS_OF_A_STOP }).await;
     let code = ended?;
     if code == ExitCode::Stopped.code() {
         outcome::stopped(&plan, crew.iteration())?;
@@ -92,13 +102,17 @@ fn copies(args: &TrainArgs, store: &Store, run_id: &RunId) -> PathBuf {
 }
 
 /// Logs help whoever looks for a cause; a store that does not take them changes nothing about how the run ended.
-async fn keep_logs(plan: &Plan<'_>, store: &Store) {
+async fn keep_logs(plan: &Plan<'_>, store: &Store, patience: Duration) {
     if !plan.copied {
         return;
     }
-    if let Err(error) = conrec_store::upload(store.run(&plan.run_id).as_ref(), &plan.folder, "logs").await {
-        eprintln!("the logs stay in {}: {error}", plan.folder.display());
-    }
+    let objects = store.run(&plan.run_id);
+    let why = match timeout(patience, conrec_store::upload(objects.as_ref(), &plan.folder, "logs")).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("the store did not take them within {} s", patience.as_secs()),
+    };
+    note!("the logs stay in {}: {why}", plan.folder.display());
 }
 
 fn same_config(run_toml: &str, spec: &RunSpec) -> bool {

@@ -5,6 +5,7 @@ use crate::config_file;
 use crate::failure::Failure;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_domain::derived::Derived;
+use conrec_speech::{result, say};
 use serde_json::json;
 
 /// Prints the numbers.
@@ -17,8 +18,8 @@ pub fn run(args: &ValidateArgs) -> Result<u8, Failure> {
     let digest = spec.digest()?.to_string();
     let derived = Derived::of(&spec);
     match args.output {
-        Output::Text => print!("{}", text(&args.config.config.display().to_string(), &run_id, &derived)),
-        Output::Json => println!("{}", as_json(&run_id, &digest, &derived)),
+        Output::Text => result(format_args!("{}", text(&args.config.config.display().to_string(), &run_id, &derived))),
+        Output::Json => say!("{}", as_json(&run_id, &digest, &derived)),
     }
     Ok(ExitCode::Done.code())
 }

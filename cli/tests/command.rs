@@ -131,6 +131,51 @@ fn validate_prints_every_number_for_people_and_for_programs() {
     assert!(json["run_id"].as_str().unwrap().starts_with("small-"));
 }
 
+/// A pipe whose reader has ended.
+fn unheard() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+/// A disk without space.
+fn full() -> Stdio {
+    std::fs::File::options().write(true).open("/dev/full").unwrap().into()
+}
+
+#[test]
+fn a_reader_that_has_ended_is_no_failure_and_a_full_disk_under_the_results_is_one() {
+    let bench = Bench::new(None);
+    for words in ["validate small.toml", "validate small.toml --output json", "--help"] {
+        let output = bench.command(words).stdout(unheard()).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()), "{words}");
+    }
+    let (code, _, stderr) = said(bench.command("validate small.toml").stdout(full()).output().unwrap());
+    assert_eq!(code, 69);
+    assert!(stderr.starts_with("error: cannot write to stdout:"), "{stderr}");
+    let output = bench.command("validate absent.toml").stderr(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+}
+
+#[test]
+fn nothing_that_cannot_be_said_ends_a_run() {
+    let streams: [fn() -> Stdio; 2] = [unheard, full];
+    for stream in streams {
+        let bench = Bench::new(Some("echo $$ > worker.pid; sleep 60"));
+        let mut train = bench.command("train small.toml --run-id mute");
+        let mut train = train.stdout(stream()).stderr(stream()).spawn().unwrap();
+        wait_for(&bench.path("worker.pid"));
+        kill(Pid::from_raw(i32::try_from(train.id()).unwrap()), Signal::SIGTERM).unwrap();
+        assert_eq!(train.wait().unwrap().code(), Some(75));
+        let address = bench.path("address");
+        let mut serves = bench.command("coordinator small.toml --run-id mute --address-file address");
+        let mut serves = serves.env("CONREC_LOG", "trace").stdout(stream()).stderr(stream()).spawn().unwrap();
+        wait_for(&address);
+        kill(Pid::from_raw(i32::try_from(serves.id()).unwrap()), Signal::SIGTERM).unwrap();
+        assert_eq!(serves.wait().unwrap().code(), Some(75));
+    }
+}
+
 #[test]
 fn a_run_that_is_not_there_is_refused_with_those_that_are() {
     let bench = Bench::new(None);
@@ -144,6 +189,29 @@ fn a_run_that_is_not_there_is_refused_with_those_that_are() {
     assert!(stderr.contains("has no report yet"), "{stderr}");
     let (code, stdout, _) = bench.run("checkpoints list other");
     assert_eq!((code, stdout.as_str()), (0, "run `other` has no checkpoints\n"));
+}
+
+#[test]
+fn what_is_mistyped_is_told_at_once() {
+    let bench = Bench::new(None);
+    let since = Instant::now();
+    for words in ["status nonsense", "stop nonsense", "status 127.0.0.1:0", "stop 127.0.0.1:port"] {
+        let (code, _, stderr) = bench.run(words);
+        assert_eq!(code, 64, "{words}: {stderr}");
+        assert!(stderr.contains("expected HOST:PORT"), "{words}: {stderr}");
+    }
+    let output = bench.command("stop").arg("").output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    let output = bench.command("certs init trust --name").arg("bad name!").output().unwrap();
+    let (code, _, stderr) = said(output);
+    assert_eq!(code, 64);
+    assert!(stderr.contains("expected a host name or an address") && !bench.path("trust").exists(), "{stderr}");
+    assert!(since.elapsed() < Duration::from_secs(8), "nothing is waited for");
+    std::fs::create_dir_all(bench.path("runs/other")).unwrap();
+    std::fs::write(bench.path("runs/other/run.toml"), "").unwrap();
+    let (code, _, stderr) = bench.run("checkpoints inspect other nope");
+    assert_eq!(code, 64);
+    assert!(stderr.contains("run `other` has no checkpoint `nope`; `conrec checkpoints list other`"), "{stderr}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One task owns the run: it takes events in, applies them, and performs the effects in their order.
 
+mod patience;
 mod perform;
 
 use crate::journal::Journal;
@@ -7,14 +8,14 @@ use crate::status_board::StatusBoard;
 use crate::store::{RunStore, StoreError};
 use conrec_domain::effect::{Command, Ending};
 use conrec_domain::event::{Event, Hello};
-use conrec_domain::ids::WorkerId;
+use conrec_domain::ids::{Digest, RunId, WorkerId};
 use conrec_domain::run::{Rejection, Run};
 use conrec_proto::message::ToWorker;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use tonic::Status;
@@ -22,8 +23,8 @@ use tonic::Status;
 /// Deadlines are looked at this often.
 const TICK: Duration = Duration::from_millis(200);
 
-/// The store has so long, once the run has ended, for what is still to be removed.
-const LAST_WORK: Duration = Duration::from_secs(5);
+/// The store has so long, once the run has ended, for the journal's last lines and for what is still to be removed.
+const LAST_WORK: Duration = Duration::from_secs(10);
 
 /// Events that may wait for the driver; senders wait when it is full.
 pub(crate) const INPUTS: usize = 1024;
@@ -55,6 +56,8 @@ pub(crate) enum Input {
 pub(crate) struct Driver {
     pub(crate) run: Run,
     pub(crate) store: Arc<RunStore>,
+    /// The run's id and its config's digest.
+    pub(crate) introduced: (RunId, Option<Digest>),
     pub(crate) journal: Journal,
     pub(crate) board: StatusBoard,
     /// The time that the run counts from.
@@ -65,22 +68,59 @@ pub(crate) struct Driver {
     /// Events that effects gave rise to, to be applied before anything from outside.
     pub(crate) pending: VecDeque<Event>,
     pub(crate) ending: Option<Ending>,
+    /// Whether the journal is still this process's to write, now that the run has ended.
+    pub(crate) keeps_journal: bool,
     /// To itself, from what it does in the background.
     pub(crate) inputs: Inputs,
     /// Checkpoints on their way into the store and out of it.
     pub(crate) background: JoinSet<()>,
+    /// Whether a roster has formed, so that the store was known to be writable.
+    pub(crate) claims_again: bool,
+    /// Whether a stop was asked for, by a signal.
+    pub(crate) asked: Arc<AtomicBool>,
+    /// Once a stop was asked for, a store that does not answer for so long is not waited for.
+    pub(crate) silence: Duration,
 }
 
 impl Driver {
     /// Drives the run to its end for this process. `stop` asks for a checkpoint and an orderly end.
     pub(crate) async fn drive(mut self, mut inputs: mpsc::Receiver<Input>, stop: impl Future<Output = ()>) -> Ending {
+        let (ask, asked) = oneshot::channel();
+        let (store, silence) = (Arc::clone(&self.store), self.silence);
+        let flag = Arc::clone(&self.asked);
+        // Beside the run, which may itself be waiting for the store.
+        let given_up = async {
+            stop.await;
+            flag.store(true, Ordering::SeqCst);
+            let _ = ask.send(());
+            patience::until_silent(&store, silence).await;
+        };
+        let ended = tokio::select! {
+            ending = self.until_ended(&mut inputs, asked) => Some(ending),
+            () = given_up => None,
+        };
+        match ended {
+            Some(ending) => {
+                self.close(&ending);
+                self.last_work().await;
+                ending
+            }
+            None => {
+                let ending = self.out_of_patience();
+                self.close(&ending);
+                ending
+            }
+        }
+    }
+
+    /// Takes in events until the run has ended.
+    async fn until_ended(&mut self, inputs: &mut mpsc::Receiver<Input>, mut stop: oneshot::Receiver<()>) -> Ending {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut stop = std::pin::pin!(stop);
         let mut stopping = false;
         loop {
             tokio::select! {
-                () = &mut stop, if !stopping => {
+                Ok(()) = &mut stop, if !stopping => {
                     stopping = true;
                     self.take(Event::StopRequested).await;
                 }
@@ -97,15 +137,25 @@ impl Driver {
             // What has ended needs no place any more.
             while self.background.try_join_next().is_some() {}
             if let Some(ending) = self.ending.take() {
-                self.close(&ending);
-                let rest = async { while self.background.join_next().await.is_some() {} };
-                if tokio::time::timeout(LAST_WORK, rest).await.is_err() {
-                    tracing::warn!(
-                        "the store did not take all in time: checkpoints may be left that are not to be kept"
-                    );
-                }
                 return ending;
             }
+        }
+    }
+
+    /// What the store should still have, though no resume needs it: the journal's last lines reached it with the newest
+    /// checkpoint as far as that goes.
+    async fn last_work(&mut self) {
+        let work = async {
+            if self.keeps_journal
+                && let Err(error) = self.keep_journal().await
+            {
+                tracing::warn!("the last lines of the journal are not in the store: {error}");
+            }
+            while self.background.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(LAST_WORK, work).await.is_err() {
+            let what = "the journal may lack its last lines, and checkpoints may be left that are not to be kept";
+            tracing::warn!("the store did not take all within {} s: {what}", LAST_WORK.as_secs());
         }
     }
 
@@ -114,9 +164,34 @@ impl Driver {
             Input::Event(event) => self.take(event).await,
             Input::Outdated(error) => self.give_up(&error),
             Input::Joined { worker, hello, outbox } => {
+                if let Err(refused) = self.of_this_life(worker, &hello).await {
+                    tracing::warn!(%worker, name = hello.name, "refused: {}", refused.message());
+                    let _ = outbox.try_send(Err(refused));
+                    return;
+                }
                 self.outboxes.insert(worker, outbox);
                 self.take(Event::Joined { worker, hello }).await;
             }
+        }
+    }
+
+    /// Refuses a worker that holds the roster of a run that was removed: such a number is higher than any here, but
+    /// nobody has claimed it in this store. One that another coordinator has claimed is left to the run, which ends.
+    async fn of_this_life(&self, worker: WorkerId, hello: &Hello) -> Result<(), Status> {
+        let Some(held) = hello.held.as_deref().filter(|held| held.fence > self.run.fence()) else {
+            return Ok(());
+        };
+        if held.run_id != self.introduced.0 || Some(held.config_digest) != self.introduced.1 {
+            return Ok(());
+        }
+        match self.store.is_minted(held.fence).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Status::failed_precondition(format!(
+                "{worker} holds roster {} of run `{}`, which was never formed in this store: the worker is left over \
+                 from a run of this name that was removed; end it and start it again, or give this run another id",
+                held.fence, held.run_id
+            ))),
+            Err(error) => Err(Status::unavailable(error.to_string())),
         }
     }
 

@@ -7,6 +7,7 @@ use conrec_domain::retention::Kept;
 use conrec_domain::run::RunSetup;
 use conrec_domain::spec::{RunSpec, SpecError};
 use conrec_store::Store;
+use std::time::Duration;
 
 /// Why a run cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum OpenError {
     Spec(#[from] SpecError),
 }
 
+/// Schedulers commonly give a process 30 seconds from SIGTERM to SIGKILL; the store's part of them.
+const SILENCE: Duration = Duration::from_secs(12);
+
 /// A run that is held by this process and ready to be served.
 pub struct Coordinator {
     pub(crate) store: RunStore,
@@ -29,6 +33,7 @@ pub struct Coordinator {
     pub(crate) skipped: Vec<Skipped>,
     /// Checkpoints to go back to where no worker can load the newest, oldest first.
     pub(crate) older: Vec<Manifest>,
+    pub(crate) silence: Duration,
 }
 
 /// What was found in the store.
@@ -98,8 +103,16 @@ impl Coordinator {
             resume,
             last_fence,
         };
-        let coordinator = Self { store, setup, run_spec_toml, checkpoints, skipped: skipped.clone(), older };
+        let coordinator =
+            Self { store, setup, run_spec_toml, checkpoints, skipped: skipped.clone(), older, silence: SILENCE };
         Ok(Opened { coordinator, skipped, resumed, already_complete })
+    }
+
+    /// Once a stop was asked for, a store that does not answer for so long is not waited for (12 s, if not told
+    /// otherwise).
+    pub fn not_waiting_past(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
     }
 
     /// The store's URL, as workers are told it.

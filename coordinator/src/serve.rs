@@ -51,6 +51,7 @@ impl Coordinator {
         let (guests, guard) = entrance.into().open();
         let operator = OperatorService::new(inputs.clone(), board.clone(), guard);
         let claimed = Arc::new(AtomicU64::new(self.setup.last_fence.0));
+        let introduced = (self.setup.run_id.clone(), self.setup.spec.digest().ok());
         let run = Run::new(self.setup, start.elapsed()).knowing_checkpoints(self.checkpoints).with_older(self.older);
         board.show(run.status());
         for Skipped { key, why } in self.skipped {
@@ -69,6 +70,11 @@ impl Coordinator {
             ending: None,
             inputs,
             background: JoinSet::new(),
+            keeps_journal: false,
+            claims_again: false,
+            introduced,
+            asked: Arc::default(),
+            silence: self.silence,
         };
         let (shutdown, ended) = oneshot::channel::<()>();
         let server = entrance::server().serve_with_incoming_shutdown(Dispatch::new(session, operator), guests, async {

@@ -39,6 +39,8 @@ pub struct RunStore {
     /// The run's folder, or, where the store is none, one of this process only.
     folder: PathBuf,
     hold: Hold,
+    /// What no other coordinator says of itself.
+    name: String,
 }
 
 impl Deref for RunStore {
@@ -62,7 +64,8 @@ impl RunStore {
             Hold::Folder { folder, .. } => folder.clone(),
             Hold::Claim { scratch, .. } => scratch.path().to_owned(),
         };
-        let opened = Self { within, folder, hold };
+        let name = format!("process {}, {chance:016x}", std::process::id());
+        let opened = Self { within, folder, hold, name };
         opened.fetch_journal().await?;
         Ok(opened)
     }
@@ -108,6 +111,11 @@ impl RunObjects {
     /// The store cannot be read.
     pub async fn read(&self, key: &str) -> Result<Option<bytes::Bytes>, StoreError> {
         Ok(conrec_store::read(self.objects.as_ref(), key).await?)
+    }
+
+    /// Whether the store answers at all.
+    pub(crate) async fn answers(&self) -> bool {
+        self.read("run.toml").await.is_ok()
     }
 
     /// Whether nothing lies at a key and below it.

@@ -65,9 +65,17 @@ pub struct EvaluationSet {
 /// Why prepared data cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum PreparedError {
-    /// A file cannot be opened, read, written or renamed.
+    /// A file cannot be opened or read.
     #[error("{}: {source}; run `conrec prepare` again if it is missing", file.display())]
     File {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The store does not take a file: nothing is wrong with the data.
+    #[error("cannot write {} into the store: {source}; check permissions and free space", file.display())]
+    Write {
         /// The file.
         file: PathBuf,
         /// What the system says.
@@ -129,7 +137,7 @@ struct Manifest {
 impl PreparedPass {
     /// Writes the folder, creating it if need be; returns its digest, as [`digest`] would.
     pub fn save(&self, folder: &Path) -> Result<Digest, PreparedError> {
-        std::fs::create_dir_all(folder).map_err(|source| PreparedError::File { file: folder.to_owned(), source })?;
+        std::fs::create_dir_all(folder).map_err(|source| PreparedError::Write { file: folder.to_owned(), source })?;
         let mut files = contents::encode(self, folder)?;
         files.sort_by(|a, b| a.0.cmp(&b.0));
         let mut parts = Vec::with_capacity(files.len());
@@ -224,7 +232,7 @@ fn read(file: &Path) -> Result<Vec<u8>, PreparedError> {
 fn replace(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), PreparedError> {
     let (file, temporary) = (folder.join(name), folder.join(format!(".{name}.part")));
     let written = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, &file));
-    written.map_err(|source| PreparedError::File { file, source })
+    written.map_err(|source| PreparedError::Write { file, source })
 }
 
 #[cfg(test)]

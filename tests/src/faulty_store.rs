@@ -9,6 +9,7 @@ use object_store::{
 };
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What becomes of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Fate {
     Unconditional,
     /// Refused, with these words.
     Refused(&'static str),
+    /// Never answered.
+    Unanswered,
 }
 
 /// Decides about each write by its key.
@@ -28,12 +31,21 @@ pub type Judge = Box<dyn Fn(&Path) -> Fate + Send + Sync>;
 pub struct FaultyStore {
     inner: Arc<dyn ObjectStore>,
     judge: Judge,
+    /// Whether it answers nobody any more, not even who reads.
+    silent: Arc<AtomicBool>,
 }
 
 impl FaultyStore {
     /// Puts a judge before a store.
     pub fn new(inner: Arc<dyn ObjectStore>, judge: Judge) -> Self {
-        Self { inner, judge }
+        Self { inner, judge, silent: Arc::default() }
+    }
+
+    /// A store that hangs for as long as this is set.
+    pub fn hanging(inner: Arc<dyn ObjectStore>, silent: &Arc<AtomicBool>) -> Self {
+        let (hangs, silent) = (Arc::clone(silent), Arc::clone(silent));
+        let judge = move |_: &Path| if hangs.load(Ordering::SeqCst) { Fate::Unanswered } else { Fate::Done };
+        Self { inner, judge: Box::new(judge), silent }
     }
 
     /// A store that says yes to every condition.
@@ -65,6 +77,7 @@ impl ObjectStore for FaultyStore {
         match (self.judge)(location) {
             Fate::Done => self.inner.put_opts(location, payload, options).await,
             Fate::Unconditional => self.inner.put_opts(location, payload, PutOptions::default()).await,
+            Fate::Unanswered => std::future::pending().await,
             Fate::Refused(why) => Err(Error::Generic { store: "faulty", source: why.into() }),
         }
     }
@@ -78,6 +91,9 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        if self.silent.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
         self.inner.get_opts(location, options).await
     }
 

@@ -1,6 +1,11 @@
 //! What the documents say is true: every command in their code blocks is run against the built programs, in a fresh
 //! folder laid out like the checkout, and every file and config key that they name exists.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by a panic, and says what it did"
+)]
 
 #[path = "documents/commands.rs"]
 mod commands;

@@ -64,6 +64,19 @@ fn what_is_wrong_with_the_other_verbs_is_named() {
 }
 
 #[test]
+fn a_store_that_takes_no_prepared_data_is_no_fault_of_the_data() {
+    let folder = tempdir().unwrap();
+    // A file where the folder should be.
+    fs::create_dir(folder.path().join("r")).unwrap();
+    fs::write(folder.path().join("r/prepared"), "").unwrap();
+    let folder = folder.path().join("r");
+    let output = run(&["prepare", "tests/configs/tiny.toml", "--into", folder.to_str().unwrap()]).unwrap();
+    let message = text(&output);
+    assert_eq!(output.status.code(), Some(69), "{message}");
+    assert!(message.contains("cannot write") && message.contains("free space"), "{message}");
+}
+
+#[test]
 fn a_group_of_one_is_refused() {
     refused(&["stage.3.completions=1"], 78, &["stage.3.completions", "1"]);
 }

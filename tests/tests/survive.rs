@@ -9,6 +9,8 @@ use conrec_tests::{conrec, run, text};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -106,4 +108,50 @@ fn twenty_faults_change_no_bit() {
     let ([found, ledger], [expected, expected_ledger]) = (ended(&loud), ended(&quiet));
     assert_eq!(found["state_digest"], expected["state_digest"], "{said}");
     assert_eq!((found, ledger), (expected, expected_ledger), "{said}");
+}
+
+/// `conrec` beside a `conrec-worker` that is the real one until a file `broken` appears.
+fn with_a_worker_that_may_break(folder: &Path) -> PathBuf {
+    let real = conrec_tests::program().unwrap();
+    let program = folder.join("conrec");
+    fs::copy(&real, &program).unwrap();
+    let broken = folder.join("broken");
+    let worker = real.with_file_name("conrec-worker");
+    let script = format!(
+        "#!/bin/sh\nif [ -e '{}' ]; then echo 'cannot start' >&2; exit 127; fi\nexec '{}' \"$@\"\n",
+        broken.display(),
+        worker.display()
+    );
+    fs::write(folder.join("conrec-worker"), script).unwrap();
+    fs::set_permissions(folder.join("conrec-worker"), fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+#[test]
+fn workers_that_cannot_be_started_again_end_nothing_while_another_lives() {
+    let folder = tempdir().unwrap();
+    let (store, program) = (folder.path().join("store"), with_a_worker_that_may_break(folder.path()));
+    let log = folder.path().join("progress.txt");
+    let mut child = conrec(&arguments(store.to_str().unwrap(), "3")).unwrap();
+    let mut child = {
+        let words: Vec<_> = child.get_args().map(std::ffi::OsStr::to_owned).collect();
+        child = std::process::Command::new(program);
+        child.args(words).current_dir(conrec_tests::root()).stdin(Stdio::null()).stdout(Stdio::null());
+        child.stderr(fs::File::create(&log).unwrap()).spawn().unwrap()
+    };
+    let since = Instant::now();
+    while committed(&store.join("bits")) < 10 {
+        assert!(since.elapsed() < Duration::from_secs(60), "{}", fs::read_to_string(&log).unwrap());
+        sleep(Duration::from_millis(5));
+    }
+    fs::write(folder.path().join("broken"), "").unwrap();
+    for worker in &started_by(&child, "conrec-worker")[..2] {
+        kill(*worker, Signal::SIGKILL).unwrap();
+    }
+    let status = child.wait().unwrap();
+    let said = fs::read_to_string(&log).unwrap();
+    assert!(status.success(), "{status}: {said}");
+    assert_eq!(said.matches("is not started again; the others go on: ").count(), 2, "{said}");
+    assert!(said.contains("cannot start"), "{said}");
+    outcome(&store.join("bits")).unwrap();
 }

@@ -184,6 +184,6 @@ fn evaluate(args: &EvaluateArgs) -> Result<(), WorkerError> {
 
 fn print_json(value: &impl serde::Serialize) -> Result<(), WorkerError> {
     let text = serde_json::to_string_pretty(value).map_err(|e| WorkerError::Protocol(e.to_string()))?;
-    println!("{text}");
+    conrec_speech::say!("{text}");
     Ok(())
 }

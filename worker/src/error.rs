@@ -194,6 +194,7 @@ impl WorkerError {
             Self::Usage { .. } | Self::NoRun { .. } | Self::Store(OpenError::Url(_)) => WRONG_USAGE,
             Self::Spec(_) | Self::Synthetic(_) | Self::Config { .. } | Self::ConfigFile { .. } => BAD_CONFIG,
             Self::Credentials(_) | Self::Exposed { .. } => BAD_CONFIG,
+            Self::Prepared(PreparedError::Write { .. }) => UNAVAILABLE,
             Self::Read(_) | Self::Split(_) | Self::Instances(_) | Self::Prepared(_) | Self::SemanticIds(_) => BAD_DATA,
             Self::Part(_) | Self::File { .. } | Self::ModelFile(_) => UNAVAILABLE,
             Self::Store(_)

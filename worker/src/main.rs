@@ -8,17 +8,13 @@ use std::process::ExitCode;
 /// The command line is wrong; as for `conrec`.
 const WRONG_USAGE: u8 = 64;
 
+/// What was to be said did not get where stdout leads to; as for `conrec`.
+const UNAVAILABLE: u8 = 69;
+
 fn main() -> ExitCode {
     conrec_trust::install_cryptography();
     cuda::load();
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("CONREC_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,object_store=warn")),
-        )
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
+    conrec_speech::log_to_stderr();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -27,9 +23,15 @@ fn main() -> ExitCode {
         }
     };
     let code = match run(cli) {
-        Ok(code) => code,
+        Ok(code) => match conrec_speech::missing() {
+            None => code,
+            Some(error) => {
+                conrec_speech::note!("error: cannot write to stdout: {error}; not all was said");
+                UNAVAILABLE
+            }
+        },
         Err(error) => {
-            eprintln!("error: {error}");
+            conrec_speech::note!("error: {error}");
             error.exit_code()
         }
     };

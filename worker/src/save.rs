@@ -4,6 +4,7 @@ use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
 use crate::error::WorkerError;
 use conrec_domain::ids::{Digest, Fence};
 use conrec_proto::message::FromWorker;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -26,11 +27,16 @@ pub struct Copy {
 }
 
 impl Copy {
-    /// Writes the parts and says what came of it. A store that does not take them is no error of this worker.
+    /// Writes the parts and says what came of it, whatever comes of it: the run waits for the answer. A store that does
+    /// not take them is no error of this worker.
     ///
     /// # Errors
     /// This machine cannot wait for a store.
     pub fn write(self, parts: &CheckpointParts) -> Result<FromWorker, WorkerError> {
+        answered(self.fence, || self.write_parts(parts))
+    }
+
+    fn write_parts(self, parts: &CheckpointParts) -> Result<FromWorker, WorkerError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| WorkerError::Protocol(format!("cannot start the runtime: {e}")))?;
         let begun = Instant::now();
@@ -47,5 +53,27 @@ impl Copy {
                 Ok(FromWorker::PartsFailed { fence, message: error.to_string() })
             }
         }
+    }
+}
+
+/// What came of the work; where it panics, that nothing was written.
+fn answered(fence: Fence, work: impl FnOnce() -> Result<FromWorker, WorkerError>) -> Result<FromWorker, WorkerError> {
+    // All that the work could leave half done goes with it.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let message = "the thread that writes it ended by a panic; the worker's log says where".to_owned();
+        Ok(FromWorker::PartsFailed { fence, message })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_that_panics_answers_all_the_same() {
+        let answer = answered(Fence(3), || panic!("in the middle"));
+        assert!(matches!(answer, Ok(FromWorker::PartsFailed { fence: Fence(3), .. })), "{answer:?}");
+        let written = answered(Fence(3), || Ok(FromWorker::PartsFailed { fence: Fence(4), message: String::new() }));
+        assert!(matches!(written, Ok(FromWorker::PartsFailed { fence: Fence(4), .. })), "{written:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! One suite for every collective: what the trait promises must hold for a roster of one and for rosters over TCP, with
 //! members as threads and as processes; and no missing or lost member may hang a call.
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by a panic, and says what it did")]
 
 use conrec_domain::ids::Fence;
 use conrec_trust::authority::{Order, init};

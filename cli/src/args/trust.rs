@@ -28,7 +28,7 @@ Examples:
 A coordinator without --operator-token-file answers operators over loopback only.")]
 pub struct OperatorArgs {
     /// Where the coordinator listens
-    #[arg(value_name = "HOST:PORT")]
+    #[arg(value_name = "HOST:PORT", value_parser = host_port)]
     pub coordinator: String,
     /// Certificates and token.
     #[command(flatten)]
@@ -80,7 +80,7 @@ pub struct CertsInitArgs {
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
     /// A host name or address at which workers and operators reach the coordinator, besides localhost; may be repeated
-    #[arg(long = "name", value_name = "HOST")]
+    #[arg(long = "name", value_name = "HOST", value_parser = host)]
     pub names: Vec<String>,
     /// Days until they expire
     #[arg(long, value_name = "N", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
@@ -96,4 +96,49 @@ pub struct CertsShowArgs {
     /// How it is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
+}
+
+/// `HOST:PORT`, so that a slip is told at once and not after many tries to connect.
+fn host_port(text: &str) -> Result<String, String> {
+    let found = text.rsplit_once(':').is_some_and(|(name, port)| {
+        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        port.parse::<u16>().is_ok_and(|port| port > 0) && host(bare).is_ok()
+    });
+    found.then(|| text.to_owned()).ok_or_else(|| "expected HOST:PORT, such as 10.0.0.5:7000".to_owned())
+}
+
+/// A host's name, or its address.
+fn host(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.chars().all(plain) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    // A certificate may be for all hosts below a name.
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let named = text.len() <= 253 && name.trim_end_matches('.').split('.').all(label);
+    let found = named || text.parse::<std::net::IpAddr>().is_ok();
+    found
+        .then(|| text.to_owned())
+        .ok_or_else(|| "expected a host name or an address, such as trainer.example.org or 10.0.0.5".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports_are_told_from_slips() {
+        for good in ["localhost:1", "10.0.0.5:7000", "[::1]:7000", "a-b.example.org:65535", "node_1:7000"] {
+            assert!(host_port(good).is_ok(), "{good}");
+        }
+        for bad in ["", "nonsense", ":7000", "host:", "host:0", "host:70000", "a b:1", "http://host:1/", "-a:1"] {
+            assert!(host_port(bad).is_err(), "{bad}");
+        }
+        for good in ["localhost", "::1", "*.example.org", "example.org."] {
+            assert!(host(good).is_ok(), "{good}");
+        }
+        for bad in ["", "bad name!", "a..b", "*", "ä.example.org", "host:1"] {
+            assert!(host(bad).is_err(), "{bad}");
+        }
+    }
 }

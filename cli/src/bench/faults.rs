@@ -10,6 +10,7 @@ use super::subject::Subject;
 use crate::failure::Failure;
 use crate::sibling::{QUIET, worker_program};
 use conrec_coordinator::exit_code::ExitCode;
+use conrec_speech::note;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,7 +47,7 @@ pub fn measure(args: &FaultsArgs) -> Result<Value, Failure> {
         // While a lost worker comes back the others go on: a run may be over before all faults were inflicted.
         while all.millis.len() < args.runs as usize {
             let done = all.millis.len() as u32;
-            eprintln!("bench: {}, {done} of {}", fault.name().replace('_', " "), args.runs);
+            note!("bench: {}, {done} of {}", fault.name().replace('_', " "), args.runs);
             let mut subject = Subject::start(folder, &format!("{}-{done}", fault.name()), args.workers, &long)?;
             let until = u64::from(args.runs * A_FAULT);
             let Series { millis, lost: again } = inflict(&mut subject, fault, done..args.runs, until)?;
@@ -103,7 +104,7 @@ fn checkpoints(args: &FaultsArgs, folder: &Path) -> Result<Value, Failure> {
     let (mut with, mut without, mut times) = (Vec::new(), Vec::new(), CheckpointTimes::default());
     for turn in 0..2 {
         for (every, into) in [(1, &mut with), (1_000_000, &mut without)] {
-            eprintln!("bench: a checkpoint every {every} iterations");
+            note!("bench: a checkpoint every {every} iterations");
             let set = [format!("stage.0.iterations={count}"), format!("checkpoint.every={every}")];
             let mut subject = Subject::start(folder, &format!("checkpoint-{every}-{turn}"), args.workers, &set)?;
             subject.finish()?;

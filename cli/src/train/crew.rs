@@ -1,6 +1,6 @@
 //! The coordinator and the workers of a local run: started, watched, stopped.
 
-use super::restarts::Restarts;
+use super::restarts::{Prospects, Restarts};
 use super::{Plan, watch};
 use crate::children::{Child, wind_down};
 use crate::failure::Failure;
@@ -8,8 +8,9 @@ use crate::progress_view::ProgressView;
 use crate::sibling::{QUIET, worker_program};
 use crate::signals::StopSignals;
 use conrec_coordinator::exit_code::ExitCode;
-use conrec_domain::status::Status;
+use conrec_domain::status::{Activity, Status};
 use nix::sys::signal::Signal;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -21,10 +22,6 @@ use tokio::time::{Instant, sleep_until};
 
 /// The coordinator has so long to open the store and to listen.
 const LISTEN: Duration = Duration::from_secs(60);
-
-/// Once a worker has failed, the coordinator has so long to notice and to end too. It notices at once when the worker
-/// had joined; one that failed before is noticed only here.
-const NOTICE: Duration = Duration::from_secs(5);
 
 /// Processes have so long to end by themselves once a run has failed: what they still log may say why.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -57,10 +54,15 @@ pub struct Crew {
     iteration: Option<u64>,
     /// Where the coordinator listens, once it does.
     coordinator_address: Option<String>,
-    /// Starts of workers, and of the coordinator, after the first.
-    restarts: [Restarts; 2],
-    /// When a worker was first seen to have failed, and which.
-    lost: Option<(usize, Instant)>,
+    /// Starts of each worker, and of the coordinator, after the first.
+    restarts: Vec<Restarts>,
+    coordinator_restarts: Restarts,
+    /// Whether enough workers live.
+    prospects: Prospects,
+    /// Why the run has failed, as the coordinator showed it: its log may not have had room for it.
+    reason: Option<String>,
+    /// Workers that are not started again, as the user was told.
+    told: BTreeSet<usize>,
 }
 
 impl Crew {
@@ -85,8 +87,11 @@ impl Crew {
             stops: 0,
             iteration: None,
             coordinator_address: None,
-            restarts: Default::default(),
-            lost: None,
+            restarts: vec![Restarts::default(); workers as usize],
+            coordinator_restarts: Restarts::default(),
+            prospects: Prospects::default(),
+            reason: None,
+            told: BTreeSet::new(),
         })
     }
 
@@ -167,15 +172,23 @@ impl Crew {
             return Ok(());
         };
         for (index, number) in (0..self.workers.len()).zip(1..) {
-            if self.workers[index].ended().is_none_or(|status| !may_start_again(status)) {
-                continue;
+            let Some(ended) = self.workers[index].ended() else { continue };
+            if !may_start_again(ended) {
+                self.tell_once(index, ended);
+            } else if self.restarts[index].allow(self.iteration, ended.signal().is_some()) {
+                self.workers[index] = self.start_worker(plan, &address, number)?;
             }
-            if !self.restarts[0].allow(self.iteration) {
-                continue;
-            }
-            self.workers[index] = self.start_worker(plan, &address, number)?;
         }
         Ok(())
+    }
+
+    /// A worker that cannot work here is missed by nobody else: the others go on.
+    fn tell_once(&mut self, index: usize, ended: ExitStatus) {
+        if !ended.success() && self.prospects.begun() && self.told.insert(index) {
+            let worker = &self.workers[index];
+            let why = worker.error_message().unwrap_or_else(|| worker.tail());
+            self.view.say(&format!("{} ({ended}) is not started again; the others go on: {why}", worker.name));
+        }
     }
 
     /// A coordinator that was killed is started again at its address: the workers wait for it with all that they hold.
@@ -183,7 +196,7 @@ impl Crew {
     fn start_coordinator_again(&mut self, plan: &Plan<'_>, ended: ExitStatus) -> Result<bool, Failure> {
         // Its own words, not where it is reached from here: it may listen to others too.
         let Ok(listened) = std::fs::read_to_string(&self.address_file) else { return Ok(false) };
-        if self.stops > 0 || ended.signal().is_none() || !self.restarts[1].allow(self.iteration) {
+        if self.stops > 0 || ended.signal().is_none() || !self.coordinator_restarts.allow(self.iteration, true) {
             return Ok(false);
         }
         self.view.say(&format!("the coordinator died ({ended}) and is started again; the workers keep what they hold"));
@@ -193,6 +206,10 @@ impl Crew {
 
     fn show(&mut self, status: &Status) {
         self.iteration = Some(status.iteration.0);
+        self.prospects.hear(status);
+        if let Activity::Failed { reason } = &status.activity {
+            self.reason = Some(reason.clone());
+        }
         self.view.show(status);
     }
 
@@ -220,26 +237,25 @@ impl Crew {
         }
     }
 
-    /// Notices workers that failed, and a coordinator that does not notice.
+    /// Notices that too few workers are left, and a coordinator that does not notice. What comes after a stop is the
+    /// coordinator's to say.
     fn look(&mut self) -> Result<(), Failure> {
-        let now = Instant::now();
-        if self.lost.is_none() {
-            let failed = |worker: &mut Child| worker.ended().is_some_and(has_failed);
-            let lost = self.workers.iter_mut().position(failed);
-            self.lost = lost.map(|index| (index, now));
+        let living = self.workers.iter_mut().filter_map(|worker| worker.ended().is_none().then_some(())).count();
+        let failed = |worker: &mut Child| worker.ended().is_some_and(has_failed);
+        let Some(index) = self.workers.iter_mut().position(failed).filter(|_| self.stops == 0) else {
+            return Ok(());
+        };
+        let count = |workers: usize| u32::try_from(workers).unwrap_or(u32::MAX);
+        if !self.prospects.are_gone(count(living), count(self.workers.len()), Instant::now()) {
+            return Ok(());
         }
-        match self.lost {
-            Some((index, since)) if now > since + NOTICE => {
-                let message = self.worker_end(index);
-                let code = self.workers.get_mut(index).and_then(Child::ended).and_then(|status| status.code());
-                // What a shell or the loader answers (126, 127) is no code of ours.
-                let code = code.and_then(|code| u8::try_from(code).ok()).filter(|code| (64..=78).contains(code));
-                let code = code.unwrap_or_else(|| ExitCode::Failed.code());
-                self.coordinator.signal(Signal::SIGTERM);
-                Err(Failure { message, code })
-            }
-            Some(_) | None => Ok(()),
-        }
+        let message = self.worker_end(index);
+        let code = self.workers.get_mut(index).and_then(Child::ended).and_then(|status| status.code());
+        // What a shell or the loader answers (126, 127) is no code of ours.
+        let code = code.and_then(|code| u8::try_from(code).ok()).filter(|code| (64..=78).contains(code));
+        let code = code.unwrap_or_else(|| ExitCode::Failed.code());
+        self.coordinator.signal(Signal::SIGTERM);
+        Err(Failure { message, code })
     }
 
     /// From the coordinator's end to the run's.
@@ -259,7 +275,7 @@ impl Crew {
 
     /// The coordinator's own words; with the log of a worker that ended without being able to say why.
     fn why(&mut self, ended: &ExitStatus) -> String {
-        let said = self.coordinator.error_message();
+        let said = self.coordinator.error_message().or_else(|| self.reason.clone());
         let message = said.unwrap_or_else(|| format!("the coordinator ended ({ended}); {}", self.coordinator.tail()));
         let silent = self.workers.iter_mut().position(|worker| {
             let failed = worker.ended().is_some_and(has_failed);

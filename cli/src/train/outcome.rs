@@ -5,6 +5,7 @@ use crate::args::Output;
 use crate::failure::Failure;
 use crate::report;
 use crate::report_table::{REPORT, Report};
+use conrec_speech::{result, say};
 use serde_json::{Value, json};
 
 /// The run is complete; `before` says that it was so already.
@@ -12,8 +13,8 @@ pub async fn completed(plan: &Plan<'_>, report: &Report, before: bool) -> Result
     match plan.args.output {
         Output::Text => {
             let already = if before { "already " } else { "" };
-            println!("run {} is {already}complete\n", plan.run_id);
-            print!("{}", report::summary(&plan.run, report).await?);
+            say!("run {} is {already}complete\n", plan.run_id);
+            result(format_args!("{}", report::summary(&plan.run, report).await?));
         }
         Output::Json => {
             let text = plan.run.read(REPORT).await?.unwrap_or_default();
@@ -30,8 +31,8 @@ pub fn stopped(plan: &Plan<'_>, iteration: Option<u64>) -> Result<(), Failure> {
         Output::Text => {
             let words: Vec<String> = std::env::args().map(|word| quoted(&word)).collect();
             let place = iteration.map(|iteration| format!(" at iteration {iteration}")).unwrap_or_default();
-            println!("run {} stopped{place}; the same command goes on from there:", plan.run_id);
-            println!("  {}", words.join(" "));
+            say!("run {} stopped{place}; the same command goes on from there:", plan.run_id);
+            say!("  {}", words.join(" "));
         }
         Output::Json => print_json(plan, &json!({"state": "stopped", "iteration": iteration})),
     }
@@ -43,7 +44,7 @@ fn print_json(plan: &Plan<'_>, rest: &Value) {
     if let (Some(object), Some(rest)) = (object.as_object_mut(), rest.as_object()) {
         object.extend(rest.clone());
     }
-    println!("{object}");
+    say!("{object}");
 }
 
 /// As a shell reads it back.

@@ -35,11 +35,8 @@ impl Driver {
             Effect::Prune { keys } => self.prune(keys),
             Effect::Show(status) => self.show(status),
             Effect::Finish(ending) => {
-                // What a resume needs reached the store with the newest checkpoint.
-                if let Err(error) = self.keep_journal().await {
-                    tracing::warn!("the last lines of the journal are not in the store: {error}");
-                }
                 self.ending = Some(ending);
+                self.keeps_journal = true;
             }
         }
         Ok(())
@@ -50,7 +47,7 @@ impl Driver {
         if let Command::Form { fence, .. } = &command
             && self.claimed.fetch_max(fence.0, Ordering::SeqCst) < fence.0
         {
-            self.store.claim_fence(*fence).await?;
+            self.claim(*fence).await?;
         }
         if matches!(&command, Command::Grant(Lease { work: Work::Report { .. }, .. })) {
             // The report shows all lines.
@@ -83,7 +80,7 @@ impl Driver {
         }
     }
 
-    async fn keep_journal(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn keep_journal(&mut self) -> Result<(), StoreError> {
         self.journal.sync()?.await?;
         self.store.keep_journal().await
     }

@@ -62,9 +62,14 @@ pub struct Serving {
 
 impl Serving {
     pub async fn begin(opened: Opened) -> Self {
+        Self::begin_until(opened.coordinator, std::future::pending()).await
+    }
+
+    /// The same; `stop` is the signal to the process.
+    pub async fn begin_until(coordinator: Coordinator, stop: impl Future<Output = ()> + Send + 'static) -> Self {
         let listener = bind::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let serve = opened.coordinator.serve(listener, Instant::now(), std::future::pending());
+        let serve = coordinator.serve(listener, Instant::now(), stop);
         Self { address, ending: tokio::spawn(serve) }
     }
 

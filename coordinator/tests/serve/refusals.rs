@@ -2,11 +2,17 @@
 
 use crate::completion::complete;
 use crate::fake_worker::{FakeWorker, Pace};
-use crate::one_run::{CODE, Serving, folder, open, try_open};
+use crate::one_run::{CODE, Serving, folder, open, spec, try_open};
 use conrec_coordinator::bind;
 use conrec_coordinator::exit_code::ExitCode;
+use conrec_domain::bookmark::{Bookmark, Held};
+use conrec_domain::curriculum::Cursor;
 use conrec_domain::effect::Ending;
+use conrec_domain::event::Hello;
+use conrec_domain::ids::{Digest, Fence};
+use conrec_proto::message::{FromWorker, ToWorker};
 use conrec_proto::wire;
+use conrec_proto::wire::session_client::SessionClient;
 
 #[tokio::test]
 async fn a_run_id_of_another_config_is_refused_with_the_keys_that_differ() {
@@ -79,4 +85,51 @@ async fn a_stream_that_does_not_begin_with_hello_is_refused() {
     let refused = answers.message().await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
     assert!(refused.message().contains("Hello"));
+}
+
+/// What a worker of the roster `fence` hears after its Welcome.
+async fn heard_by_a_member_of(fence: u64, address: &str) -> Result<Option<ToWorker>, tonic::Status> {
+    let held = Held {
+        run_id: "tiny".parse().unwrap(),
+        config_digest: spec(&[]).digest().unwrap(),
+        fence: Fence(fence),
+        world: 1,
+        state: Digest::of(b"held"),
+        bookmark: Bookmark { from: None, cursor: Cursor::start(), follows: false, lines: Vec::new(), pending: None },
+    };
+    let (name, code_version, rendezvous) = ("stranger".into(), CODE.into(), "127.0.0.1:1".into());
+    let hello = Hello { name, code_version, rendezvous, lanes: 1, held: Some(Box::new(held)) };
+    let (out, messages) = tokio::sync::mpsc::channel(4);
+    out.send(FromWorker::Hello(hello).into()).await.unwrap();
+    let mut client = SessionClient::connect(address.to_owned()).await.unwrap();
+    let mut heard = client.work(tokio_stream::wrappers::ReceiverStream::new(messages)).await?.into_inner();
+    let welcome = ToWorker::try_from(heard.message().await?.unwrap()).unwrap();
+    assert!(matches!(welcome, ToWorker::Welcome(_)));
+    Ok(heard.message().await?.map(|message| ToWorker::try_from(message).unwrap()))
+}
+
+#[tokio::test]
+async fn a_worker_left_over_from_a_removed_run_is_refused_and_the_run_goes_on() {
+    let store = tempfile::tempdir().unwrap();
+    let serving = Serving::begin(open(store.path(), 1).await).await;
+    let refused = heard_by_a_member_of(7, &serving.address).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+    for word in ["roster 7 of run `tiny`", "removed", "another id"] {
+        assert!(refused.message().contains(word), "{refused}");
+    }
+    let worker = serving.worker("host", Pace::Fast);
+    assert_eq!(serving.ending.await.unwrap(), Ending::Completed);
+    worker.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_of_a_roster_that_another_coordinator_has_claimed_ends_this_one() {
+    let store = tempfile::tempdir().unwrap();
+    let serving = Serving::begin(open(store.path(), 1).await).await;
+    std::fs::create_dir_all(folder(store.path()).join("fences")).unwrap();
+    std::fs::write(folder(store.path()).join("fences/000007"), "another").unwrap();
+    let _ = heard_by_a_member_of(7, &serving.address).await;
+    let Ending::Failed { reason, exit_code } = serving.ending.await.unwrap() else { panic!("no failure") };
+    assert!(reason.contains("another coordinator has taken over"), "{reason}");
+    assert_eq!(exit_code, 69);
 }

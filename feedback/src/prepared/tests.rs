@@ -65,6 +65,17 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
+fn a_place_that_takes_no_files_is_no_fault_of_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    // A file where the folder should be.
+    let taken = folder.path().join("select");
+    std::fs::write(&taken, "").unwrap();
+    let error = sample().save(&taken).unwrap_err();
+    assert!(matches!(error, PreparedError::Write { .. }), "{error}");
+    assert!(error.to_string().starts_with("cannot write "), "{error}");
+}
+
+#[test]
 fn what_is_saved_is_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let pass = sample();
