@@ -145,8 +145,8 @@ fn workers_that_cannot_be_started_again_end_nothing_while_another_lives() {
         sleep(Duration::from_millis(5));
     }
     fs::write(folder.path().join("broken"), "").unwrap();
-    for worker in &started_by(&child, "conrec-worker")[..2] {
-        kill(*worker, Signal::SIGKILL).unwrap();
+    for worker in &started_by(child.id(), "conrec-worker")[..2] {
+        kill(Pid::from_raw(*worker), Signal::SIGKILL).unwrap();
     }
     let status = child.wait().unwrap();
     let said = fs::read_to_string(&log).unwrap();
