@@ -66,7 +66,7 @@ impl Run {
     /// The member that does what one does alone: the first that stays, if one does.
     pub(super) fn first_member(&self) -> Option<WorkerId> {
         let members = self.members();
-        members.iter().find(|id| self.stays(**id)).or(members.first()).copied()
+        members.iter().find(|id| self.stays(**id)).or_else(|| members.first()).copied()
     }
 
     /// Sends the same command to the whole roster, in order of rank.
