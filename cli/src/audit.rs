@@ -18,13 +18,15 @@ use conrec_speech::{result, say};
 use serde::de::DeserializeOwned;
 
 const RUN_FILE: &str = "run.toml";
+/// So often a run is looked at that goes on meanwhile.
+const LOOKS: u32 = 20;
 
 /// Audits and prints the proof, or what is broken.
 ///
 /// # Errors
 /// There is no such run, its files cannot be read, or they do not fit together.
 pub fn run(args: &RunArgs) -> Result<u8, Failure> {
-    let audit = stored_run::wait(of(args))?;
+    let audit = stored_run::wait(settled(args))?;
     match args.output {
         Output::Text => result(format_args!("{}", proof::text(&args.run, &audit))),
         Output::Json => say!("{}", proof::json(&args.run, &audit)),
@@ -36,9 +38,22 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     Err(Failure::new(ExitCode::BadData, message))
 }
 
-async fn of(args: &RunArgs) -> Result<Audit, Failure> {
+/// Files of a run that trains may be of different moments: what does not fit is looked at again where the run went on
+/// meanwhile.
+async fn settled(args: &RunArgs) -> Result<Audit, Failure> {
     let run = stored_run::existing(args).await?;
-    let spec = spec(&run).await?;
+    for _ in 0..LOOKS {
+        let before = (run.read(LEDGER).await?, run.read(METRICS).await?);
+        let audit = of(args, &run).await?;
+        if audit.findings.is_empty() || (run.read(LEDGER).await?, run.read(METRICS).await?) == before {
+            return Ok(audit);
+        }
+    }
+    of(args, &run).await
+}
+
+async fn of(args: &RunArgs, run: &RunObjects) -> Result<Audit, Failure> {
+    let spec = spec(run).await?;
     let mut unread = Vec::new();
     let (ledger, found) = read_lines(LEDGER, &run.read(LEDGER).await?.unwrap_or_default());
     unread.extend(found);

@@ -27,15 +27,24 @@ pub fn run(args: &CheckpointsArgs) -> Result<u8, Failure> {
 }
 
 async fn list(args: &RunArgs, every_byte: bool) -> Result<u8, Failure> {
-    let found = stored_run::existing(args).await?.checkpoints(every_byte).await?;
+    let run = stored_run::existing(args).await?;
+    let found = run.checkpoints(every_byte).await?;
     if args.output == Output::Json {
         let rows: Vec<Value> = found.iter().map(row).collect();
         say!("{}", json!({"run_id": args.run.as_str(), "every_byte_read": every_byte, "checkpoints": rows}));
     } else {
         print_table(args, &found, every_byte);
     }
-    let damaged = found.iter().filter(|f| f.manifest.is_err()).count();
-    if every_byte && damaged > 0 {
+    if !every_byte {
+        return Ok(ExitCode::Done.code());
+    }
+    let mut damaged = 0;
+    for unusable in found.iter().filter(|f| f.manifest.is_err()) {
+        // It may have been finished or pruned meanwhile. Without a manifest it never was, or is not yet: that is no damage.
+        let still = run.checkpoint(&unusable.key).await?.manifest.is_err();
+        damaged += u32::from(still && run.read(&format!("{}/manifest.json", unusable.key)).await?.is_some());
+    }
+    if damaged > 0 {
         let message = format!("{damaged} of {} checkpoints of run `{}` are damaged", found.len(), args.run);
         return Err(Failure::new(ExitCode::BadData, message));
     }

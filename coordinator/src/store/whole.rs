@@ -19,7 +19,10 @@ impl RunObjects {
             if let Some(reason) = self.wrong_size(&key, part).await? {
                 return Ok(Some(reason));
             }
-            let found = self.sha256(&key).await?;
+            let Some(found) = self.sha256(&key).await? else {
+                // Pruned since its size was looked at.
+                return Ok(Some(format!("part {} is missing", part.name)));
+            };
             if found != part.sha256 {
                 return Ok(Some(format!("part {} has SHA-256 {found}, its manifest says {}", part.name, part.sha256)));
             }
@@ -52,15 +55,18 @@ impl RunObjects {
         }
     }
 
-    /// Reads in pieces, so that a large part costs no memory.
-    async fn sha256(&self, key: &str) -> Result<Digest, StoreError> {
-        let found = self.objects.get(&Path::from(key)).await;
-        let mut content = found.map_err(StoreError::unavailable("read", key))?.into_stream();
+    /// Of an object, where there is one. Reads in pieces, so that a large part costs no memory.
+    async fn sha256(&self, key: &str) -> Result<Option<Digest>, StoreError> {
+        let mut content = match self.objects.get(&Path::from(key)).await {
+            Ok(found) => found.into_stream(),
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(StoreError::unavailable("read", key)(error)),
+        };
         let mut hash = Sha256::new();
         while let Some(piece) = content.try_next().await.map_err(StoreError::unavailable("read", key))? {
             hash.update(&piece);
         }
-        Ok(Digest(hash.finalize().into()))
+        Ok(Some(Digest(hash.finalize().into())))
     }
 }
 

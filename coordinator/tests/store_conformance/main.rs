@@ -1,11 +1,6 @@
 //! One suite that every kind of store has to pass: folders, memory, S3 (moto), Azure (azurite), Google (a small fake).
 //! The emulators are started here; where they are not installed the test says so and is skipped.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by a panic, and says what it did"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test fails by a panic, and says why")]
 
 mod faults;
 mod suite;
