@@ -20,8 +20,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
 
-/// A session that lasted so long was a good one: the next is tried without delay.
-const GOOD: Duration = Duration::from_secs(2);
+/// A session that lasted so long was a good one: the pauses before the next begin anew, short as they are for a
+/// coordinator that is started again at once.
+const GOOD: Duration = Duration::from_millis(250);
 /// Answers that may wait for the network.
 const QUEUE: usize = 64;
 /// After a failure: how long the coordinator has to say Stop.

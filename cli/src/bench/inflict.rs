@@ -9,6 +9,10 @@ use std::ops::Range;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// Faults are so far apart at least that each is a new one: workers knock more seldom at a coordinator that dies again at
+/// once.
+const APART: Duration = Duration::from_millis(300);
+
 /// What is done to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -54,7 +58,7 @@ pub fn inflict(subject: &mut Subject, fault: Fault, times: Range<u32>, until: u6
         }
         let from = subject.logged();
         subject.wait_for_all(from)?;
-        sleep(Duration::from_millis(40) * turn / all);
+        sleep(APART + Duration::from_millis(40) * turn / all);
         let victim = victim(subject, fault, turn)?;
         // In this order: no answer to the reduce of an iteration that the ledger holds comes after `logged`.
         let committed = subject.committed();

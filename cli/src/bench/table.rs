@@ -39,15 +39,16 @@ pub fn text(measured: &Value) -> String {
         let [median, least, most] = ["median", "min", "max"].map(number);
         let _ = writeln!(text, "{name:<46}{median:>9}{least:>9}{most:>9}{:>6}", word(&figure["repetitions"]));
     }
+    let digits = |value: &Value| value.as_f64().map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
     let sum = &measured["exact_sum"];
     let _ = writeln!(
         text,
         "\ncommit round: {} % of an iteration; exact sum: {} % of one of `conrec bench iteration`, {} ms CPU for a million \
          values (f32: {} ms)",
-        measured["commit_round_percent_of_an_iteration"],
-        measured["exact_sum_percent_of_an_iteration"],
-        sum["to_integers_and_add_cpu_ms"],
-        sum["add_f32_cpu_ms"],
+        digits(&measured["commit_round_percent_of_an_iteration"]),
+        digits(&measured["exact_sum_percent_of_an_iteration"]),
+        digits(&sum["to_integers_and_add_cpu_ms"]),
+        digits(&sum["add_f32_cpu_ms"]),
     );
     let _ = writeln!(
         text,

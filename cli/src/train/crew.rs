@@ -105,6 +105,8 @@ impl Crew {
         let mut deadline = Instant::now() + LISTEN;
         let mut statuses: Option<Receiver<Status>> = None;
         let mut listens = false;
+        // Kept over the turns: statuses that come faster than this must not put it off for ever.
+        let mut look = Instant::now() + LOOK;
         loop {
             if !listens && let Some(address) = self.address(deadline)? {
                 statuses = Some(watch::statuses(&address));
@@ -125,7 +127,8 @@ impl Crew {
                 }
                 status = next(&mut statuses) => self.show(&status),
                 () = self.signals.next() => self.stop(),
-                () = sleep_until(Instant::now() + LOOK) => {
+                () = sleep_until(look) => {
+                    look = Instant::now() + LOOK;
                     self.start_again(plan)?;
                     self.look()?;
                 }
