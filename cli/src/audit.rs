@@ -14,7 +14,7 @@ use conrec_domain::ids::Digest;
 use conrec_domain::manifest::Manifest;
 use conrec_domain::spec::{RunConfig, RunSpec};
 use conrec_domain::work::Prepared;
-use conrec_speech::{result, say};
+use conrec_process::{result, say};
 use serde::de::DeserializeOwned;
 
 const RUN_FILE: &str = "run.toml";

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::sibling;
 use clap::Parser;
 use conrec_coordinator::exit_code::ExitCode;
-use conrec_speech::{result, say};
+use conrec_process::{result, say};
 use std::ffi::OsString;
 
 /// `conrec bench faults`.

@@ -3,7 +3,7 @@
 use crate::args::{CertsAction, CertsArgs, CertsInitArgs, CertsShowArgs, Output};
 use crate::failure::Failure;
 use conrec_coordinator::exit_code::ExitCode;
-use conrec_speech::say;
+use conrec_process::say;
 use conrec_trust::authority::{self, AuthorityError, Order};
 use conrec_trust::certificate::Certificate;
 use conrec_trust::credentials::certificates;

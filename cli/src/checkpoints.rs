@@ -8,7 +8,7 @@ use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::Found;
 use conrec_domain::manifest::Manifest;
 use conrec_domain::spec::{CheckpointSpec, RunConfig};
-use conrec_speech::say;
+use conrec_process::say;
 use serde_json::{Value, json};
 
 /// Lists, inspects, verifies or prunes.

@@ -2,14 +2,13 @@
 
 use crate::args::CoordinatorArgs;
 use crate::config_file;
-use crate::failure::Failure;
+use crate::failure::{Failure, no_signals};
 use crate::operator_client::{credentials, token};
-use crate::signals::StopSignals;
 use conrec_coordinator::bind::{bind, bind_anywhere};
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::{Coordinator, Entrance, Opened};
 use conrec_domain::effect::Ending;
-use conrec_speech::{log_to_stderr, say};
+use conrec_process::{StopSignals, log_to_stderr, say};
 use conrec_trust::Role;
 use std::io::Write;
 use std::path::Path;
@@ -41,7 +40,7 @@ async fn serve(args: &CoordinatorArgs) -> Result<u8, Failure> {
     let run_id = config_file::run_id(args.run_id.as_ref(), &args.config.config, &spec)?;
     let listen = args.listen.clone().unwrap_or_else(|| spec.cluster.listen.clone());
     let (credentials, token) = (credentials(&args.trust, Role::Coordinator)?, token(&args.trust)?);
-    let mut signals = StopSignals::listen()?;
+    let mut signals = StopSignals::listen().map_err(no_signals)?;
     let opened = Coordinator::open(&args.store.store, run_id.clone(), spec, crate::CODE_VERSION, args.workers);
     let opened = tokio::select! {
         opened = opened => opened?,

@@ -30,17 +30,22 @@ impl Failure {
     }
 }
 
+/// The system refuses handlers of signals.
+pub fn no_signals(error: std::io::Error) -> Failure {
+    Failure::new(ExitCode::Failed, format!("cannot listen to signals: {error}"))
+}
+
 /// The process's end: why a verb could not be done, or its code. `only_says`: all that the verb does is what it says on
 /// stdout, so that it was not done where stdout did not take it.
 pub fn exit(done: Result<u8, Failure>, only_says: bool) -> Code {
-    let heard = |code| match conrec_speech::missing() {
+    let heard = |code| match conrec_process::missing() {
         Some(error) if only_says => {
             Err(Failure::new(ExitCode::Unavailable, format!("cannot write to stdout: {error}; not all was said")))
         }
         Some(_) | None => Ok(code),
     };
     let code = done.and_then(heard).unwrap_or_else(|Failure { message, code }| {
-        conrec_speech::note!("error: {message}");
+        conrec_process::note!("error: {message}");
         code
     });
     Code::from(code)

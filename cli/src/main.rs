@@ -16,7 +16,6 @@ mod progress_view;
 mod report;
 mod report_table;
 mod sibling;
-mod signals;
 mod stored_run;
 mod train;
 mod validate;

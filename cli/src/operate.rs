@@ -6,8 +6,8 @@ use crate::operator_client::Operator;
 use crate::progress::describe;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_domain::status::Status;
+use conrec_process::{is_heard, say};
 use conrec_proto::wire::{StopRequest, WatchRequest};
-use conrec_speech::{is_heard, say};
 use std::time::Duration;
 use tokio::time::timeout;
 

@@ -2,7 +2,7 @@
 
 use crate::progress::{Lines, Pace, describe, duration};
 use conrec_domain::status::{Activity, Status};
-use conrec_speech::note;
+use conrec_process::note;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

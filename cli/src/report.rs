@@ -6,7 +6,7 @@ use crate::report_table::{self, REPORT, Report};
 use crate::stored_run;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::RunObjects;
-use conrec_speech::result;
+use conrec_process::result;
 
 /// Prints the table, or `report.json` as it is.
 ///

@@ -7,15 +7,14 @@ mod watch;
 
 use crate::args::TrainArgs;
 use crate::config_file;
-use crate::failure::Failure;
+use crate::failure::{Failure, no_signals};
 use crate::progress_view::ProgressView;
 use crate::report_table::{self, REPORT, Report};
-use crate::signals::StopSignals;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::{RunObjects, StoreError};
 use conrec_domain::ids::{Digest, RunId};
 use conrec_domain::spec::{RunConfig, RunSpec};
-use conrec_speech::note;
+use conrec_process::{StopSignals, note};
 use conrec_store::Store;
 use crew::Crew;
 use std::path::PathBuf;
@@ -68,7 +67,7 @@ async fn train(args: &TrainArgs) -> Result<u8, Failure> {
         outcome::completed(&plan, &report, true).await?;
         return Ok(ExitCode::Done.code());
     }
-    let signals = StopSignals::listen()?;
+    let signals = StopSignals::listen().map_err(no_signals)?;
     let view = ProgressView::new(args.quiet);
     let mut crew = Crew::start(&plan, signals, view)?;
     let ended = crew.supervise(&plan).await;

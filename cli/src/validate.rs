@@ -5,7 +5,7 @@ use crate::config_file;
 use crate::failure::Failure;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_domain::derived::Derived;
-use conrec_speech::{result, say};
+use conrec_process::{result, say};
 use serde_json::json;
 
 /// Prints the numbers.

@@ -1,6 +1,7 @@
 //! The control path, pure: no clock, no I/O, no tensors, no randomness but from arguments.
 //! Time comes in as an argument and effects go out as values; the coordinator's shell performs them.
 
+pub mod address;
 pub mod ids;
 pub mod spec;
 pub mod work;

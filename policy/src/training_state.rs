@@ -29,8 +29,12 @@ impl Watch {
     /// # Errors
     /// When libtorch cannot read a tensor.
     pub fn is_unharmed(&self) -> Result<bool, PolicyError> {
-        self.0.iter().try_fold(true, |sound, slot| Ok(sound && slot.is_unharmed()?))
+        all_unharmed(self.0.iter())
     }
+}
+
+fn all_unharmed<'a>(mut slots: impl Iterator<Item = &'a Slot>) -> Result<bool, PolicyError> {
+    slots.try_fold(true, |sound, slot| Ok(sound && slot.is_unharmed()?))
 }
 
 /// The state that every worker of a roster holds alike.
@@ -266,7 +270,7 @@ impl TrainingState {
     /// # Errors
     /// When libtorch cannot read a tensor.
     pub fn is_unharmed(&self) -> Result<bool, PolicyError> {
-        Watch(self.slots().into_iter().chain(self.reference_weights.get()).map(Slot::watched).collect()).is_unharmed()
+        all_unharmed(self.slots().into_iter().chain(self.reference_weights.get()))
     }
 
     /// The policy's weights, to be looked at from another thread while nothing changes them.

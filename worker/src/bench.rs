@@ -43,6 +43,6 @@ pub fn run(args: &BenchArgs) -> Result<(), WorkerError> {
             Value::from_iter([("iteration".to_owned(), iteration), ("exact_sum".to_owned(), exact_sum::measure()?)])
         }
     };
-    conrec_speech::say!("{measured:#}");
+    conrec_process::say!("{measured:#}");
     Ok(())
 }

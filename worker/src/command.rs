@@ -9,6 +9,7 @@ use crate::report::evaluate_run;
 use crate::run_folder::{Place, RunFolder};
 use crate::session::{self, Ended, SessionOptions};
 use clap::{Args, Parser, Subcommand};
+use conrec_domain::address::listening;
 use conrec_domain::ids::RunId;
 use conrec_domain::spec::{RunConfig, RunSpec};
 use std::path::PathBuf;
@@ -39,7 +40,7 @@ enum Verb {
 #[command(after_help = "Example:\n  conrec worker --coordinator 10.0.0.5:7000 --advertise 10.0.0.6 --tls certs/worker")]
 struct WorkerArgs {
     /// Where the coordinator listens
-    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    #[arg(long, value_name = "HOST:PORT", value_parser = listening)]
     coordinator: String,
     /// Where other workers reach this one
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
@@ -98,15 +99,6 @@ struct EvaluateArgs {
     /// Where files lie that come from a bucket; default: the system's temporary folder
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
-}
-
-/// `HOST:PORT`, so that a slip is told at once and not after many tries to connect.
-fn address(text: &str) -> Result<String, String> {
-    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
-    match port {
-        Some(Ok(1..)) => Ok(text.to_owned()),
-        _ => Err("expected HOST:PORT, such as 10.0.0.5:7000".to_owned()),
-    }
 }
 
 /// Does what the command line says; gives the exit code.
@@ -184,6 +176,6 @@ fn evaluate(args: &EvaluateArgs) -> Result<(), WorkerError> {
 
 fn print_json(value: &impl serde::Serialize) -> Result<(), WorkerError> {
     let text = serde_json::to_string_pretty(value).map_err(|e| WorkerError::Protocol(e.to_string()))?;
-    conrec_speech::say!("{text}");
+    conrec_process::say!("{text}");
     Ok(())
 }

@@ -27,7 +27,7 @@ const BETWEEN_COMMANDS: Duration = Duration::from_secs(5);
 enum Job {
     /// A session begins. Answered with whether the memory is sound.
     Begin { forget: bool, sound: oneshot::Sender<bool> },
-    /// How the workers of this session reach each other.
+    /// How the workers reach each other from now on.
     Meet(Peers),
     /// A command of a session.
     Do { session: u64, command: Command },

@@ -14,7 +14,7 @@ const UNAVAILABLE: u8 = 69;
 fn main() -> ExitCode {
     conrec_trust::install_cryptography();
     cuda::load();
-    conrec_speech::log_to_stderr();
+    conrec_process::log_to_stderr();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -23,15 +23,15 @@ fn main() -> ExitCode {
         }
     };
     let code = match run(cli) {
-        Ok(code) => match conrec_speech::missing() {
+        Ok(code) => match conrec_process::missing() {
             None => code,
             Some(error) => {
-                conrec_speech::note!("error: cannot write to stdout: {error}; not all was said");
+                conrec_process::note!("error: cannot write to stdout: {error}; not all was said");
                 UNAVAILABLE
             }
         },
         Err(error) => {
-            conrec_speech::note!("error: {error}");
+            conrec_process::note!("error: {error}");
             error.exit_code()
         }
     };

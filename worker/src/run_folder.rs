@@ -1,6 +1,6 @@
 //! Where the files of a run lie. In a store that is a folder they are written and read in place, below
 //! `<store>/<run id>/`. In any other store they are objects: written here first and put there, or fetched once and used
-//! from here, in a folder of this session only.
+//! from here, in a folder of this process only.
 
 use crate::checkpoint_parts::CheckpointParts;
 use crate::error::WorkerError;
@@ -33,7 +33,7 @@ pub struct RunFolder {
     run: RunId,
     store: Store,
     objects: Arc<dyn ObjectStore>,
-    /// The run's folder, or this session's copy of it.
+    /// The run's folder, or this process's copy of it.
     local: PathBuf,
     /// Keeps the copy; none where the store is a folder.
     scratch: Option<Scratch>,

@@ -83,7 +83,8 @@ const LEFT: u8 = 75;
 /// # Errors
 /// Any [`WorkerError`]; the coordinator has been told where it could be.
 pub async fn run(options: &SessionOptions) -> Result<Ended, WorkerError> {
-    let mut leave = Leave::listen(options.grace)?;
+    let mut leave = Leave::listen(options.grace)
+        .map_err(|error| WorkerError::Protocol(format!("cannot listen to signals: {error}")))?;
     let (mut compute, mut forget, mut backoff) = (None, false, Backoff::default());
     loop {
         let began = Instant::now();

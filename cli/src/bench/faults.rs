@@ -10,7 +10,7 @@ use super::subject::Subject;
 use crate::failure::Failure;
 use crate::sibling::{QUIET, worker_program};
 use conrec_coordinator::exit_code::ExitCode;
-use conrec_speech::note;
+use conrec_process::note;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;

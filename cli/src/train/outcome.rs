@@ -5,7 +5,7 @@ use crate::args::Output;
 use crate::failure::Failure;
 use crate::report;
 use crate::report_table::{REPORT, Report};
-use conrec_speech::{result, say};
+use conrec_process::{result, say};
 use serde_json::{Value, json};
 
 /// The run is complete; `before` says that it was so already.

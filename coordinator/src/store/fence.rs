@@ -22,9 +22,7 @@ impl RunObjects {
         }
         Ok(Fence(last))
     }
-}
 
-impl RunObjects {
     /// Whether any coordinator has made a roster number its own.
     ///
     /// # Errors

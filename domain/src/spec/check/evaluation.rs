@@ -1,6 +1,7 @@
 //! The rules of `[evaluation]`, `[checkpoint]` and `[cluster]`.
 
 use super::Findings;
+use crate::address::host_and_port;
 use crate::spec::{CheckpointSpec, ClusterSpec, EvaluationSpec, SemanticIdSpec};
 
 /// Checks `[evaluation]`; the number of semantic ids bounds the beams.
@@ -74,7 +75,7 @@ pub(super) fn check_cluster(cluster: &ClusterSpec, findings: &mut Findings) {
         prepare_seconds,
     } = cluster;
     findings.require(
-        is_host_and_port(listen),
+        host_and_port(listen).is_some(),
         "cluster.listen",
         format!("{listen:?}"),
         "host:port, such as 127.0.0.1:0 or [::1]:7000; port 0 takes a free one",
@@ -90,19 +91,4 @@ pub(super) fn check_cluster(cluster: &ClusterSpec, findings: &mut Findings) {
     ] {
         findings.require(seconds >= 1, key, seconds, "1 second or more");
     }
-}
-
-/// Whether text is `host:port`; an IPv6 host stands in brackets.
-fn is_host_and_port(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else {
-        return false;
-    };
-    let host_is_fine = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-            !host.is_empty() && host.chars().all(allowed)
-        }
-    };
-    host_is_fine && port.parse::<u16>().is_ok()
 }

@@ -1,14 +1,13 @@
-//! SIGINT (Ctrl-C), SIGTERM, and SIGHUP where a terminal closes, which mean the same: checkpoint and stop.
+//! SIGINT (Ctrl-C), SIGTERM, and SIGHUP where a terminal closes: somebody wants this process to end.
 
-use crate::failure::Failure;
-use conrec_coordinator::exit_code::ExitCode;
+use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals as one stream of wishes to stop.
+/// The signals as one stream of wishes to end.
 pub struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
-    /// None where SIGHUP is ignored, as `nohup` asks for.
+    /// None where SIGHUP is ignored, as `nohup` asks for, and once somebody has wished for the end.
     hangup: Option<Signal>,
 }
 
@@ -17,28 +16,24 @@ impl StopSignals {
     ///
     /// # Errors
     /// The system refuses handlers.
-    pub fn listen() -> Result<Self, Failure> {
-        let handler = |kind| {
-            signal(kind).map_err(|error| Failure::new(ExitCode::Failed, format!("cannot listen to signals: {error}")))
-        };
-        let hangup = if hangup_is_ignored() { None } else { Some(handler(SignalKind::hangup())?) };
-        let (interrupt, terminate) = (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?);
-        Ok(Self { interrupt, terminate, hangup })
+    pub fn listen() -> io::Result<Self> {
+        let hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next one. May be dropped and called again.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
             // Only a first wish: some systems send it together with SIGTERM, which must not count as two.
-            () = first(&mut self.hangup) => {}
+            () = received(&mut self.hangup) => {}
         }
         self.hangup = None;
     }
 }
 
-async fn first(signal: &mut Option<Signal>) {
+async fn received(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),
         None => std::future::pending().await,
