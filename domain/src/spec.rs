@@ -2,7 +2,9 @@
 //! Only [`RunSpec::check`] makes the second from the first.
 
 mod alarm;
+mod alignment;
 mod check;
+mod cleaning;
 mod data;
 mod evaluation;
 mod fit;
@@ -14,6 +16,8 @@ mod violation;
 mod windows;
 
 pub use alarm::AlarmSpec;
+pub use alignment::{Distractor, Distractors};
+pub use cleaning::Clean;
 pub use data::{DataSpec, Source, SyntheticSpec};
 pub use evaluation::{
     CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, DeviceKind, EvaluationSpec, Exclude, Statistics,
@@ -145,6 +149,17 @@ impl RunSpec {
     pub fn to_toml(&self) -> Result<String, SpecError> {
         toml::to_string(&self.0)
             .map_err(|e| SpecError::Syntax { file: "resolved config".into(), message: e.to_string() })
+    }
+
+    /// Whether a stage asks alignment questions: then the vocabulary has one more token, and stage ends measure them.
+    pub fn asks_questions(&self) -> bool {
+        self.stage.iter().any(|stage| stage.kind == StageKind::Alignment)
+    }
+
+    /// What the prompt of a served policy shows: as in the last stage that asks for the next item.
+    pub fn serving_context(&self) -> Context {
+        let last = self.stage.iter().rfind(|stage| stage.kind != StageKind::Alignment);
+        last.map_or(Context::All, |stage| stage.context)
     }
 
     /// SHA-256 of the resolved config without what cannot change a result (addresses and deadlines).

@@ -1,6 +1,7 @@
 //! The `Train` lease: the gradient of some prompts of a stage. Its result depends on nothing but the arguments.
 
 use crate::error::WorkerError;
+use crate::held_out_questions::{HeldOutQuestion, held_out_questions};
 use crate::pass_data::PassData;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::StagePrompts;
@@ -23,6 +24,8 @@ pub struct Loaded {
     /// The pass.
     pub data: PassData,
     validation: Option<Evaluation>,
+    /// Of each instance of that window, where a stage asks any.
+    questions: Vec<Vec<HeldOutQuestion>>,
 }
 
 impl Loaded {
@@ -44,9 +47,16 @@ impl Loaded {
         let data = PassData::load(spec, folder, pass)?;
         let limit = spec.evaluation.validation_instances as usize;
         let validation = data.evaluation(spec, Role::Validation)?.map(|window| window.thinned(limit));
-        let loaded = Arc::new(Self { data, validation });
+        let asked = validation.as_ref().filter(|_| spec.asks_questions());
+        let questions = asked.map(|window| held_out_questions(spec, &data, window)).unwrap_or_default();
+        let loaded = Arc::new(Self { data, validation, questions });
         *slot = Some(Arc::clone(&loaded));
         Ok(loaded)
+    }
+
+    /// The held-out alignment questions of the validation window's instances.
+    pub fn questions(&self) -> &[Vec<HeldOutQuestion>] {
+        &self.questions
     }
 
     /// The validation window.
@@ -87,7 +97,8 @@ pub struct Place {
     pub iteration: Iteration,
 }
 
-/// The summed gradient of these prompts of a stage.
+/// The summed gradient of these prompts of a stage. Those that are `light` count the stage's `clean_weight`; they are
+/// computed apart from the others.
 ///
 /// # Errors
 /// Prompts and attempts that the stage does not have, and what the policy refuses.
@@ -96,9 +107,16 @@ pub fn train(
     data: &PassData,
     policies: &TrainingPolicies,
     place: Place,
-    prompts: &[u32],
+    (prompts, light): (&[u32], &[u32]),
 ) -> Result<LeaseGradient, WorkerError> {
     let stage = place.stage;
+    if !light.is_empty() {
+        let weight = spec.stage.get(stage as usize).map_or(1.0, |stage| stage.clean_weight);
+        let (few, full): (Vec<u32>, Vec<u32>) = prompts.iter().partition(|prompt| light.contains(prompt));
+        let full = train(spec, data, policies, place, (&full, &[]))?;
+        let few = train(spec, data, policies, place, (&few, &[]))?;
+        return Ok(full.plus(few, weight));
+    }
     let unknown = || WorkerError::Protocol(format!("stage {stage} of a run that has {}", spec.stage.len()));
     let settings = spec.stage.get(stage as usize).ok_or_else(unknown)?;
     if place.attempt >= settings.attempts() {

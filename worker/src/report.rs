@@ -97,6 +97,7 @@ fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<Rep
         differences: Vec::new(),
         last_changes: summary.changes.clone(),
         decisions: summary.decisions.clone(),
+        questions: summary.questions.clone(),
         semantic_ids: Vec::new(),
         notes: prepared.summary.iter().cloned().chain(notes(spec)).collect(),
     })

@@ -5,6 +5,7 @@ mod chart_data;
 mod data;
 mod escape;
 mod intervals;
+mod questions;
 mod semantic_ids;
 mod tables;
 mod verdict;
@@ -36,6 +37,7 @@ pub fn page(report: &ReportData, lines: &[MetricsLine], config: &str) -> Result<
         report.on_validation().map(|on| tables::metrics(&on, "validation")).unwrap_or_default(),
         tables::differences(report),
         charts(report, lines),
+        questions::section(report),
         tables::decisions(report),
         semantic_ids::section(report),
         tables::split(report),

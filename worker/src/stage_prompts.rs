@@ -1,6 +1,7 @@
 //! The training prompts of a stage: a fixed list, which leases name by index.
 
 use conrec_domain::spec::{StageKind, StageSpec};
+use conrec_feedback::alignment::{QuestionSource, Questions};
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::history::History;
 use conrec_feedback::instance::Instance;
@@ -14,7 +15,7 @@ use conrec_feedback::split::days;
 pub enum StagePrompts {
     /// Token sequences of users.
     Sequences(Vec<Vec<i64>>),
-    /// Prompts, each with the cell of the next negative.
+    /// Prompts, each with the cell of the next negative, or of an alignment question's disliked item.
     NextNegatives(Vec<(Vec<i64>, u32)>),
     /// Prompts, each with the targets of the reward.
     Groups(Vec<(Vec<i64>, Targets)>),
@@ -53,6 +54,8 @@ pub struct PromptSource<'a> {
     pub train_end: i64,
     /// The longest prompt.
     pub max_prompt_tokens: u32,
+    /// Seed of the run: alignment questions are drawn.
+    pub seed: u64,
 }
 
 impl PromptSource<'_> {
@@ -69,6 +72,7 @@ impl PromptSource<'_> {
                     .filter_map(|(prompt, instance)| Some((prompt, self.ids.cell_of(instance.next)?)))
                     .collect(),
             ),
+            StageKind::Alignment => StagePrompts::NextNegatives(self.questions(stage, from)),
             StageKind::Grpo => StagePrompts::Groups(
                 self.prompts(stage, from)
                     .map(|(prompt, instance)| (prompt, self.targets(instance)))
@@ -91,6 +95,18 @@ impl PromptSource<'_> {
             let past = self.history.before(instance.user, instance.t0);
             (builder.prompt(past, instance.t0, stage.context), instance)
         })
+    }
+
+    fn questions(&self, stage: &StageSpec, from: i64) -> Vec<(Vec<i64>, u32)> {
+        let builder = PromptBuilder::new(self.ids, self.max_prompt_tokens as usize);
+        let PromptSource { dataset, history, ids, train_end, seed, .. } = *self;
+        let questions = Questions::new(QuestionSource { dataset, history, ids, train_end, until: train_end, seed });
+        let ask = |instance: &Instance| {
+            let question = questions.draw_mixed(instance, &stage.distractors)?;
+            let past = history.before(instance.user, instance.t0);
+            Some((builder.question(past, instance.t0, stage.question_context, &question.shown), question.disliked))
+        };
+        self.instances.iter().filter(|instance| instance.t0 >= from).filter_map(ask).collect()
     }
 
     fn sequences(&self, from: i64) -> Vec<Vec<i64>> {

@@ -38,6 +38,7 @@ pub(super) fn violations(config: &RunConfig) -> Vec<Violation> {
     model::check_optimizer(optimizer, &mut findings);
     reward::check(reward, &mut findings);
     stages::check(stage, &mut findings);
+    stages::check_questions(config, &mut findings);
     evaluation::check(evaluation, semantic_id, &mut findings);
     alarm::check(alarm, &mut findings);
     evaluation::check_checkpoint(checkpoint, &mut findings);

@@ -41,6 +41,7 @@ pub(super) fn run() -> (ReportData, Vec<MetricsLine>) {
             difference("neg_pop_7d", "fhr@20", [-0.0215, -0.0398, -0.0031]),
         ],
         last_changes: Vec::new(),
+        questions: Vec::new(),
         decisions: decisions(),
         semantic_ids: vec![usage(Pass::Select, 9_120), usage(Pass::Refit, 9_514)],
         notes: vec!["Proxy negatives: rating <= 5. Nobody was asked what they dislike.".into()],
