@@ -1,8 +1,8 @@
 //! The table of alignment questions: how often the policy found the disliked item among four, at each stage's end.
 
 use super::data::ReportData;
-use super::escape::text;
 use conrec_domain::spec::Distractor;
+use conrec_page::escape::text;
 
 /// One row a stage, one column a kind of distractor; nothing where no stage asks questions.
 pub(super) fn section(report: &ReportData) -> String {
