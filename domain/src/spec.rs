@@ -20,7 +20,7 @@ pub use alignment::{Distractor, Distractors};
 pub use cleaning::Clean;
 pub use data::{DataSpec, Source, SyntheticSpec};
 pub use evaluation::{
-    CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, DeviceKind, EvaluationSpec, Exclude, Statistics,
+    CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, DeviceKind, EvaluationSpec, Exclude, ServedContext, Statistics,
 };
 pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
 pub use reward::{RewardSpec, RewardVariant, SwingSpec};
@@ -156,10 +156,15 @@ impl RunSpec {
         self.stage.iter().any(|stage| stage.kind == StageKind::Alignment)
     }
 
-    /// What the prompt of a served policy shows: as in the last stage that asks for the next item.
+    /// What the prompt of a policy that is measured or served shows.
     pub fn serving_context(&self) -> Context {
-        let last = self.stage.iter().rfind(|stage| stage.kind != StageKind::Alignment);
-        last.map_or(Context::All, |stage| stage.context)
+        let last = || self.stage.iter().rfind(|stage| stage.kind != StageKind::Alignment);
+        match self.evaluation.context {
+            ServedContext::LastStage => last().map_or(Context::All, |stage| stage.context),
+            ServedContext::Negatives3d => Context::Negatives3d,
+            ServedContext::Negatives => Context::Negatives,
+            ServedContext::All => Context::All,
+        }
     }
 
     /// SHA-256 of the resolved config without what cannot change a result (addresses and deadlines).

@@ -55,6 +55,7 @@ pub mod rocchio;
 pub mod top_items;
 
 // Measurement.
+pub mod across_seeds;
 pub mod bootstrap;
 pub mod cell_evaluation;
 pub mod evaluation;

@@ -180,7 +180,8 @@ fn shows(context: Context, event: &Event, t0: i64) -> bool {
         Context::Negatives => event.sign == Sign::Negative,
         Context::Positives => event.sign == Sign::Positive,
         Context::None => false,
-        Context::All => true,
+        // Whoever makes training prompts draws one of the three; a policy that is served sees all.
+        Context::All | Context::Mixed => true,
     }
 }
 

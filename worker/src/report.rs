@@ -15,6 +15,9 @@ use conrec_feedback::prepared::{EvaluationSet, Role};
 use conrec_policy::training_state::TrainingState;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Metrics of each test instance.
+const INSTANCES: &str = "instances.json";
+
 /// Evaluates, exports and writes the report. `states` are the final state and, under `refit`, the one at the end of
 /// the select pass, which is what validation measures.
 ///
@@ -39,6 +42,11 @@ pub fn write_report(
             if let Some(set) = data.prepared.evaluation(role) {
                 report.split.windows.push(window(&data, set));
                 let result = evaluate_role(spec, &data, state, role)?;
+                if role == Role::Test {
+                    let json = serde_json::to_vec(&result.by_instance)
+                        .map_err(|e| WorkerError::file(folder.path(INSTANCES), e))?;
+                    folder.write(INSTANCES, &json)?;
+                }
                 place(&mut report, role, result);
             }
         }

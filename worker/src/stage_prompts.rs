@@ -1,6 +1,6 @@
 //! The training prompts of a stage: a fixed list, which leases name by index.
 
-use conrec_domain::spec::{StageKind, StageSpec};
+use conrec_domain::spec::{Context, StageKind, StageSpec};
 use conrec_feedback::alignment::{QuestionSource, Questions};
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::history::History;
@@ -9,6 +9,7 @@ use conrec_feedback::prompt::PromptBuilder;
 use conrec_feedback::reward::Targets;
 use conrec_feedback::semantic_id::SemanticIds;
 use conrec_feedback::split::days;
+use conrec_policy::random_normal::{below, stream};
 
 /// A stage's prompts, by what the stage learns.
 #[derive(Clone, Debug)]
@@ -93,8 +94,19 @@ impl PromptSource<'_> {
         let builder = PromptBuilder::new(self.ids, self.max_prompt_tokens as usize);
         self.instances.iter().filter(move |i| i.t0 >= from).map(move |instance| {
             let past = self.history.before(instance.user, instance.t0);
-            (builder.prompt(past, instance.t0, stage.context), instance)
+            (builder.prompt(past, instance.t0, self.context(stage.context, instance)), instance)
         })
+    }
+
+    /// The context of an instance: its own draw where contexts are mixed.
+    fn context(&self, of_stage: Context, instance: &Instance) -> Context {
+        if of_stage != Context::Mixed {
+            return of_stage;
+        }
+        let Instance { user, t0, next, .. } = instance;
+        let mut random = stream(self.seed, &format!("context of {user} {t0} {next}"));
+        let all = [Context::Negatives3d, Context::Negatives, Context::All];
+        all[below(&mut random, all.len())]
     }
 
     fn questions(&self, stage: &StageSpec, from: i64) -> Vec<(Vec<i64>, u32)> {

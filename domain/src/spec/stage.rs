@@ -174,6 +174,8 @@ pub enum Context {
     Negatives,
     /// All positives: a control.
     Positives,
+    /// Of each instance another of the three above that the curriculum goes through, drawn: a control without an order.
+    Mixed,
     /// Nothing: a control, and what the paper's alignment questions show.
     None,
     /// All events: negatives, positives and neutral ones.
