@@ -78,7 +78,7 @@ impl Generator {
 
     /// The source's id of each user.
     pub fn users(&self) -> impl Iterator<Item = String> {
-        (0..self.spec.users).map(|user| format!("user-{user:06}"))
+        (0..self.spec.users).map(user_key)
     }
 
     /// The item vectors: items x dimensions, rows of unit length.
@@ -156,7 +156,17 @@ fn check(spec: &SyntheticSpec) -> Result<(), SyntheticError> {
 /// An item with a made-up title; its category is its region.
 fn described(item: u32, region: Option<u32>) -> Item {
     let category = region.map_or_else(|| "neutral".to_owned(), |region| format!("region-{region:03}"));
-    Item { key: format!("item-{item:06}"), title: format!("Thing {item}"), year: None, categories: vec![category] }
+    Item { key: item_key(item), title: format!("Thing {item}"), year: None, categories: vec![category] }
+}
+
+/// The source's id of a user.
+pub(crate) fn user_key(user: u32) -> String {
+    format!("user-{user:06}")
+}
+
+/// The source's id of an item.
+pub(crate) fn item_key(item: u32) -> String {
+    format!("item-{item:06}")
 }
 
 /// First second of a day of the stream.
