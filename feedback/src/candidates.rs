@@ -103,7 +103,7 @@ mod tests {
     fn a_large_day_is_drawn_from_one_by_one_and_evenly() {
         let at = |user, item, time| Event { user, item, time, sign: Sign::Positive };
         // Item 5 is rated by half of the others, the rest of the ratings are of 100 more items.
-        let item = |n: u32| if n % 2 == 0 { 5 } else { 100 + n / 2 % 100 };
+        let item = |n: u32| if n.is_multiple_of(2) { 5 } else { 100 + n / 2 % 100 };
         let mut events: Vec<Event> = (0..20_000).map(|n| at(1 + n % 7, item(n), i64::from(n))).collect();
         events.push(at(0, 1, 20_000));
         let history = History::new(&events, 8);

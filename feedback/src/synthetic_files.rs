@@ -65,9 +65,9 @@ struct Rows<T> {
 
 /// A file that is being written.
 enum RowFile<T> {
-    Text(PartWriter, Rows<T>),
+    Text(Box<PartWriter>, Rows<T>),
     /// Made with the first rows, which say the columns' types.
-    Table(TableWriter, Rows<T>),
+    Table(Box<TableWriter>, Rows<T>),
 }
 
 /// Writes all files into a folder, which is made if need be.
@@ -135,11 +135,11 @@ impl<T: Sync> RowFile<T> {
             Format::Csv => {
                 let mut part = PartWriter::create(folder, &format!("{name}.csv"))?;
                 part.put(rows.header.as_bytes())?;
-                Ok(Self::Text(part, rows))
+                Ok(Self::Text(Box::new(part), rows))
             }
             Format::Parquet => {
                 let writer = TableWriter::create(folder, &format!("{name}.parquet"), (rows.table)(&[]))?;
-                Ok(Self::Table(writer, rows))
+                Ok(Self::Table(Box::new(writer), rows))
             }
         }
     }
