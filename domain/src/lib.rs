@@ -4,7 +4,6 @@
 pub mod address;
 pub mod ids;
 pub mod spec;
-pub mod variants;
 pub mod work;
 
 // What comes next, and with which prompts.

@@ -20,7 +20,8 @@ pub use alignment::{Distractor, Distractors};
 pub use cleaning::Clean;
 pub use data::{DataSpec, Source, SyntheticSpec};
 pub use evaluation::{
-    CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, DeviceKind, EvaluationSpec, Exclude, ServedContext, Statistics,
+    CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, DeviceKind, EvaluationSpec, Exclude, ServedContext,
+    Statistics,
 };
 pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
 pub use reward::{RewardSpec, RewardVariant, SwingSpec};

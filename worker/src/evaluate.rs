@@ -15,7 +15,6 @@ use conrec_feedback::content_vectors::content_vectors;
 use conrec_feedback::evaluation::{Evaluation, ModelMetrics};
 use conrec_feedback::training_time::TrainingTime;
 use conrec_policy::transformer::Policy;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,19 +25,6 @@ pub struct WindowResult {
     pub models: BTreeMap<String, BTreeMap<String, Interval>>,
     /// Paired differences of GRPO against SFT and the strongest popularity.
     pub differences: Vec<Difference>,
-    /// The main metrics of each instance.
-    pub by_instance: InstanceOutcomes,
-}
-
-/// What each instance of a window gave: with it runs of one dataset can be compared user by user. The content of
-/// `instances.json`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct InstanceOutcomes {
-    /// The user of each instance: the dense index, equal for runs of one dataset.
-    pub users: Vec<u32>,
-    /// Model (`grpo`, `sft`) to metric (`fhr@20`, `cand_acc`, `pos_hit@20`) to its value for each instance; null where it
-    /// does not apply.
-    pub models: BTreeMap<String, BTreeMap<String, Vec<Option<f64>>>>,
 }
 
 /// A trained model by its name in the report.
@@ -64,6 +50,7 @@ pub fn evaluate(
     let mut result = WindowResult::default();
     let mut measured = measure_policies(spec, data, evaluation, policies)?;
     baselines(spec, data, evaluation, &mut measured);
+    measured.extend(evaluation.chance().map(|chance| ("chance".to_owned(), chance)));
     for (left, right) in [("grpo", "sft"), ("grpo", "neg_pop_28d"), ("grpo", "neg_pop_7d")] {
         for metric in [format!("fhr@{}", spec.evaluation.top), "cand_acc".to_owned()] {
             let (Some(a), Some(b)) = (measured.get(left), measured.get(right)) else { continue };
@@ -73,26 +60,11 @@ pub fn evaluate(
             }
         }
     }
-    result.by_instance = by_instance(spec, evaluation, &measured);
     result.models = measured
         .into_iter()
         .map(|(name, m)| (name, m.values.iter().filter(|(_, v)| v.n > 0).map(|(k, v)| (k.clone(), shown(v))).collect()))
         .collect();
     Ok(result)
-}
-
-fn by_instance(
-    spec: &RunSpec,
-    evaluation: &Evaluation,
-    measured: &BTreeMap<String, ModelMetrics>,
-) -> InstanceOutcomes {
-    let names = [format!("fhr@{}", spec.evaluation.top), format!("pos_hit@{}", spec.evaluation.top), "cand_acc".into()];
-    let of = |metrics: &ModelMetrics| {
-        let kept = metrics.by_instance.iter().filter(|(name, _)| names.contains(name));
-        kept.map(|(name, values)| (name.clone(), values.clone())).collect()
-    };
-    let ours = measured.iter().filter(|(name, _)| ["grpo", "sft"].contains(&name.as_str()));
-    InstanceOutcomes { users: evaluation.users(), models: ours.map(|(name, m)| (name.clone(), of(m))).collect() }
 }
 
 /// Measures each policy on a thread of its own. A policy's numbers do not depend on that: every thread computes with

@@ -217,8 +217,8 @@ impl Worker {
                 Outcome::Asked(counts)
             }
             Work::Clean { pass, stage, from, to } => {
-                let drawn = |prompt| super::number(super::mix(&[&self.state.now, pass, stage, prompt]));
-                Outcome::Cleaned((*from..*to).filter(|prompt| drawn(prompt) % 4 == 0).collect())
+                let drawn = |prompt: u32| super::number(super::mix(&[&self.state.now, pass, stage, &prompt]));
+                Outcome::Cleaned((*from..*to).filter(|prompt| drawn(*prompt) % 4 == 0).collect())
             }
             Work::Report { .. } => Outcome::Reported,
         }
