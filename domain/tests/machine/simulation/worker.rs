@@ -179,13 +179,8 @@ impl Worker {
                     self.sum = (*iteration, 0, 0);
                 }
                 for prompt in prompts {
-                    let gradient = super::number(super::mix(&[
-                        &self.state.now,
-                        iteration,
-                        attempt,
-                        prompt,
-                        &light.contains(prompt),
-                    ]));
+                    let gradient = super::number(super::mix(&[&self.state.now, iteration, attempt, prompt]));
+                    let gradient = if light.contains(prompt) { gradient / 4 } else { gradient };
                     self.sum.1 = self.sum.1.wrapping_add(gradient);
                     self.sum.2 = self.sum.2.wrapping_add(gradient);
                 }
