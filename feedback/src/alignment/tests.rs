@@ -1,3 +1,5 @@
+//! What alignment questions are drawn from, and that neither place nor kind tells more than it should.
+
 use super::*;
 use crate::dataset::Item;
 use proptest::prelude::*;
