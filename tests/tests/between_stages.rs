@@ -23,6 +23,9 @@ const CHANGES: [&str; 6] = [
     "stage.3.clean_above=0.3",
 ];
 
+/// So often the run is killed at most.
+const MOST_KILLS: u32 = 4;
+
 fn arguments<'a>(store: &'a str, workers: &'a str) -> Vec<&'a str> {
     let mut all =
         vec!["train", "tests/configs/tiny.toml", "--store", store, "--run-id", "between", "--workers", workers];
@@ -43,29 +46,32 @@ fn whole_run(workers: &str) -> [Value; 2] {
     finished(store.path())
 }
 
-/// Kills `train` and all its children each time that some more iterations are committed, and begins again.
+/// Kills `train` each time that some more iterations are committed, and begins again; gives the number of kills. Its
+/// children end a little later: until then the run is theirs, and a new start is refused.
 fn killed_run(store: &Path) -> u32 {
     let folder = store.join("between");
-    for kills in 0..20 {
+    let (mut kills, limit) = (0, Instant::now() + Duration::from_secs(240));
+    while Instant::now() < limit {
         let mut child = conrec(&arguments(store.to_str().unwrap(), "2")).unwrap();
         let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let (begun, limit) = (committed(&folder), Instant::now() + Duration::from_secs(120));
+        let begun = committed(&folder);
         let status = loop {
             if let Some(status) = child.try_wait().unwrap() {
                 break status;
             }
-            assert!(Instant::now() < limit, "the run makes no way");
-            if committed(&folder) > begun + 6 {
-                // Its children end with it.
-                let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
+            if kills < MOST_KILLS && committed(&folder) > begun + 10 {
+                kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
+                kills += 1;
+                break child.wait().unwrap();
             }
             sleep(Duration::from_millis(5));
         };
         if status.success() {
             return kills;
         }
+        sleep(Duration::from_millis(200));
     }
-    panic!("20 kills and no end");
+    panic!("the run did not end, after {kills} kills");
 }
 
 /// The values of a field that the ledger's lines hold at all.
