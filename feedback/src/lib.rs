@@ -58,3 +58,5 @@ pub mod bootstrap;
 pub mod cell_evaluation;
 pub mod evaluation;
 pub mod metrics;
+pub mod outcomes;
+pub mod over_seeds;

@@ -13,6 +13,7 @@ use conrec_feedback::cell_evaluation::CellEvaluation;
 use conrec_feedback::cell_popularity::CellPopularity;
 use conrec_feedback::content_vectors::content_vectors;
 use conrec_feedback::evaluation::{Evaluation, ModelMetrics};
+use conrec_feedback::outcomes::Outcomes;
 use conrec_feedback::training_time::TrainingTime;
 use conrec_policy::transformer::Policy;
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub struct WindowResult {
     pub models: BTreeMap<String, BTreeMap<String, Interval>>,
     /// Paired differences of GRPO against SFT and the strongest popularity.
     pub differences: Vec<Difference>,
+    /// What each model scored on each instance.
+    pub outcomes: Outcomes,
 }
 
 /// A trained model by its name in the report.
@@ -59,6 +62,8 @@ pub fn evaluate(
             }
         }
     }
+    result.outcomes.instances = data.keys(evaluation.instances());
+    result.outcomes.models = measured.iter().map(|(name, m)| (name.clone(), m.by_instance.clone())).collect();
     result.models = measured
         .into_iter()
         .map(|(name, m)| (name, m.values.iter().filter(|(_, v)| v.n > 0).map(|(k, v)| (k.clone(), shown(v))).collect()))

@@ -10,6 +10,7 @@ use conrec_feedback::cell_ranking::CellShares;
 use conrec_feedback::evaluation::Evaluation;
 use conrec_feedback::history::History;
 use conrec_feedback::instance::Instance;
+use conrec_feedback::outcomes::InstanceKey;
 use conrec_feedback::prefix_trie::PrefixTrie;
 use conrec_feedback::prepared::{PreparedPass, Role};
 use conrec_feedback::prompt::{PromptBuilder, Vocabulary};
@@ -80,6 +81,15 @@ impl PassData {
         let context = spec.stage.last().map_or(Context::All, |stage| stage.context);
         let past = self.history.before(instance.user, instance.t0);
         PromptBuilder::new(&self.prepared.ids, spec.model.max_prompt_tokens as usize).prompt(past, instance.t0, context)
+    }
+
+    /// What names these instances in every run on the same data.
+    pub fn keys(&self, instances: &[Instance]) -> Vec<InstanceKey> {
+        let dataset = &self.prepared.dataset;
+        let user = |index: u32| dataset.users.get(index as usize).cloned().unwrap_or_default();
+        let item = |index: u32| dataset.items.get(index as usize).map(|item| item.key.clone()).unwrap_or_default();
+        let key = |i: &Instance| InstanceKey { user: user(i.user), t0: i.t0, next: item(i.next) };
+        instances.iter().map(key).collect()
     }
 
     /// The reward's targets of an instance.

@@ -11,6 +11,7 @@ use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::spec::{RunSpec, Source, Statistics};
 use conrec_domain::work::{Pass, Prepared, RunSummary};
 use conrec_feedback::event::Sign;
+use conrec_feedback::outcomes::Outcomes;
 use conrec_feedback::prepared::{EvaluationSet, Role};
 use conrec_policy::training_state::TrainingState;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,7 @@ pub fn write_report(
             if let Some(set) = data.prepared.evaluation(role) {
                 report.split.windows.push(window(&data, set));
                 let result = evaluate_role(spec, &data, state, role)?;
+                keep_outcomes(folder, role, &result.outcomes)?;
                 place(&mut report, role, result);
             }
         }
@@ -52,6 +54,17 @@ pub fn write_report(
     folder.write("report.html", html.as_bytes())?;
     let json = serde_json::to_vec_pretty(&report).map_err(|e| WorkerError::file(folder.path("report.json"), e))?;
     folder.write("report.json", &json)?;
+    Ok(())
+}
+
+/// Keeps what each model scored on each instance: by that runs are compared.
+fn keep_outcomes(folder: &RunFolder, role: Role, outcomes: &Outcomes) -> Result<(), WorkerError> {
+    let place = match role {
+        Role::Validation => "outcomes/validation.parquet",
+        Role::Test => "outcomes/test.parquet",
+    };
+    let bytes = outcomes.encode().map_err(|e| WorkerError::file(folder.path(place), e))?;
+    folder.write(place, &bytes)?;
     Ok(())
 }
 
