@@ -58,7 +58,7 @@ pub fn difference_over_seeds(a: &[Sample<'_>], b: &[Sample<'_>], resampling: Res
 type Values = Vec<(String, Option<f64>)>;
 
 fn measured(seeds: &[Values], resampling: Resampling) -> Option<OverSeeds> {
-    let by_seed = seeds.iter().map(|values| mean(values)).collect::<Option<Vec<f64>>>()?;
+    let by_seed = seeds.iter().map(mean).collect::<Option<Vec<f64>>>()?;
     if by_seed.is_empty() {
         return None;
     }
