@@ -47,9 +47,8 @@ impl ShapedReward {
         let Some(targets) = lease.get(asked).filter(|targets| !targets.negatives.is_empty()) else {
             return vec![None; cells.len()];
         };
-        let unpaid = |cell: &u32| {
-            self.excluded == ExcludedCells::Unpaid && targets.excluded.binary_search(cell).is_ok()
-        };
+        let unpaid =
+            |cell: &u32| self.excluded == ExcludedCells::Unpaid && targets.excluded.binary_search(cell).is_ok();
         let paid: Vec<bool> = cells.iter().map(|cell| !unpaid(cell)).collect();
         let hit = |cell: u32| f64::from(u8::from(targets.is_hit(cell)));
         let one_by_one = |pay: &dyn Fn(u32) -> Option<f64>| cells.iter().map(|cell| pay(*cell)).collect();
@@ -61,7 +60,9 @@ impl ShapedReward {
             RewardShape::Lift => one_by_one(&|cell| self.lift(cell, targets, lease)),
             RewardShape::Hit => one_by_one(&|cell| Some(hit(cell))),
             RewardShape::Set => self.marginal_coverage(targets, cells, &paid),
-            RewardShape::SetHit => only_hits(&cells.iter().zip(&paid).map(|(c, p)| *p && targets.is_hit(*c)).collect::<Vec<_>>()),
+            RewardShape::SetHit => {
+                only_hits(&cells.iter().zip(&paid).map(|(c, p)| *p && targets.is_hit(*c)).collect::<Vec<_>>())
+            }
         };
         let mixed = |((shaped, cell), paid): ((Option<f64>, &u32), &bool)| {
             let whole = shaped? + self.hit_weight * hit(*cell);
