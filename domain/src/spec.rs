@@ -19,7 +19,7 @@ pub use evaluation::{
     CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, DeviceKind, EvaluationSpec, Exclude, Statistics,
 };
 pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
-pub use reward::{RewardSpec, RewardVariant, SwingSpec};
+pub use reward::{ExcludedCells, RewardShape, RewardSpec, RewardVariant, SwingSpec};
 pub use semantic_id::SemanticIdSpec;
 pub use stage::{Context, StageKind, StageSpec};
 pub use violation::{SpecError, Violation};

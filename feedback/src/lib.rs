@@ -35,6 +35,7 @@ pub mod cell_ranking;
 pub mod prefix_trie;
 pub mod prompt;
 pub mod reward;
+pub mod reward_shape;
 pub mod semantic_id;
 pub mod sid_files;
 

@@ -118,7 +118,9 @@ fn measure_policy(
     metrics.values.extend(CellEvaluation::new(evaluation, &data.prepared.ids).measure(&ranked.cells).values);
     let rewards = held_out_rewards(spec, data, evaluation, policy)?;
     let resampling = Resampling { times: spec.evaluation.bootstrap, seed: spec.evaluation.seed };
-    metrics.values.insert("reward".to_owned(), interval(&evaluation.users(), &rewards, resampling));
+    for (name, rewards) in [("reward", rewards.shaped), ("paper_reward", rewards.paper)] {
+        metrics.values.insert(name.to_owned(), interval(&evaluation.users(), &rewards, resampling));
+    }
     Ok(metrics)
 }
 

@@ -15,7 +15,9 @@ use conrec_feedback::prefix_trie::PrefixTrie;
 use conrec_feedback::prepared::{PreparedPass, Role};
 use conrec_feedback::prompt::{PromptBuilder, Vocabulary};
 use conrec_feedback::reward::{RewardModel, Targets};
+use conrec_feedback::reward_shape::ShapedReward;
 use conrec_feedback::split::PassWindows;
+use conrec_feedback::training_time::TrainingTime;
 use conrec_policy::legal::Legal;
 
 /// A loaded pass.
@@ -29,7 +31,7 @@ pub struct PassData {
     /// Numbering of tokens.
     pub vocabulary: Vocabulary,
     /// Rewards of completions.
-    pub reward: RewardModel,
+    pub reward: ShapedReward,
     /// Items' shares of their cells.
     pub shares: CellShares,
     /// Training prompts of each stage of the config.
@@ -50,6 +52,8 @@ impl PassData {
         let vocabulary = Vocabulary::of(&prepared.ids);
         let reward = RewardModel::new(&spec.reward, &prepared.cell_vectors, &prepared.ids)?;
         let train_end = prepared.windows.train_end;
+        let training = TrainingTime::new(&prepared.dataset, train_end);
+        let reward = ShapedReward::new(&spec.reward, reward, &prepared.ids, &training);
         let shares = CellShares::new(&prepared.ids, &prepared.dataset.events, train_end, &spec.evaluation);
         let mut data = Self { prepared, history, trie, vocabulary, reward, shares, stages: Vec::new() };
         let source = data.prompt_source(spec);
@@ -106,6 +110,7 @@ impl PassData {
             swing: &self.prepared.swing,
             train_end: self.prepared.windows.train_end,
             max_prompt_tokens: spec.model.max_prompt_tokens,
+            exclude: spec.evaluation.exclude,
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn violations(config: &RunConfig) -> Vec<Violation> {
     model::check(model, semantic_id.levels, &mut findings);
     model::check_lora(lora, &mut findings);
     model::check_optimizer(optimizer, &mut findings);
-    reward::check(reward, &mut findings);
+    reward::check(reward, stage, &mut findings);
     stages::check(stage, &mut findings);
     evaluation::check(evaluation, semantic_id, &mut findings);
     alarm::check(alarm, &mut findings);
