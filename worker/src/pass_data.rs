@@ -15,6 +15,7 @@ use conrec_feedback::prepared::{PreparedPass, Role};
 use conrec_feedback::prompt::{PromptBuilder, Vocabulary};
 use conrec_feedback::reward::{RewardModel, Targets};
 use conrec_feedback::split::PassWindows;
+use conrec_feedback::training_time::TrainingTime;
 use conrec_policy::legal::Legal;
 
 /// A loaded pass.
@@ -55,6 +56,11 @@ impl PassData {
         let stages = spec.stage.iter().map(|stage| source.stage(stage)).collect();
         data.stages = stages;
         Ok(data)
+    }
+
+    /// The events that a statistic of this pass may see.
+    pub fn training_time(&self) -> TrainingTime<'_> {
+        TrainingTime::new(&self.prepared.dataset, self.prepared.windows.train_end)
     }
 
     /// The legal codes as the policy needs them.
