@@ -319,12 +319,15 @@ mod tests {
             Box::new(ContentFamily::fit(&fitting)),
         ];
         let mut best: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
+        let mut worst: BTreeMap<&str, f64> = BTreeMap::new();
         for family in &families {
             for (setting, found) in judged(family.as_ref(), &window, &history) {
                 let alone = score(&window, &window.predict(fitting.fit(&setting).as_ref(), &history));
                 assert_eq!((setting, found), (setting, alone));
                 let entry = best.entry(setting.name()).or_insert((f64::NEG_INFINITY, 0));
                 *entry = (entry.0.max(sum(found)), entry.1 + 1);
+                let least = worst.entry(setting.name()).or_insert(f64::INFINITY);
+                *least = least.min(sum(found));
             }
         }
         let chosen = fitting.choose(&window, &history);
@@ -332,7 +335,7 @@ mod tests {
         for c in chosen {
             assert_eq!((sum(c.score), c.tried), best[c.setting.name()], "{}", c.setting);
         }
-        // The window must be able to tell settings apart.
-        assert!(best["item_knn_tuned"].0 > best["rocchio_tuned"].0);
+        // The window must be able to tell settings apart, or every choice would be right.
+        assert!(best.iter().filter(|(name, (most, _))| *most > worst[*name]).count() >= 3, "{best:?} {worst:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Settings of baselines that validation chose.
 
 use super::data::ReportData;
-use super::escape::text;
+use conrec_page::escape::text;
 
 /// One row a baseline; nothing where none was tuned.
 pub(super) fn section(report: &ReportData) -> String {
