@@ -5,6 +5,7 @@
 //! sees (semantic IDs, prompts, rewards), and last the measurement.
 
 // The types.
+pub mod compact_lists;
 pub mod dataset;
 pub mod event;
 pub mod history;
@@ -16,6 +17,7 @@ pub mod key_table;
 pub mod movietweetings;
 pub mod prepared;
 pub mod synthetic;
+pub mod synthetic_files;
 
 // From events to instances.
 pub mod candidates;
@@ -59,3 +61,4 @@ pub mod bootstrap;
 pub mod cell_evaluation;
 pub mod evaluation;
 pub mod metrics;
+pub mod true_regions;

@@ -53,6 +53,7 @@ pub fn evaluate(
     let mut result = WindowResult::default();
     let mut measured = measure_policies(spec, data, evaluation, policies)?;
     measured.extend(measure_baselines(spec, data, evaluation, tuned)?);
+    measured.extend(evaluation.chance().map(|chance| ("chance".to_owned(), chance)));
     for (left, right) in COMPARED.map(|right| ("grpo", right)) {
         for metric in [format!("fhr@{}", spec.evaluation.top), "cand_acc".to_owned()] {
             let (Some(a), Some(b)) = (measured.get(left), measured.get(right)) else { continue };
