@@ -47,6 +47,7 @@ pub mod tf_idf;
 pub mod truncated_svd;
 
 // Baselines: each a function from an instance to scores over items.
+pub mod baseline_tuning;
 pub mod baselines;
 pub mod cell_popularity;
 pub mod dislike_rate;

@@ -62,6 +62,11 @@ impl PassData {
         Ok(data)
     }
 
+    /// The events that a statistic of this pass may see.
+    pub fn training_time(&self) -> TrainingTime<'_> {
+        TrainingTime::new(&self.prepared.dataset, self.prepared.windows.train_end)
+    }
+
     /// The legal codes as the policy needs them.
     pub fn legal(&self) -> Legal<'_> {
         Legal { trie: &self.trie, vocabulary: self.vocabulary }

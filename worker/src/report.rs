@@ -8,6 +8,7 @@ use crate::pass_data::PassData;
 use crate::report_page::{Interval, LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow, page};
 use crate::run_folder::RunFolder;
 use crate::truth;
+use crate::tuned_baselines::TunedBaselines;
 use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::spec::{RunSpec, Source, Statistics};
 use conrec_domain::work::{Pass, Prepared, RunSummary};
@@ -30,6 +31,7 @@ pub fn write_report(
 ) -> Result<(), WorkerError> {
     let (last, select) = states;
     let mut report = begin(spec, folder, summary)?;
+    let mut tuned = TunedBaselines::default();
     for &pass in passes_of(spec) {
         let state = if pass == Pass::Select { select.unwrap_or(last) } else { last };
         let data = PassData::load(spec, folder, pass)?;
@@ -40,7 +42,10 @@ pub fn write_report(
         for role in [Role::Validation, Role::Test] {
             if let Some(set) = data.prepared.evaluation(role) {
                 report.split.windows.push(window(&data, set));
-                let result = evaluate_role(spec, (folder, &data), state, role)?;
+                if role == Role::Validation {
+                    tuned = choose(spec, &data)?;
+                }
+                let result = evaluate_role(spec, (folder, &data), (state, role), &tuned)?;
                 keep_outcomes(folder, role, &result.outcomes)?;
                 place(&mut report, role, result);
             }
@@ -49,6 +54,7 @@ pub fn write_report(
             export(spec, folder, &data, last)?;
         }
     }
+    report.baseline_choices = tuned.choices();
     let lines = metrics_lines(folder)?;
     let config = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
     let html = page(&report, &lines, &config).map_err(|e| WorkerError::file(folder.path("report.html"), e))?;
@@ -78,9 +84,19 @@ pub fn evaluate_run(
     folder: &RunFolder,
     state: &TrainingState,
 ) -> Result<BTreeMap<String, BTreeMap<String, Interval>>, WorkerError> {
-    let pass = passes_of(spec).last().copied().unwrap_or(Pass::Select);
-    let data = PassData::load(spec, folder, pass)?;
-    Ok(evaluate_role(spec, (folder, &data), state, Role::Test)?.models)
+    let select = PassData::load(spec, folder, Pass::Select)?;
+    let tuned = choose(spec, &select)?;
+    let data = match passes_of(spec).last() {
+        Some(Pass::Refit) => PassData::load(spec, folder, Pass::Refit)?,
+        Some(Pass::Select) | None => select,
+    };
+    Ok(evaluate_role(spec, (folder, &data), (state, Role::Test), &tuned)?.models)
+}
+
+/// The settings of baselines that have some, by the select pass's validation window.
+fn choose(spec: &RunSpec, select: &PassData) -> Result<TunedBaselines, WorkerError> {
+    let validation = select.evaluation(spec, Role::Validation)?;
+    validation.map_or_else(|| Ok(TunedBaselines::default()), |window| TunedBaselines::choose(spec, select, &window))
 }
 
 /// The passes of a run, in order.
@@ -111,6 +127,7 @@ fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<Rep
         differences: Vec::new(),
         last_changes: summary.changes.clone(),
         decisions: summary.decisions.clone(),
+        baseline_choices: Vec::new(),
         semantic_ids: Vec::new(),
         notes: prepared.summary.iter().cloned().chain(notes(spec)).collect(),
     })
@@ -119,8 +136,8 @@ fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<Rep
 fn evaluate_role(
     spec: &RunSpec,
     (folder, data): (&RunFolder, &PassData),
-    state: &TrainingState,
-    role: Role,
+    (state, role): (&TrainingState, Role),
+    tuned: &TunedBaselines,
 ) -> Result<WindowResult, WorkerError> {
     let Some(evaluation) = data.evaluation(spec, role)? else {
         return Ok(WindowResult::default());
@@ -136,7 +153,7 @@ fn evaluate_role(
         NamedPolicy { name: "sft", policy: sft, same_as: None },
         NamedPolicy { name: "grpo", policy: grpo, same_as },
     ];
-    evaluate(spec, data, &evaluation, policies)
+    evaluate(spec, data, &evaluation, policies, tuned)
 }
 
 /// Whether the adapter adds nothing: its second factors are all 0.
