@@ -3,6 +3,7 @@
 
 mod alarm;
 mod alignment;
+mod baseline;
 mod check;
 mod cleaning;
 mod data;
@@ -17,6 +18,7 @@ mod windows;
 
 pub use alarm::AlarmSpec;
 pub use alignment::{Distractor, Distractors};
+pub use baseline::{BaselineSpec, SasRecLoss, SasRecSpec};
 pub use cleaning::Clean;
 pub use data::{DataSpec, Source, SyntheticSpec};
 pub use evaluation::{
@@ -24,7 +26,7 @@ pub use evaluation::{
     Statistics,
 };
 pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
-pub use reward::{RewardSpec, RewardVariant, SwingSpec};
+pub use reward::{ExcludedCells, RewardShape, RewardSpec, RewardVariant, SwingSpec};
 pub use semantic_id::SemanticIdSpec;
 pub use stage::{Context, StageKind, StageSpec};
 pub use violation::{SpecError, Violation};
@@ -56,6 +58,8 @@ pub struct RunConfig {
     pub stage: Vec<StageSpec>,
     /// `[evaluation]`
     pub evaluation: EvaluationSpec,
+    /// `[baseline]`
+    pub baseline: BaselineSpec,
     /// `[alarm]`
     pub alarm: AlarmSpec,
     /// `[checkpoint]`

@@ -36,6 +36,7 @@ pub mod cell_ranking;
 pub mod prefix_trie;
 pub mod prompt;
 pub mod reward;
+pub mod reward_shape;
 pub mod semantic_id;
 pub mod sid_files;
 
@@ -47,6 +48,7 @@ pub mod tf_idf;
 pub mod truncated_svd;
 
 // Baselines: each a function from an instance to scores over items.
+pub mod baseline_tuning;
 pub mod baselines;
 pub mod cell_popularity;
 pub mod dislike_rate;
@@ -61,4 +63,6 @@ pub mod bootstrap;
 pub mod cell_evaluation;
 pub mod evaluation;
 pub mod metrics;
+pub mod outcomes;
+pub mod over_seeds;
 pub mod true_regions;

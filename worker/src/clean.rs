@@ -34,7 +34,7 @@ pub fn clean(
     for micro_batch in micro_batches(&lengths) {
         let tokens: Vec<&[i64]> = micro_batch.iter().map(|i| prompts[*i].0.as_slice()).collect();
         for (i, beams) in micro_batch.iter().zip(search.search(&tokens)?) {
-            let near = |cell: u32| data.reward.similarities(cell, &prompts[*i].1).positive;
+            let near = |cell: u32| data.reward.model().similarities(cell, &prompts[*i].1).positive;
             let nearest = beams.first().and_then(|beam| near(beam.cell));
             if nearest.is_some_and(|similarity| similarity > tau) {
                 flagged.push(of.start + *i as u32);

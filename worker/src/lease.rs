@@ -110,13 +110,6 @@ pub fn train(
     (prompts, light): (&[u32], &[u32]),
 ) -> Result<LeaseGradient, WorkerError> {
     let stage = place.stage;
-    if !light.is_empty() {
-        let weight = spec.stage.get(stage as usize).map_or(1.0, |stage| stage.clean_weight);
-        let (few, full): (Vec<u32>, Vec<u32>) = prompts.iter().partition(|prompt| light.contains(prompt));
-        let full = train(spec, data, policies, place, (&full, &[]))?;
-        let few = train(spec, data, policies, place, (&few, &[]))?;
-        return Ok(full.plus(few, weight));
-    }
     let unknown = || WorkerError::Protocol(format!("stage {stage} of a run that has {}", spec.stage.len()));
     let settings = spec.stage.get(stage as usize).ok_or_else(unknown)?;
     if place.attempt >= settings.attempts() {
@@ -140,16 +133,20 @@ pub fn train(
             let chosen = pick(all, prompts)?;
             let missing = || WorkerError::Protocol(format!("stage {stage} has groups, but no reference policy"));
             let reference = policies.reference.as_ref().ok_or_else(missing)?;
+            let weight = settings.clean_weight;
             let settings = grpo_settings(spec, settings, place);
             let lease = GrpoLease { policy, reference, legal: data.legal(), settings };
-            let groups: Vec<GroupPrompt<'_>> = prompts
-                .iter()
-                .zip(&chosen)
-                .map(|(id, (tokens, _))| GroupPrompt { id: u64::from(*id), tokens })
-                .collect();
+            // A reward may compare with the other users of the lease: it sees all of them, light or not.
             let targets: Vec<&Targets> = chosen.iter().map(|(_, targets)| targets).collect();
-            let one = |prompt: usize, cell: u32| data.reward.reward(cell, targets.get(prompt)?);
-            Ok(lease.run(&groups, &|prompt, cells| cells.iter().map(|cell| one(prompt, *cell)).collect())?)
+            let run = |of: &[usize]| {
+                let group = |i: &usize| GroupPrompt { id: u64::from(prompts[*i]), tokens: &chosen[*i].0 };
+                let groups: Vec<GroupPrompt<'_>> = of.iter().map(group).collect();
+                lease.run(&groups, &|prompt, cells| data.reward.group(&targets, of[prompt], cells))
+            };
+            let is_light = |i: &usize| light.contains(&prompts[*i]);
+            let (few, full): (Vec<usize>, Vec<usize>) = (0..prompts.len()).partition(is_light);
+            let full = run(&full)?;
+            if few.is_empty() { Ok(full) } else { Ok(full.plus(run(&few)?, weight)) }
         }
     }
 }
