@@ -13,8 +13,8 @@ pub mod matrix;
 // Where events come from.
 pub mod dataset_builder;
 pub mod key_table;
-pub mod movietweetings;
 pub mod prepared;
+pub mod readers;
 pub mod synthetic;
 
 // From events to instances.
