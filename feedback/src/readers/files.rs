@@ -17,7 +17,7 @@ pub(super) fn matching(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, Rea
         .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error.to_string())))?;
     let mut files = Vec::new();
     for path in paths {
-        let path = path.map_err(|error| failed(error.into_error()))?;
+        let path = path.map_err(|error| failed(error.into()))?;
         if path.is_file() {
             files.push(path);
         }

@@ -12,6 +12,7 @@ use arrow_array::types::{
     UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use std::fmt::Display;
@@ -50,7 +51,6 @@ pub(super) fn each_row(path: &Path, wanted: &[&Column], take: &mut dyn FnMut(Row
 }
 
 fn field(column: &ArrayRef, row: usize) -> Result<Field<'_>, String> {
-    use arrow_array::array::DataType;
     if column.is_null(row) {
         return Ok(Field::Missing);
     }
