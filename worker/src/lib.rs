@@ -29,6 +29,8 @@ pub mod prepare;
 pub mod rank;
 pub mod stage_prompts;
 pub mod state_transfer;
+mod synthesize;
+mod truth;
 pub mod validate;
 
 pub mod evaluate;
@@ -36,5 +38,7 @@ pub mod export;
 pub mod held_out_reward;
 pub mod report;
 pub mod report_page;
+pub mod sasrec_baseline;
+pub mod tuned_baselines;
 
 pub mod bench;
