@@ -126,6 +126,24 @@ pub fn read(spec: &DataSpec, now: i64) -> Result<Dataset, ReadError> {
     Ok(builder.finish(&folder.display().to_string())?)
 }
 
+/// What people call a source.
+pub fn title(source: Source) -> &'static str {
+    match source {
+        Source::MovieTweetings => "MovieTweetings",
+        Source::MovieLens => "MovieLens",
+        Source::RecBole => "RecBole's files",
+        Source::Amazon2014 => "Amazon reviews of 2014",
+        Source::Amazon2018 => "Amazon reviews of 2018",
+        Source::Amazon2023 => "Amazon reviews of 2023",
+        Source::KuaiRand => "KuaiRand",
+        Source::Yambda => "Yambda",
+        Source::VkLsvd => "VK-LSVD",
+        Source::Steam => "Steam",
+        Source::Table => "table",
+        Source::Synthetic => "synthetic generator",
+    }
+}
+
 fn layout_of(spec: &DataSpec, folder: &Path) -> Result<Layout, ReadError> {
     match spec.source {
         Source::MovieTweetings => movietweetings::layout(folder),

@@ -12,8 +12,8 @@ use conrec_feedback::candidates::draw_candidates;
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::history::History;
 use conrec_feedback::instance::{evenly, instances_in, training_instances};
-use conrec_feedback::movietweetings;
 use conrec_feedback::prepared::{EvaluationSet, PreparedPass, Role};
+use conrec_feedback::readers;
 use conrec_feedback::semantic_id::SemanticIds;
 use conrec_feedback::split::{PassWindows, Window, passes, test_window};
 use conrec_feedback::swing::Swing;
@@ -21,8 +21,8 @@ use conrec_feedback::synthetic;
 use conrec_feedback::training_time::TrainingTime;
 use conrec_policy::rq_vae::{RqVaeInput, cell_vectors, train_rq_vae};
 use serde::Serialize;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The file that makes the prepared data whole; written last.
 const MANIFEST: &str = "prepared/manifest.json";
@@ -114,10 +114,26 @@ fn write_manifest(prepared: &Prepared, truth: Option<Part>, folder: &RunFolder) 
     Ok(())
 }
 
+/// The present, Unix seconds: what lies after it is no time of an event.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
 fn read(spec: &RunSpec) -> Result<Dataset, WorkerError> {
     match spec.data.source {
-        Source::MovieTweetings => Ok(movietweetings::read(Path::new(&spec.data.path), &spec.data)?),
         Source::Synthetic => Ok(synthetic::generate(&spec.data.synthetic, spec.seed)?),
+        Source::MovieTweetings
+        | Source::MovieLens
+        | Source::RecBole
+        | Source::Amazon2014
+        | Source::Amazon2018
+        | Source::Amazon2023
+        | Source::KuaiRand
+        | Source::Yambda
+        | Source::VkLsvd
+        | Source::Steam
+        | Source::Table => Ok(readers::read(&spec.data, now())?),
     }
 }
 

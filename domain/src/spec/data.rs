@@ -29,9 +29,6 @@ pub struct DataSpec {
     pub max_users: u32,
     /// Keep events of items that the catalogue lacks; such an item has its id for a title.
     pub keep_unlisted_items: bool,
-    /// Ask at midnight (UTC) before a day with negatives instead of just before each of them, so that nothing of the same
-    /// day is known: for data in bursts or of day resolution.
-    pub later_day_only: bool,
     /// The columns of any table; used only with `source = "table"`.
     pub table: TableSpec,
     /// The generator's settings; used only with `source = "synthetic"`.
@@ -52,7 +49,6 @@ impl Default for DataSpec {
             malformed_share: 0.001,
             max_users: 0,
             keep_unlisted_items: true,
-            later_day_only: false,
             table: TableSpec::default(),
             synthetic: SyntheticSpec::default(),
         }

@@ -20,7 +20,6 @@ pub(super) fn check(data: &DataSpec, statistics: Statistics, findings: &mut Find
         malformed_share,
         max_users: _, // every number is allowed: 0 keeps all users
         keep_unlisted_items: _,
-        later_day_only: _,
         table,
         synthetic,
     } = data;
