@@ -103,7 +103,8 @@ fn impossible(field: &Field<'_>, clock: Clock, (time, now): (i64, i64)) -> Strin
         DateTime::from_timestamp(time, 0).map_or_else(|| "no year there is".into(), |t| t.format("%Y").to_string());
     let lies = if time > now { "in the future" } else { "before 1800" };
     let finer = [(TimeUnit::Milliseconds, "milliseconds"), (TimeUnit::Microseconds, "microseconds")];
-    let fits = |unit| counted(field, unit).is_some_and(|time| (EARLIEST..=now.saturating_add(TOLERANCE)).contains(&time));
+    let fits =
+        |unit| counted(field, unit).is_some_and(|time| (EARLIEST..=now.saturating_add(TOLERANCE)).contains(&time));
     let hint = match (clock, finer.into_iter().find(|(unit, _)| fits(*unit))) {
         (Clock::Set(TimeUnit::Iso), _) | (_, None) => "a time in the past".to_owned(),
         (Clock::Set(_), Some((_, name))) => {
