@@ -134,6 +134,7 @@ mod tests {
             state_digest: text(),
             wall_seconds: 0.0,
             notes: Vec::new(),
+            outcomes: BTreeMap::new(),
         };
         Trained { arm, seed, identity, outcomes }
     }

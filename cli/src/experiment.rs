@@ -8,12 +8,13 @@ use crate::report_table::REPORT;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::{RunObjects, StoreError};
 use conrec_domain::arms::Arm;
-use conrec_domain::ids::RunId;
+use conrec_domain::ids::{Digest, RunId};
 use conrec_domain::spec::{RunConfig, RunSpec};
 use conrec_feedback::outcomes::Outcomes;
 use conrec_process::{StopSignals, note};
 use conrec_store::Store;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::process::Command;
@@ -65,6 +66,9 @@ pub struct Identity {
     /// What a reader must know.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Digests of the files of outcomes.
+    #[serde(default)]
+    pub outcomes: BTreeMap<String, Digest>,
 }
 
 /// How an experiment ended.
@@ -154,8 +158,9 @@ async fn read(run: &RunObjects, (arm, seed): (&'static str, u64)) -> Result<Trai
         )
     };
     let report = run.read(REPORT).await?.unwrap_or_default();
-    let identity = serde_json::from_slice(&report).map_err(|error| bad(REPORT, error.to_string()))?;
+    let identity: Identity = serde_json::from_slice(&report).map_err(|error| bad(REPORT, error.to_string()))?;
     let bytes = run.read(OUTCOMES).await?.ok_or_else(|| bad(OUTCOMES, "it is not there".to_owned()))?;
-    let outcomes = Outcomes::decode(bytes).map_err(|error| bad(OUTCOMES, error.to_string()))?;
+    let digest = identity.outcomes.get(OUTCOMES).ok_or_else(|| bad(REPORT, format!("it names no {OUTCOMES}")))?;
+    let outcomes = Outcomes::decode(bytes, digest).map_err(|error| bad(OUTCOMES, error.to_string()))?;
     Ok(Trained { arm, seed, identity, outcomes })
 }

@@ -5,6 +5,7 @@
 
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use bytes::Bytes;
+use conrec_domain::ids::Digest;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
@@ -36,6 +37,14 @@ pub struct Outcomes {
 /// Why a file of outcomes cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum OutcomesError {
+    /// It is not the file that the report names.
+    #[error("found a file with digest {found:.12}, expected {expected:.12}")]
+    Damaged {
+        /// Digest of what is there.
+        found: String,
+        /// Digest of what was written.
+        expected: String,
+    },
     /// It is no Parquet.
     #[error("{0}")]
     Parquet(#[from] ParquetError),
@@ -81,11 +90,16 @@ impl Outcomes {
         Ok(writer.into_inner()?)
     }
 
-    /// Reads what [`Self::encode`] wrote.
+    /// Reads what [`Self::encode`] wrote; `digest` is that of the bytes then. They are compared first: the reader of
+    /// Parquet trusts what a file says of itself.
     ///
     /// # Errors
     /// Another file, or a damaged one.
-    pub fn decode(bytes: Bytes) -> Result<Self, OutcomesError> {
+    pub fn decode(bytes: Bytes, digest: &Digest) -> Result<Self, OutcomesError> {
+        let found = Digest::of(&bytes);
+        if found != *digest {
+            return Err(OutcomesError::Damaged { found: found.to_string(), expected: digest.to_string() });
+        }
         let mut outcomes = Self::default();
         for batch in ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()? {
             outcomes.extend(&batch.map_err(|e| ParquetError::ArrowError(e.to_string()))?)?;
@@ -149,15 +163,18 @@ mod tests {
             let outcomes = outcomes(&rows);
             let bytes = outcomes.encode().unwrap();
             prop_assert_eq!(&bytes, &outcomes.encode().unwrap());
-            prop_assert_eq!(Outcomes::decode(Bytes::from(bytes)).unwrap(), outcomes);
+            let digest = Digest::of(&bytes);
+            prop_assert_eq!(Outcomes::decode(Bytes::from(bytes), &digest).unwrap(), outcomes);
         }
 
         #[test]
-        fn damaged_files_are_errors_and_nothing_else(at in any::<prop::sample::Index>(), bit in 0u8..8) {
+        fn every_damaged_bit_is_seen(at in any::<prop::sample::Index>(), bit in 0u8..8) {
             let mut bytes = outcomes(&[(1, Some(0.5)), (2, None)]).encode().unwrap();
+            let digest = Digest::of(&bytes);
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
-            let _ = Outcomes::decode(Bytes::from(bytes));
+            let error = Outcomes::decode(Bytes::from(bytes), &digest).unwrap_err();
+            prop_assert!(matches!(error, OutcomesError::Damaged { .. }), "{}", error);
         }
     }
 
@@ -166,8 +183,10 @@ mod tests {
         let rows = RecordBatch::try_from_iter([("t0", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).unwrap();
         let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).unwrap();
         writer.write(&rows).unwrap();
-        let error = Outcomes::decode(Bytes::from(writer.into_inner().unwrap())).unwrap_err();
+        let bytes = writer.into_inner().unwrap();
+        let digest = Digest::of(&bytes);
+        let error = Outcomes::decode(Bytes::from(bytes), &digest).unwrap_err();
         assert_eq!(error.to_string(), "found none, expected a column `user` of text");
-        assert!(Outcomes::decode(Bytes::from_static(b"{}")).is_err());
+        assert!(Outcomes::decode(Bytes::from_static(b"{}"), &Digest::of(b"{}")).is_err());
     }
 }

@@ -9,6 +9,7 @@ use crate::report_page::{Interval, LevelUsage, ReportData, SemanticIdUsage, Spli
 use crate::run_folder::RunFolder;
 use crate::truth;
 use crate::tuned_baselines::TunedBaselines;
+use conrec_domain::ids::Digest;
 use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::spec::{RunSpec, Source, Statistics};
 use conrec_domain::work::{Pass, Prepared, RunSummary};
@@ -47,7 +48,8 @@ pub fn write_report(
                     tuned = choose(spec, &data)?;
                 }
                 let result = evaluate_role(spec, (folder, &data), (state, role), &tuned)?;
-                keep_outcomes(folder, role, &result.outcomes)?;
+                let (name, digest) = keep_outcomes(folder, role, &result.outcomes)?;
+                report.outcomes.insert(name, digest);
                 place(&mut report, role, result);
             }
         }
@@ -66,14 +68,14 @@ pub fn write_report(
 }
 
 /// Keeps what each model scored on each instance: by that runs are compared.
-fn keep_outcomes(folder: &RunFolder, role: Role, outcomes: &Outcomes) -> Result<(), WorkerError> {
+fn keep_outcomes(folder: &RunFolder, role: Role, outcomes: &Outcomes) -> Result<(String, Digest), WorkerError> {
     let place = match role {
         Role::Validation => "outcomes/validation.parquet",
         Role::Test => "outcomes/test.parquet",
     };
     let bytes = outcomes.encode().map_err(|e| WorkerError::file(folder.path(place), e))?;
     folder.write(place, &bytes)?;
-    Ok(())
+    Ok((place.to_owned(), Digest::of(&bytes)))
 }
 
 /// The table of the test window for a state, as `report.json` has it.
@@ -126,6 +128,7 @@ fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<Rep
         models: BTreeMap::new(),
         validation: BTreeMap::new(),
         differences: Vec::new(),
+        outcomes: BTreeMap::new(),
         last_changes: summary.changes.clone(),
         decisions: summary.decisions.clone(),
         baseline_choices: Vec::new(),

@@ -38,6 +38,8 @@ pub struct ReportData {
     /// Paired differences between models on the test window, where they were computed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
+    /// Files with what each model scored on each instance, and their digests.
+    pub outcomes: BTreeMap<String, Digest>,
     /// Changes of the training state after the last iteration, as links of the chain that the ledger begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub last_changes: Vec<StateLink>,

@@ -35,6 +35,7 @@ pub(super) fn run() -> (ReportData, Vec<MetricsLine>) {
         split: split(),
         models: models(),
         validation: BTreeMap::new(),
+        outcomes: BTreeMap::new(),
         differences: vec![
             difference("sft", "fhr@20", [0.0024, -0.0021, 0.0068]),
             difference("sft", "cand_acc", [0.0068, 0.0012, 0.0121]),
