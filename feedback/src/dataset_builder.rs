@@ -417,6 +417,8 @@ mod tests {
                     let (user, item) = (user.to_string(), item.to_string());
                     builder.push(rated(&user, &item, *time, f64::from(*rating) * 4.0)).unwrap();
                 }
+                // Ratings that are all negatives would be refused.
+                builder.push(rated("0", "0", 0, 8.0)).unwrap();
                 builder.finish("here").unwrap()
             };
             let (a, b) = (of(&sorted), of(&shuffled));
