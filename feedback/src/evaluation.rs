@@ -75,7 +75,7 @@ impl Evaluation {
         let last_time = dataset.last_time().unwrap_or_default();
         let is_test = windows.evaluate == test_window(data, last_time);
         let name = if is_test { "test" } else { "validation" };
-        let instances = instances_in(windows.evaluate, name, &dataset.events, history, data.horizon_days)?;
+        let instances = instances_in(windows.evaluate, name, &dataset.events, history, data.into())?;
         let others = spec.candidates as usize;
         let candidates = draw_candidates(&instances, &dataset.events, history, others, spec.seed);
         let excluded = instances.iter().map(|i| excluded_items(history, i, spec.exclude)).collect();

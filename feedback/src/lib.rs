@@ -20,10 +20,12 @@ pub mod synthetic;
 pub mod synthetic_files;
 
 // From events to instances.
+pub mod bursts;
 pub mod candidates;
 pub mod instance;
 pub mod numpy_random;
 pub mod split;
+pub mod window_advice;
 
 // Statistics of training time.
 pub mod swing;

@@ -99,6 +99,14 @@ pub enum ReadError {
         /// What was found and what to do.
         message: String,
     },
+    /// Times that are counted in a unit too fine.
+    #[error("{}: {message}", path.display())]
+    Times {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what to set.
+        message: String,
+    },
     /// The synthetic source has no files.
     #[error("data.source = \"synthetic\": its data is made, not read")]
     Synthetic,

@@ -16,7 +16,7 @@ use conrec_domain::work::{Pass, Prepared, RunSummary};
 use conrec_feedback::event::Sign;
 use conrec_feedback::outcomes::Outcomes;
 use conrec_feedback::prepared::{EvaluationSet, Role};
-use conrec_feedback::readers::{self, Negatives};
+use conrec_feedback::readers;
 use conrec_policy::training_state::TrainingState;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -187,7 +187,7 @@ fn source(spec: &RunSpec) -> String {
 }
 
 fn notes(spec: &RunSpec) -> Vec<String> {
-    let mut notes = vec![Negatives::of(&spec.data).sentence];
+    let mut notes = Vec::new();
     if spec.data.source == Source::Synthetic {
         notes.extend(
             [
@@ -195,6 +195,13 @@ fn notes(spec: &RunSpec) -> Vec<String> {
                  moment; true_region_recall: share of these regions that the list meets; row `chance`: an even draw.",
             ]
             .map(str::to_owned),
+        );
+    }
+    if spec.data.later_day_only {
+        notes.push(
+            "Moments lie at midnight (UTC) after the day of a negative: all targets lie on later days \
+             (data.later_day_only)."
+                .to_owned(),
         );
     }
     notes.push(format!(

@@ -17,6 +17,8 @@ pub struct DataSpec {
     pub positive_at_least: f64,
     /// Length of the future window that makes a target, in days.
     pub horizon_days: u32,
+    /// Ask at the end of a negative's day what the user dislikes on later days; else at the negative itself.
+    pub later_day_only: bool,
     /// Days between the validation window's end and the test window's start.
     pub gap_days: u32,
     /// Length of the validation window, in days.
@@ -43,6 +45,7 @@ impl Default for DataSpec {
             negative_at_most: 5.0,
             positive_at_least: 7.0,
             horizon_days: 7,
+            later_day_only: false,
             gap_days: 7,
             validation_days: 14,
             test_days: 25,

@@ -17,16 +17,22 @@ pub(super) fn read_events(file: &EventFile, now: i64, builder: &mut DatasetBuild
     }
     let first_feeling = wanted.len();
     wanted.extend(feeling_columns(&file.feeling));
-    let (mut user, mut item) = (String::new(), String::new());
+    let (mut user, mut item, mut latest) = (String::new(), String::new(), None);
     each_row(&file.path, &file.format, &wanted, &mut |row| {
         let place = row.number;
         let outcome = row.fields.as_ref().map_err(Clone::clone).and_then(|fields| {
             let time = time_of(&file.time, &row, fields, now)?;
+            latest = latest.max(Some(time));
             let mark = mark_of(&file.feeling, fields.get(first_feeling..).unwrap_or_default())?;
             builder.push(Record { user: at(fields, 0).key(&mut user), item: at(fields, 1).key(&mut item), time, mark })
         });
         builder.line(outcome, || format!("{}:{place}", file.path.display()));
-    })
+    })?;
+    match (&file.time, latest) {
+        (Time::Column { unit, .. }, Some(latest)) => time::check_unit(*unit, latest)
+            .map_err(|message| ReadError::Times { path: file.path.clone(), message }),
+        (Time::Column { .. } | Time::Spread { .. }, _) => Ok(()),
+    }
 }
 
 /// Adds each row of a file of items.

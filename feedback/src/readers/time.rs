@@ -7,6 +7,8 @@ use conrec_domain::spec::TimeUnit;
 
 /// How far clocks may be apart, in seconds: a day.
 const TOLERANCE: i64 = 86_400;
+/// 1980-01-01: no log is all older, unless its unit is wrong.
+const FIRST_LOGS: i64 = 315_532_800;
 /// 1800-01-01: nothing was clicked before.
 const EARLIEST: i64 = -5_364_662_400;
 
@@ -29,6 +31,26 @@ pub(super) fn seconds(field: &Field<'_>, clock: Clock, now: i64) -> Result<i64, 
         true => Ok(time),
         false => Err(impossible(field, clock, (time, now))),
     }
+}
+
+/// Refuses milliseconds (microseconds) of which the latest lies in the seventies: they are seconds.
+pub(super) fn check_unit(clock: Clock, latest: i64) -> Result<(), String> {
+    let (unit, per_second, hint) = match clock {
+        Clock::Set(unit @ TimeUnit::Milliseconds) => (unit, 1_000, "set data.table.time_unit = "),
+        Clock::Set(unit @ TimeUnit::Microseconds) => (unit, 1_000_000, "set data.table.time_unit = "),
+        Clock::Known(unit @ TimeUnit::Milliseconds) => (unit, 1_000, "is data.source what the files are? they look like "),
+        Clock::Set(TimeUnit::Seconds | TimeUnit::Iso) | Clock::Known(_) | Clock::Posted => return Ok(()),
+    };
+    if !(0..FIRST_LOGS).contains(&latest) {
+        return Ok(());
+    }
+    let written = latest.saturating_mul(per_second);
+    let finer = if written > 1_000 * FIRST_LOGS { "milliseconds" } else { "seconds" };
+    let date = DateTime::from_timestamp(latest, 0).map_or_else(String::new, |time| time.format("%Y-%m-%d").to_string());
+    Err(format!(
+        "found no time after {date} (about {written}), expected {}; {hint}\"{finer}\"",
+        unit_name(unit)
+    ))
 }
 
 /// A number of units since 1970. Fractions of a second are cut.
@@ -172,6 +194,21 @@ mod tests {
         assert!(error.contains("data.source"), "{error}");
         assert!(of("9223372036854775807", TimeUnit::Seconds).is_err());
         assert!(of("-9223372036854775808", TimeUnit::Milliseconds).is_err());
+    }
+
+    #[test]
+    fn units_too_fine_are_told() {
+        let set = Clock::Set(TimeUnit::Milliseconds);
+        let error = check_unit(set, 1_395_421).unwrap_err();
+        assert!(error.contains("no time after 1970-01-17") && error.contains("time_unit = \"seconds\""), "{error}");
+        let error = check_unit(Clock::Set(TimeUnit::Microseconds), 1_395_421).unwrap_err();
+        assert!(error.contains("time_unit = \"milliseconds\""), "{error}");
+        let error = check_unit(Clock::Set(TimeUnit::Microseconds), 1_395).unwrap_err();
+        assert!(error.contains("time_unit = \"seconds\""), "{error}");
+        assert!(check_unit(Clock::Known(TimeUnit::Milliseconds), 1_395_421).unwrap_err().contains("data.source"));
+        for (clock, latest) in [(set, 1_395_421_500), (Clock::Known(TimeUnit::Seconds), 500), (Clock::Posted, 1)] {
+            assert_eq!(check_unit(clock, latest), Ok(()));
+        }
     }
 
     #[test]

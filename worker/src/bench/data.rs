@@ -12,7 +12,7 @@ use conrec_feedback::dataset::Dataset;
 use conrec_feedback::evaluation::Evaluation;
 use conrec_feedback::event::{Event, Sign};
 use conrec_feedback::history::History;
-use conrec_feedback::instance::training_instances;
+use conrec_feedback::instance::{Horizon, training_instances};
 use conrec_feedback::interaction_features::interaction_features;
 use conrec_feedback::matrix::Matrix;
 use conrec_feedback::prepared::PreparedPass;
@@ -104,7 +104,8 @@ pub fn measure(args: &DataArgs) -> Result<Value, WorkerError> {
     let windows = PassWindows { pass: Pass::Select, train_end: evaluate.from, evaluate };
     let training = TrainingTime::new(&dataset, windows.train_end);
     let instances = steps.time("training_instances", || {
-        training_instances(windows.train_end, &dataset.events, &history, HORIZON_DAYS)
+        let horizon = Horizon { days: HORIZON_DAYS, later_day_only: false };
+        training_instances(windows.train_end, &dataset.events, &history, horizon)
     })?;
     let (count, negatives) = (instances.len(), training.events().iter().filter(|e| is_negative(e)).count());
     let reward = RewardSpec::default();

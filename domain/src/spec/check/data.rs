@@ -14,6 +14,7 @@ pub(super) fn check(data: &DataSpec, statistics: Statistics, findings: &mut Find
         negative_at_most,
         positive_at_least,
         horizon_days,
+        later_day_only: _,
         gap_days,
         validation_days,
         test_days,

@@ -35,6 +35,10 @@ fn milliseconds_in_place_of_seconds_are_told() {
         &error,
         &["e.csv:2: found time `1395421500000`, which lies in the future", "data.table.time_unit = \"milliseconds\""],
     );
+    let error = refused(&[("e.csv", b"user,item,rating,time\n1,2,3,1395421500\n")], |table| {
+        table.time_unit = TimeUnit::Milliseconds;
+    });
+    has_all(&error, &["e.csv: found no time after 1970-01-17", "data.table.time_unit = \"seconds\""]);
     let error = refused(&[("e.csv", b"user,item,rating,time\n1,2,3,2014-03-21\n")], |_| {});
     has_all(&error, &["found time `2014-03-21`", "data.table.time_unit = \"iso\""]);
 }

@@ -129,3 +129,46 @@ fn the_format_of_a_table_does_not_matter() {
         assert_eq!(of(name), expected, "{name}");
     }
 }
+
+/// Files of another program (`feedback/tests/golden/parquet_types.py`): the same rows in other types and compressions.
+#[test]
+fn parquet_of_other_programs_is_read_whatever_its_types() {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for name in ["texts-zstd.parquet", "numbers-gzip.parquet", "plain-lz4.parquet"] {
+        let columns = TableSpec {
+            events: vec![name.into()],
+            items: vec![name.into()],
+            title: String::new(),
+            categories: vec!["tags".into()],
+            ..TableSpec::default()
+        };
+        let path = golden.display().to_string();
+        let spec = DataSpec {
+            source: Source::Table,
+            path,
+            negative_at_most: 2.0,
+            positive_at_least: 4.0,
+            malformed_share: 0.2,
+            table: columns,
+            ..DataSpec::default()
+        };
+        let data = read(&spec, NOW).unwrap();
+        // The fifth row has no rating.
+        assert_eq!(
+            events(&data),
+            [
+                ("7", "1", 1_395_421_500, Negative),
+                ("7", "2", 1_395_421_501, Positive),
+                ("8", "3", 1_395_421_502, Neutral),
+                ("8", "1", 1_395_421_503, Negative),
+                ("é", "3", 1_395_421_505, Positive),
+            ],
+            "{name}"
+        );
+        assert_eq!(data.dropped.malformed_lines, 1, "{name}");
+        // Rows without a title add to each other.
+        let tags = [("1", vec!["a", "b"]), ("2", vec!["c"]), ("3", vec!["d", "a"])];
+        let found: Vec<_> = items(&data).into_iter().map(|(key, _, _, tags)| (key, tags)).collect();
+        assert_eq!(found, tags, "{name}");
+    }
+}
