@@ -68,8 +68,8 @@ pub fn draw_candidates(
 
 /// When the next negative comes: at `t0`, or later where the moment was put off to the end of a day.
 fn time_of_next(instance: &Instance, history: &History) -> i64 {
-    let mut after = history.between(instance.user, instance.t0, i64::MAX).iter();
-    after.find(|e| e.item == instance.next && e.sign == Sign::Negative).map_or(instance.t0, |e| e.time)
+    let is_next = |e: &&Event| e.item == instance.next && e.sign == Sign::Negative;
+    history.between(instance.user, instance.t0, i64::MAX).iter().find(is_next).map_or(instance.t0, |e| e.time)
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ impl Horizon {
             return Some(anchor.time);
         }
         let midnight = anchor.time.div_euclid(DAY) * DAY;
-        let first = history.between(anchor.user, midnight, midnight + DAY).iter().find(|e| e.sign == Sign::Negative);
-        (first == Some(anchor)).then_some(midnight + DAY)
+        let of_day = history.between(anchor.user, midnight, midnight + DAY);
+        (of_day.iter().find(|e| e.sign == Sign::Negative) == Some(anchor)).then_some(midnight + DAY)
     }
 }
 
@@ -112,9 +112,9 @@ pub fn evenly(instances: usize, limit: usize) -> Vec<usize> {
 
 /// GTS and FPS of `[from, to)`: both sorted, free of doubles and of what is in both.
 pub fn future(history: &History, user: u32, from: i64, to: i64) -> (Vec<u32>, Vec<u32>) {
+    let events = history.between(user, from, to);
     let of_sign = |sign: Sign| {
-        let mut items: Vec<u32> =
-            history.between(user, from, to).iter().filter(|e| e.sign == sign).map(|e| e.item).collect();
+        let mut items: Vec<u32> = events.iter().filter(|e| e.sign == sign).map(|e| e.item).collect();
         items.sort_unstable();
         items.dedup();
         items
@@ -142,7 +142,7 @@ pub(crate) fn anchored(
             let (gts, fps) = future(history, e.user, t0, to);
             let next = match horizon.later_day_only {
                 false => e.item,
-                true => first_of(history.between(e.user, t0, to), &gts)?,
+                true => first_of(&history.between(e.user, t0, to), &gts)?,
             };
             Some(Instance { user: e.user, t0, next, gts, fps })
         })

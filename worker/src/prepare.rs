@@ -144,7 +144,11 @@ fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn read(spec: &RunSpec) -> Result<Dataset, WorkerError> {
+/// Reads or makes the dataset of a config.
+///
+/// # Errors
+/// Files that cannot be read.
+pub fn read(spec: &RunSpec) -> Result<Dataset, WorkerError> {
     match spec.data.source {
         Source::Synthetic => Ok(synthetic::generate(&spec.data.synthetic, spec.seed)?),
         Source::MovieTweetings

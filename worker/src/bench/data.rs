@@ -59,10 +59,15 @@ impl DataArgs {
 
 /// Times and peaks of the steps, in order.
 #[derive(Default)]
-struct Steps(Map<String, Value>);
+pub(super) struct Steps(Map<String, Value>);
 
 impl Steps {
-    fn time<T>(&mut self, name: &str, step: impl FnOnce() -> T) -> T {
+    /// What was measured, by step.
+    pub(super) fn values(self) -> Map<String, Value> {
+        self.0
+    }
+
+    pub(super) fn time<T>(&mut self, name: &str, step: impl FnOnce() -> T) -> T {
         reset_peak();
         let (start, cpu) = (Instant::now(), cpu_ms());
         let result = step();
@@ -129,7 +134,7 @@ pub fn measure(args: &DataArgs) -> Result<Value, WorkerError> {
     baselines(&mut steps, (&dataset, &history), &windows, args)?;
     Ok(json!({
         "users": args.users, "items": args.items, "events": dataset.events.len(), "training_negatives": negatives,
-        "training_instances": count, "swing_pairs": pairs, "threads": rayon_threads(), "steps": steps.0,
+        "training_instances": count, "swing_pairs": pairs, "threads": rayon_threads(), "steps": steps.values(),
     }))
 }
 
