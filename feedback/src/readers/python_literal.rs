@@ -115,7 +115,7 @@ impl<'a> Parser<'a> {
 
     fn number(&mut self) -> Result<Value, String> {
         let end = self.rest().find(|c: char| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E' | 'L'));
-        let text = &self.rest()[..end.unwrap_or(self.rest().len())];
+        let text = &self.rest()[..end.unwrap_or_else(|| self.rest().len())];
         let digits = text.trim_end_matches('L');
         let number = digits
             .parse::<i64>()
