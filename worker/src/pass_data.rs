@@ -88,7 +88,11 @@ impl PassData {
     pub fn serving_prompt(&self, spec: &RunSpec, instance: &Instance) -> Vec<i64> {
         let context = spec.stage.last().map_or(Context::All, |stage| stage.context);
         let past = self.history.before(instance.user, instance.t0);
-        PromptBuilder::new(&self.prepared.ids, spec.model.max_prompt_tokens as usize).prompt(&past, instance.t0, context)
+        PromptBuilder::new(&self.prepared.ids, spec.model.max_prompt_tokens as usize).prompt(
+            &past,
+            instance.t0,
+            context,
+        )
     }
 
     /// What names these instances in every run on the same data.

@@ -52,8 +52,8 @@ pub fn prepare(spec: &RunSpec, folder: &RunFolder) -> Result<Prepared, WorkerErr
     let mut counts = (0, 0);
     let mut summary = described(spec, &dataset, &history);
     for windows in passes(&spec.data, spec.evaluation.statistics, first, last)? {
-        let pass =
-            prepare_pass(spec, &dataset, &history, windows).map_err(|error| advised(error, spec, &dataset, &history))?;
+        let pass = prepare_pass(spec, &dataset, &history, windows)
+            .map_err(|error| advised(error, spec, &dataset, &history))?;
         summary.push(format!(
             "Pass {}: {} training instances, {} candidate items in {} semantic ids.",
             windows.pass.folder().trim_start_matches("prepared/"),

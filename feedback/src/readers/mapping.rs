@@ -29,8 +29,9 @@ pub(super) fn read_events(file: &EventFile, now: i64, builder: &mut DatasetBuild
         builder.line(outcome, || format!("{}:{place}", file.path.display()));
     })?;
     match (&file.time, latest) {
-        (Time::Column { unit, .. }, Some(latest)) => time::check_unit(*unit, latest)
-            .map_err(|message| ReadError::Times { path: file.path.clone(), message }),
+        (Time::Column { unit, .. }, Some(latest)) => {
+            time::check_unit(*unit, latest).map_err(|message| ReadError::Times { path: file.path.clone(), message })
+        }
         (Time::Column { .. } | Time::Spread { .. }, _) => Ok(()),
     }
 }

@@ -38,7 +38,9 @@ pub(super) fn check_unit(clock: Clock, latest: i64) -> Result<(), String> {
     let (unit, per_second, hint) = match clock {
         Clock::Set(unit @ TimeUnit::Milliseconds) => (unit, 1_000, "set data.table.time_unit = "),
         Clock::Set(unit @ TimeUnit::Microseconds) => (unit, 1_000_000, "set data.table.time_unit = "),
-        Clock::Known(unit @ TimeUnit::Milliseconds) => (unit, 1_000, "is data.source what the files are? they look like "),
+        Clock::Known(unit @ TimeUnit::Milliseconds) => {
+            (unit, 1_000, "is data.source what the files are? they look like ")
+        }
         Clock::Set(TimeUnit::Seconds | TimeUnit::Iso) | Clock::Known(_) | Clock::Posted => return Ok(()),
     };
     if !(0..FIRST_LOGS).contains(&latest) {
@@ -47,10 +49,7 @@ pub(super) fn check_unit(clock: Clock, latest: i64) -> Result<(), String> {
     let written = latest.saturating_mul(per_second);
     let finer = if written > 1_000 * FIRST_LOGS { "milliseconds" } else { "seconds" };
     let date = DateTime::from_timestamp(latest, 0).map_or_else(String::new, |time| time.format("%Y-%m-%d").to_string());
-    Err(format!(
-        "found no time after {date} (about {written}), expected {}; {hint}\"{finer}\"",
-        unit_name(unit)
-    ))
+    Err(format!("found no time after {date} (about {written}), expected {}; {hint}\"{finer}\"", unit_name(unit)))
 }
 
 /// A number of units since 1970. Fractions of a second are cut.

@@ -23,11 +23,6 @@ pub(crate) fn json_lines(bytes: &[u8]) {
     table("table.jsonl", bytes);
 }
 
-/// Parquet.
-pub(crate) fn parquet(bytes: &[u8]) {
-    table("table.parquet", bytes);
-}
-
 fn table(name: &str, bytes: &[u8]) {
     with_files(&[(name, bytes)], |folder| {
         let columns = TableSpec {
