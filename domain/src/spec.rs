@@ -13,6 +13,7 @@ mod model;
 mod reward;
 mod semantic_id;
 mod stage;
+mod table;
 mod violation;
 mod windows;
 
@@ -29,6 +30,7 @@ pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
 pub use reward::{ExcludedCells, RewardShape, RewardSpec, RewardVariant, SwingSpec};
 pub use semantic_id::SemanticIdSpec;
 pub use stage::{Context, StageKind, StageSpec};
+pub use table::{Encoding, TableSpec, TimeUnit};
 pub use violation::{SpecError, Violation};
 pub use windows::Overrun;
 
