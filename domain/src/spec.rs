@@ -20,7 +20,7 @@ pub use evaluation::{
 };
 pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
 pub use reward::{RewardSpec, RewardVariant, SwingSpec};
-pub use semantic_id::SemanticIdSpec;
+pub use semantic_id::{Collisions, Control, Missing, Quantizer, SemanticIdSpec, VectorSource};
 pub use stage::{Context, StageKind, StageSpec};
 pub use violation::{SpecError, Violation};
 pub use windows::Overrun;

@@ -40,6 +40,7 @@ pub mod interaction_features;
 pub mod sparse_rows;
 pub mod tf_idf;
 pub mod truncated_svd;
+pub mod vector_files;
 
 // Baselines: each a function from an instance to scores over items.
 pub mod baselines;
