@@ -8,6 +8,7 @@
 pub mod dataset;
 pub mod event;
 pub mod history;
+pub mod keyed_random;
 pub mod matrix;
 
 // Where events come from.
@@ -28,10 +29,12 @@ pub mod training_time;
 // What the model sees.
 pub mod advantage;
 pub mod cell_ranking;
+pub mod collisions;
 pub mod prefix_trie;
 pub mod prompt;
 pub mod reward;
 pub mod semantic_id;
+pub mod sid_control;
 pub mod sid_files;
 
 // Content and interaction vectors.
@@ -57,3 +60,4 @@ pub mod bootstrap;
 pub mod cell_evaluation;
 pub mod evaluation;
 pub mod metrics;
+pub mod sid_quality;
