@@ -5,6 +5,7 @@
 //! sees (semantic IDs, prompts, rewards), and last the measurement.
 
 // The types.
+pub mod compact_lists;
 pub mod dataset;
 pub mod event;
 pub mod history;
@@ -12,9 +13,12 @@ pub mod keyed_random;
 pub mod matrix;
 
 // Where events come from.
+pub mod dataset_builder;
+pub mod key_table;
 pub mod movietweetings;
 pub mod prepared;
 pub mod synthetic;
+pub mod synthetic_files;
 
 // From events to instances.
 pub mod candidates;
@@ -61,3 +65,4 @@ pub mod cell_evaluation;
 pub mod evaluation;
 pub mod metrics;
 pub mod sid_quality;
+pub mod true_regions;

@@ -110,7 +110,7 @@ fn what_does_not_fit_is_named() {
     assert_refused("bert", "modules.json", ("models.Normalize", "models.Dense"), &["Dense", "Transformer, Pooling and Normalize"]);
     assert_refused("bert", "modules.json", ("1_Pooling", "../1_Pooling"), &["a folder inside the encoder's"]);
     assert_refused("bert", "1_Pooling/config.json", ("pooling_mode_mean", "pooling_mode_weighted"), &["weighted_tokens", "mean_tokens"]);
-    assert_refused("bert", "tokenizer.json", ("\"night\":11", "\"night\":911"), &["token 911", "ids below 27", "its own tokenizer"]);
+    assert_refused("bert", "tokenizer.json", ("\"night\": 11", "\"night\": 911"), &["token 911", "ids below 27", "its own tokenizer"]);
     let missing = SentenceEncoder::open(Path::new("nowhere")).err().unwrap().to_string();
     assert!(missing.contains("nowhere/config.json"), "{missing}");
 }
