@@ -31,12 +31,7 @@ pub struct SuffixError {
 ///
 /// # Errors
 /// A cell with more than `codes` candidates.
-pub fn with_suffix(
-    of_item: &[u16],
-    levels: usize,
-    codes: usize,
-    candidates: &[u32],
-) -> Result<Vec<u16>, SuffixError> {
+pub fn with_suffix(of_item: &[u16], levels: usize, codes: usize, candidates: &[u32]) -> Result<Vec<u16>, SuffixError> {
     let items = of_item.len() / levels.max(1);
     let mut suffix = vec![0u16; items];
     let mut seen: BTreeMap<&[u16], usize> = BTreeMap::new();
@@ -146,7 +141,9 @@ fn plan(cost: &[f64], columns: usize, epsilon: f64) -> Vec<f64> {
             *value = capacity - log_sum(rows_of_items.chain([of_row[rows]]));
         }
     }
-    (0..cost.len()).map(|at| score(at / columns, at % columns) + of_row[at / columns] + of_column[at % columns]).collect()
+    (0..cost.len())
+        .map(|at| score(at / columns, at % columns) + of_row[at / columns] + of_column[at % columns])
+        .collect()
 }
 
 /// ln of the sum of exponentials.

@@ -161,7 +161,12 @@ impl SidIndex {
     ///
     /// # Errors
     /// [`SidFileError::Missing`] where `missing` refuses such items, or all are.
-    pub fn in_order_of(&self, items: &[Item], missing: Missing, file: &Path) -> Result<(Vec<u16>, Vec<bool>), SidFileError> {
+    pub fn in_order_of(
+        &self,
+        items: &[Item],
+        missing: Missing,
+        file: &Path,
+    ) -> Result<(Vec<u16>, Vec<bool>), SidFileError> {
         let by_key: BTreeMap<&str, &[u16]> =
             self.items.iter().map(|(k, codes)| (k.as_str(), codes.as_slice())).collect();
         let mut codes = vec![0; items.len() * self.levels];
@@ -356,7 +361,9 @@ mod tests {
         let (_folder, file) = written(r#"{"7": ["<a_1>", "<b_2>"]}"#);
         let index = SidIndex::read(&file).unwrap();
         let error = index.in_order_of(&items(), Missing::Refuse, &file).unwrap_err().to_string();
-        assert!(error.contains("1 of 2 items have no semantic id, the first is `0042` (keys of the file look like `7`)"));
+        assert!(
+            error.contains("1 of 2 items have no semantic id, the first is `0042` (keys of the file look like `7`)")
+        );
         let (codes, present) = index.in_order_of(&items(), Missing::Accept, &file).unwrap();
         assert_eq!((codes, present), (vec![0, 0, 1, 2], vec![false, true]));
         // A file of another dataset: nothing is left to work with.
@@ -369,7 +376,10 @@ mod tests {
         let index = SidIndex::read(&file).unwrap();
         index.check(&file, 4, 256).unwrap();
         let error = index.check(&file, 3, 256).unwrap_err().to_string();
-        assert!(error.ends_with("its semantic ids need semantic_id.levels = 4, the config says 3; set it to 4"), "{error}");
+        assert!(
+            error.ends_with("its semantic ids need semantic_id.levels = 4, the config says 3; set it to 4"),
+            "{error}"
+        );
         let error = index.check(&file, 4, 64).unwrap_err().to_string();
         assert!(error.contains("semantic_id.codes = 256, the config says at most 64"), "{error}");
     }

@@ -127,8 +127,7 @@ impl Groups {
         let mut order = candidates.to_vec();
         let prefix = |item: u32| &ids.item_codes(item)[..depth];
         order.sort_by(|a, b| prefix(*a).cmp(prefix(*b)).then(a.cmp(b)));
-        let members: Vec<Vec<u32>> =
-            order.chunk_by(|a, b| prefix(*a) == prefix(*b)).map(<[u32]>::to_vec).collect();
+        let members: Vec<Vec<u32>> = order.chunk_by(|a, b| prefix(*a) == prefix(*b)).map(<[u32]>::to_vec).collect();
         let mut of_item = vec![None; ids.items()];
         for (group, items) in members.iter().enumerate() {
             for item in items {

@@ -18,11 +18,7 @@ impl Fitted {
     ///
     /// # Errors
     /// When a value is not finite, sizes do not fit, items are fewer than codes, or training diverges.
-    pub fn fit(
-        kind: Quantizer,
-        input: &RqVaeInput<'_>,
-        progress: &mut dyn FnMut(&Epoch),
-    ) -> Result<Self, RqVaeError> {
+    pub fn fit(kind: Quantizer, input: &RqVaeInput<'_>, progress: &mut dyn FnMut(&Epoch)) -> Result<Self, RqVaeError> {
         match kind {
             Quantizer::RqVae => train_rq_vae(input, progress).map(Self::RqVae),
             Quantizer::ResidualKMeans => fit_residual_k_means(input).map(Self::ResidualKMeans),

@@ -47,7 +47,9 @@ fn residual_k_means_codes_are_those_of_plain_loops() {
                 assert!(last.zip(&residual).all(|(a, b)| (a - b).abs() < 1e-5));
             }
             let nearest = (0..book.rows)
-                .min_by(|a, b| squared_distance(&residual, book.row(*a)).total_cmp(&squared_distance(&residual, book.row(*b))))
+                .min_by(|a, b| {
+                    squared_distance(&residual, book.row(*a)).total_cmp(&squared_distance(&residual, book.row(*b)))
+                })
                 .unwrap();
             assert_eq!(usize::from(assigned.codes[item * 2 + level]), nearest, "item {item}, level {level}");
             residual.iter_mut().zip(book.row(nearest)).for_each(|(r, z)| *r -= f64::from(*z));
@@ -56,9 +58,8 @@ fn residual_k_means_codes_are_those_of_plain_loops() {
             left_in_all += residual.iter().map(|r| r * r).sum::<f64>();
         }
     }
-    let mean: Vec<f32> = (0..COLS)
-        .map(|j| (0..ITEMS - 40).map(|i| vectors.row(i)[j]).sum::<f32>() / (ITEMS - 40) as f32)
-        .collect();
+    let mean: Vec<f32> =
+        (0..COLS).map(|j| (0..ITEMS - 40).map(|i| vectors.row(i)[j]).sum::<f32>() / (ITEMS - 40) as f32).collect();
     let spread: f64 = (0..ITEMS - 40)
         .map(|i| squared_distance(&vectors.row(i).iter().map(|v| f64::from(*v)).collect::<Vec<_>>(), &mean))
         .sum();

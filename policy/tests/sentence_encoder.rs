@@ -102,15 +102,43 @@ fn what_does_not_fit_is_named() {
     let known = "one of bert, roberta, xlm-roberta, distilbert, mpnet";
     assert_refused("bert", config, ("\"bert\"", "\"deberta\""), &["config.json", "found \"deberta\"", known]);
     assert_refused("bert", config, ("\"gelu\"", "\"silu\""), &["hidden_act", "silu", "gelu_new"]);
-    assert_refused("bert", config, ("\"hidden_size\": 16", "\"hidden_size\": 20"), &[
-        "model.safetensors", "embeddings.token_type_embeddings.weight", "F32 [2, 16]", "[2, 20]",
-    ]);
-    assert_refused("bert", config, ("\"hidden_size\": 16", "\"hidden_size\": 18"), &["a multiple of num_attention_heads = 4"]);
-    assert_refused("bert", config, ("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3"), &["encoder.layer.2", "no such tensor"]);
-    assert_refused("bert", "modules.json", ("models.Normalize", "models.Dense"), &["Dense", "Transformer, Pooling and Normalize"]);
+    assert_refused(
+        "bert",
+        config,
+        ("\"hidden_size\": 16", "\"hidden_size\": 20"),
+        &["model.safetensors", "embeddings.token_type_embeddings.weight", "F32 [2, 16]", "[2, 20]"],
+    );
+    assert_refused(
+        "bert",
+        config,
+        ("\"hidden_size\": 16", "\"hidden_size\": 18"),
+        &["a multiple of num_attention_heads = 4"],
+    );
+    assert_refused(
+        "bert",
+        config,
+        ("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3"),
+        &["encoder.layer.2", "no such tensor"],
+    );
+    assert_refused(
+        "bert",
+        "modules.json",
+        ("models.Normalize", "models.Dense"),
+        &["Dense", "Transformer, Pooling and Normalize"],
+    );
     assert_refused("bert", "modules.json", ("1_Pooling", "../1_Pooling"), &["a folder inside the encoder's"]);
-    assert_refused("bert", "1_Pooling/config.json", ("pooling_mode_mean", "pooling_mode_weighted"), &["weighted_tokens", "mean_tokens"]);
-    assert_refused("bert", "tokenizer.json", ("\"night\": 11", "\"night\": 911"), &["token 911", "ids below 27", "its own tokenizer"]);
+    assert_refused(
+        "bert",
+        "1_Pooling/config.json",
+        ("pooling_mode_mean", "pooling_mode_weighted"),
+        &["weighted_tokens", "mean_tokens"],
+    );
+    assert_refused(
+        "bert",
+        "tokenizer.json",
+        ("\"night\": 11", "\"night\": 911"),
+        &["token 911", "ids below 27", "its own tokenizer"],
+    );
     let missing = SentenceEncoder::open(Path::new("nowhere")).err().unwrap().to_string();
     assert!(missing.contains("nowhere/config.json"), "{missing}");
 }

@@ -14,7 +14,8 @@ pub(super) enum Form {
 }
 
 const INFO: &str = "three columns, parted by tabs: a semantic id such as <a_1><b_2><c_3>, the title, the item's key";
-const TABLE: &str = "headings, then lines of as many columns parted by tabs, one of them with semantic ids such as <a_1><b_2>";
+const TABLE: &str =
+    "headings, then lines of as many columns parted by tabs, one of them with semantic ids such as <a_1><b_2>";
 
 /// Key and tokens of each item, in the order of the file. Lines of a table that have no id are left out.
 pub(super) fn read(file: &Path, form: Form) -> Result<Vec<(String, Vec<String>)>, SidFileError> {
@@ -66,8 +67,7 @@ fn tokens(id: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::SidIndex;
-    use super::*;
+    use crate::sid_files::SidIndex;
 
     fn index(name: &str, text: &str) -> Result<SidIndex, String> {
         let folder = tempfile::tempdir().unwrap();

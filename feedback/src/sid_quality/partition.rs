@@ -64,9 +64,8 @@ pub fn adjusted_mutual_information<T: Ord>(first: &[T], second: &[T]) -> f64 {
     if one_to_one || table.items == 0 {
         return 1.0;
     }
-    let entropy = |sizes: &[usize]| -> f64 {
-        sizes.iter().map(|size| *size as f64 / n).map(|share| -share * share.ln()).sum()
-    };
+    let entropy =
+        |sizes: &[usize]| -> f64 { sizes.iter().map(|size| *size as f64 / n).map(|share| -share * share.ln()).sum() };
     let mutual: f64 = table
         .both
         .iter()

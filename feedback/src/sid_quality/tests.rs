@@ -45,7 +45,8 @@ fn six() -> (SemanticIds, Vec<Item>, Matrix) {
     let codes = vec![0, 0, 0, 0, 0, 1, 1, 0, 1, 1, 1, 2];
     let ids = SemanticIds::new(2, 4, codes, &[true; 6]).unwrap();
     let items = vec![item(&["x"]), item(&["x", "z"]), item(&["y"]), item(&["y"]), item(&["y"]), item(&[])];
-    let vectors = Matrix { rows: 6, cols: 2, data: vec![1.0, 0.1, 1.0, 0.0, 1.0, -0.1, -1.0, 0.1, -1.0, 0.0, -1.0, -0.1] };
+    let vectors =
+        Matrix { rows: 6, cols: 2, data: vec![1.0, 0.1, 1.0, 0.0, 1.0, -0.1, -1.0, 0.1, -1.0, 0.0, -1.0, -0.1] };
     (ids, items, vectors)
 }
 
@@ -56,7 +57,11 @@ fn disliked(pairs: &[(u32, u32)]) -> Dataset {
         time: time as i64,
         sign: Sign::Negative,
     };
-    Dataset { events: pairs.iter().enumerate().map(event).collect(), users: vec![String::new(); 3], ..Dataset::default() }
+    Dataset {
+        events: pairs.iter().enumerate().map(event).collect(),
+        users: vec![String::new(); 3],
+        ..Dataset::default()
+    }
 }
 
 #[test]

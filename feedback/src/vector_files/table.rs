@@ -107,7 +107,8 @@ fn add_rows(batch: &RecordBatch, before: usize, cols: &mut Option<usize>, data: 
     Ok(())
 }
 
-const FLOATS: &str = "beside `key` either one column of lists of floats or a column of floats for each dimension, none missing";
+const FLOATS: &str =
+    "beside `key` either one column of lists of floats or a column of floats for each dimension, none missing";
 
 /// A column of floats without gaps.
 fn floats(column: &ArrayRef) -> Option<Vec<f32>> {
