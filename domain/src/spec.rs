@@ -28,7 +28,7 @@ pub use evaluation::{
 };
 pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
 pub use reward::{ExcludedCells, RewardShape, RewardSpec, RewardVariant, SwingSpec};
-pub use semantic_id::SemanticIdSpec;
+pub use semantic_id::{Collisions, Control, Missing, Quantizer, SemanticIdSpec, VectorSource};
 pub use stage::{Context, StageKind, StageSpec};
 pub use table::{Encoding, TableSpec, TimeUnit};
 pub use violation::{SpecError, Violation};
