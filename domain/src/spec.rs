@@ -7,6 +7,7 @@ mod data;
 mod evaluation;
 mod fit;
 mod model;
+mod objective;
 mod reward;
 mod semantic_id;
 mod stage;
@@ -19,6 +20,7 @@ pub use evaluation::{
     CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, DeviceKind, EvaluationSpec, Exclude, Statistics,
 };
 pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
+pub use objective::{AdvantageScale, Baseline, Clip, GrpoLoss, Objective, Sampler};
 pub use reward::{RewardSpec, RewardVariant, SwingSpec};
 pub use semantic_id::SemanticIdSpec;
 pub use stage::{Context, StageKind, StageSpec};
