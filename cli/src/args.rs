@@ -50,6 +50,8 @@ pub enum Verb {
     Checkpoints(CheckpointsArgs),
     /// Read the data, make instances and semantic ids, print their statistics
     Prepare(RestArgs),
+    /// Write a made-up dataset of any size as files, with the truth about its users beside it
+    Synthesize(RestArgs),
     /// Evaluate a run again: the metrics table with intervals
     Evaluate(RestArgs),
     /// Measure speed and memory of this machine; prints JSON

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         Verb::Coordinator(args) => coordinator::run(&args),
         Verb::Worker(args) => sibling::run("worker", &args.rest),
         Verb::Prepare(args) => sibling::run("prepare", &args.rest),
+        Verb::Synthesize(args) => sibling::run("synthesize", &args.rest),
         Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
         Verb::Bench(args) => bench::run(&args.rest),
         Verb::Status(args) => operate::status(&args),

@@ -2,6 +2,7 @@
 //!
 //! `sim(i, j) = |U(i) and U(j)| / (sqrt(|U(i)| |U(j)|) + 5)`; all neighbours count.
 
+use crate::compact_lists::CompactLists;
 use crate::event::{Event, Sign};
 use crate::instance::Instance;
 use crate::item_scores::ItemScores;
@@ -12,20 +13,15 @@ const SHRINK: f64 = 5.0;
 /// Negatives by user and by item; similarities are computed when they are asked for.
 #[derive(Clone, Debug)]
 pub struct ItemKnn {
-    of_user: Vec<Vec<u32>>,
-    of_item: Vec<Vec<u32>>,
+    of_user: CompactLists,
+    of_item: CompactLists,
 }
 
 impl ItemKnn {
     /// Indexes the negatives of training time.
     pub fn fit(training: &TrainingTime) -> Self {
         let of_user = training.disliked_by_user();
-        let mut of_item = vec![Vec::new(); training.items()];
-        for (user, items) in of_user.iter().enumerate() {
-            for item in items {
-                of_item[*item as usize].push(user as u32);
-            }
-        }
+        let of_item = of_user.transposed(training.items());
         Self { of_user, of_item }
     }
 }
@@ -37,8 +33,8 @@ impl ItemScores for ItemKnn {
         let mut common = vec![0u32; self.of_item.len()];
         let mut touched = Vec::new();
         for e in past.iter().filter(|e| e.sign == Sign::Negative) {
-            let users = &self.of_item[e.item as usize];
-            for other in users.iter().flat_map(|user| &self.of_user[*user as usize]) {
+            let users = self.of_item.of(e.item);
+            for other in users.iter().flat_map(|user| self.of_user.of(*user)) {
                 if common[*other as usize] == 0 {
                     touched.push(*other);
                 }
@@ -47,7 +43,7 @@ impl ItemScores for ItemKnn {
             for other in touched.drain(..) {
                 let o = other as usize;
                 if other != e.item {
-                    let norm = (users.len() as f64 * self.of_item[o].len() as f64).sqrt();
+                    let norm = (users.len() as f64 * self.of_item.of(other).len() as f64).sqrt();
                     sums[o] += f64::from(common[o]) / (norm + SHRINK);
                 }
                 common[o] = 0;

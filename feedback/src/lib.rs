@@ -5,15 +5,19 @@
 //! sees (semantic IDs, prompts, rewards), and last the measurement.
 
 // The types.
+pub mod compact_lists;
 pub mod dataset;
 pub mod event;
 pub mod history;
 pub mod matrix;
 
 // Where events come from.
+pub mod dataset_builder;
+pub mod key_table;
 pub mod movietweetings;
 pub mod prepared;
 pub mod synthetic;
+pub mod synthetic_files;
 
 // From events to instances.
 pub mod candidates;
@@ -56,3 +60,4 @@ pub mod bootstrap;
 pub mod cell_evaluation;
 pub mod evaluation;
 pub mod metrics;
+pub mod true_regions;

@@ -50,6 +50,7 @@ pub fn evaluate(
     let mut result = WindowResult::default();
     let mut measured = measure_policies(spec, data, evaluation, policies)?;
     baselines(spec, data, evaluation, &mut measured);
+    measured.extend(evaluation.chance().map(|chance| ("chance".to_owned(), chance)));
     for (left, right) in [("grpo", "sft"), ("grpo", "neg_pop_28d"), ("grpo", "neg_pop_7d")] {
         for metric in [format!("fhr@{}", spec.evaluation.top), "cand_acc".to_owned()] {
             let (Some(a), Some(b)) = (measured.get(left), measured.get(right)) else { continue };

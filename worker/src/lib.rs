@@ -29,6 +29,8 @@ pub mod prepare;
 pub mod rank;
 pub mod stage_prompts;
 pub mod state_transfer;
+mod synthesize;
+mod truth;
 pub mod validate;
 
 pub mod evaluate;

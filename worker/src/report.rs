@@ -7,6 +7,7 @@ use crate::export::export;
 use crate::pass_data::PassData;
 use crate::report_page::{Interval, LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow, page};
 use crate::run_folder::RunFolder;
+use crate::truth;
 use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::spec::{RunSpec, Source, Statistics};
 use conrec_domain::work::{Pass, Prepared, RunSummary};
@@ -38,7 +39,7 @@ pub fn write_report(
         for role in [Role::Validation, Role::Test] {
             if let Some(set) = data.prepared.evaluation(role) {
                 report.split.windows.push(window(&data, set));
-                let result = evaluate_role(spec, &data, state, role)?;
+                let result = evaluate_role(spec, (folder, &data), state, role)?;
                 place(&mut report, role, result);
             }
         }
@@ -66,7 +67,7 @@ pub fn evaluate_run(
 ) -> Result<BTreeMap<String, BTreeMap<String, Interval>>, WorkerError> {
     let pass = passes_of(spec).last().copied().unwrap_or(Pass::Select);
     let data = PassData::load(spec, folder, pass)?;
-    Ok(evaluate_role(spec, &data, state, Role::Test)?.models)
+    Ok(evaluate_role(spec, (folder, &data), state, Role::Test)?.models)
 }
 
 /// The passes of a run, in order.
@@ -104,12 +105,16 @@ fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<Rep
 
 fn evaluate_role(
     spec: &RunSpec,
-    data: &PassData,
+    (folder, data): (&RunFolder, &PassData),
     state: &TrainingState,
     role: Role,
 ) -> Result<WindowResult, WorkerError> {
     let Some(evaluation) = data.evaluation(spec, role)? else {
         return Ok(WindowResult::default());
+    };
+    let evaluation = match truth::load(spec, folder, data.prepared.dataset.items.len())? {
+        Some(truth) => evaluation.with_truth(&truth),
+        None => evaluation,
     };
     let (grpo, sft) = (state.frozen()?, state.supervised()?);
     // Stages that the gate refused leave the adapter without effect.
@@ -154,8 +159,13 @@ fn notes(spec: &RunSpec) -> Vec<String> {
             "Proxy negatives: a rating of {} or less; nobody was asked what they dislike.",
             spec.data.negative_at_most
         )),
-        Source::Synthetic => notes.push(
-            "Made-up users with known disliked regions; the numbers say that the trainer works, not more.".to_owned(),
+        Source::Synthetic => notes.extend(
+            [
+                "Made-up users with known disliked regions; the numbers say that the trainer works, not more.",
+                "true_region: share of the list's places that hold an item of a region which the user truly dislikes at that \
+                 moment; true_region_recall: share of these regions that the list meets; row `chance`: an even draw.",
+            ]
+            .map(str::to_owned),
         ),
     }
     notes.push(format!(

@@ -1,12 +1,12 @@
 //! The page's tables: metrics, paired differences, decisions of the gate, the split.
 
 use super::data::{Interval, ReportData, base};
-use super::escape::text;
 use conrec_domain::spec::Statistics;
 use conrec_domain::work::Pass;
+use conrec_page::escape::text;
 
 /// Item-level metrics in the order of the method: base name, heading, what it says, whether more is better.
-const COLUMNS: [(&str, &str, &str, bool); 8] = [
+const COLUMNS: [(&str, &str, &str, bool); 10] = [
     ("fhr", "FHR", "share of instances whose list meets a negative of the horizon", true),
     ("hr", "HR", "the next negative is in the list", true),
     ("frecall", "FRecall", "share of the horizon's negatives found", true),
@@ -14,6 +14,13 @@ const COLUMNS: [(&str, &str, &str, bool); 8] = [
     ("lif", "LIF", "FHR restricted to items with few training negatives", true),
     ("cand_acc", "CandAcc", "the true negative scores highest among the candidates", true),
     ("reward", "reward", "mean reward of sampled completions: what GRPO raises", true),
+    (
+        "true_region",
+        "TrueRegion",
+        "share of the list's places with an item of a region that the user truly dislikes",
+        true,
+    ),
+    ("true_region_recall", "RegionRecall", "share of these regions that the list meets", true),
     ("pos_hit", "PosHit", "the list meets a future positive: harm, less is better", false),
 ];
 
