@@ -1,7 +1,7 @@
 //! The training state through a small curriculum: what changes when, digests, and the parts of a checkpoint.
 
 use crate::fixture::{Fixture, VOCABULARY, prompts};
-use conrec_domain::spec::{RunConfig, RunSpec};
+use conrec_domain::spec::{Objective, RunConfig, RunSpec};
 use conrec_domain::work::{Pass, StateChange};
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
