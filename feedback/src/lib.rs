@@ -35,6 +35,7 @@ pub mod cell_ranking;
 pub mod prefix_trie;
 pub mod prompt;
 pub mod reward;
+pub mod reward_shape;
 pub mod semantic_id;
 pub mod sid_files;
 
@@ -46,6 +47,7 @@ pub mod tf_idf;
 pub mod truncated_svd;
 
 // Baselines: each a function from an instance to scores over items.
+pub mod baseline_tuning;
 pub mod baselines;
 pub mod cell_popularity;
 pub mod dislike_rate;
@@ -60,4 +62,6 @@ pub mod bootstrap;
 pub mod cell_evaluation;
 pub mod evaluation;
 pub mod metrics;
+pub mod outcomes;
+pub mod over_seeds;
 pub mod true_regions;

@@ -22,17 +22,6 @@ pub struct GrpoTerms<'a> {
     pub lengths: &'a Tensor,
 }
 
-/// What became of the ratios of codes that count.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Ratios {
-    /// Codes whose ratio was cut, so that it decides nothing any more.
-    pub clipped: u64,
-    /// Sum of the ratios, before they are cut.
-    pub sum: f64,
-    /// Sum of their squares.
-    pub squares: f64,
-}
-
 /// - sum of w (gain - beta KL), a scalar, with rho = pi / pi_old over masked log-probabilities and
 /// - `Grpo`, `DrGrpo`, `Dapo`: gain = min(rho A, clip(rho) A);
 /// - `Gspo`: the same with the completion's ratio s = exp(1/|y| sum of log rho) for each of its codes;
@@ -54,8 +43,8 @@ pub fn grpo_loss(terms: &GrpoTerms<'_>, (loss, clip): (GrpoLoss, Clip), beta: f6
     -(gain * terms.weights).sum(terms.weights.kind())
 }
 
-/// How far the policy has moved from the one that sampled.
-pub fn ratios(terms: &GrpoTerms<'_>, (loss, clip): (GrpoLoss, Clip)) -> Ratios {
+/// Codes that count and whose ratio was cut, so that it no longer pulls.
+pub fn clipped(terms: &GrpoTerms<'_>, (loss, clip): (GrpoLoss, Clip)) -> u64 {
     let _no_grad = tch::no_grad_guard();
     let ratio = ratio(terms, loss).to_kind(Kind::Double);
     let counts = terms.weights.ne(0.0);
@@ -68,12 +57,7 @@ pub fn ratios(terms: &GrpoTerms<'_>, (loss, clip): (GrpoLoss, Clip)) -> Ratios {
         }
         GrpoLoss::Cispo => above.logical_or(&below),
     };
-    let counted = &ratio * counts.to_kind(Kind::Double);
-    Ratios {
-        clipped: u64::try_from(cut.logical_and(&counts).sum(Kind::Int64).int64_value(&[])).unwrap_or(0),
-        sum: counted.sum(Kind::Double).double_value(&[]),
-        squares: (&counted * &ratio).sum(Kind::Double).double_value(&[]),
-    }
+    u64::try_from(cut.logical_and(&counts).sum(Kind::Int64).int64_value(&[])).unwrap_or(0)
 }
 
 /// rho of each code; for `Gspo` its completion's.

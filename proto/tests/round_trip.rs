@@ -79,7 +79,7 @@ fn prepared() -> impl Strategy<Value = Prepared> {
 }
 
 fn metrics() -> impl Strategy<Value = TrainMetrics> {
-    (any::<[u64; 9]>(), [(); 8].map(|()| number())).prop_map(|(count, sum)| TrainMetrics {
+    (any::<[u64; 9]>(), [(); 6].map(|()| number())).prop_map(|(count, sum)| TrainMetrics {
         groups: count[0],
         completions: count[1],
         zero_variance_groups: count[2],
@@ -94,9 +94,7 @@ fn metrics() -> impl Strategy<Value = TrainMetrics> {
         prompt_tokens: count[6],
         trained_codes: count[7],
         clipped: count[8],
-        ratio: sum[5],
-        ratio_squares: sum[6],
-        effective: sum[7],
+        effective: sum[5],
     })
 }
 

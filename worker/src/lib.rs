@@ -38,5 +38,7 @@ pub mod export;
 pub mod held_out_reward;
 pub mod report;
 pub mod report_page;
+pub mod sasrec_baseline;
+pub mod tuned_baselines;
 
 pub mod bench;

@@ -83,8 +83,6 @@ impl From<wire::TrainMetrics> for TrainMetrics {
             prompt_tokens: metrics.prompt_tokens,
             trained_codes: metrics.trained_codes,
             clipped: metrics.clipped,
-            ratio: metrics.ratio,
-            ratio_squares: metrics.ratio_squares,
             effective: metrics.effective,
         }
     }
