@@ -10,6 +10,7 @@ mod data;
 mod evaluation;
 mod fit;
 mod model;
+mod objective;
 mod reward;
 mod semantic_id;
 mod stage;
@@ -27,6 +28,7 @@ pub use evaluation::{
     Statistics,
 };
 pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
+pub use objective::{AdvantageScale, Baseline, Clip, GrpoLoss, Objective, Sampler};
 pub use reward::{ExcludedCells, RewardShape, RewardSpec, RewardVariant, SwingSpec};
 pub use semantic_id::{Collisions, Control, Missing, Quantizer, SemanticIdSpec, VectorSource};
 pub use stage::{Context, StageKind, StageSpec};
