@@ -69,6 +69,7 @@ pub mod top_items;
 pub mod bootstrap;
 pub mod cell_evaluation;
 pub mod evaluation;
+pub mod interest_coverage;
 pub mod metrics;
 pub mod outcomes;
 pub mod over_seeds;
