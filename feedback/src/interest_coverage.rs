@@ -154,7 +154,7 @@ impl<'a> Interests<'a> {
 fn interest(instance: &Instance, history: &History, ids: &SemanticIds, longest_days: u32) -> Vec<u32> {
     let until = instance.t0 + days(longest_days);
     let outside = |time: i64| time < instance.t0 || time >= until;
-    let disliked = history.of(instance.user).iter().filter(|e| e.sign == Sign::Negative && outside(e.time));
+    let disliked = history.of(instance.user).into_iter().filter(|e| e.sign == Sign::Negative && outside(e.time));
     let mut cells: Vec<u32> = disliked.filter_map(|e| ids.cell_of(e.item)).collect();
     cells.sort_unstable();
     cells.dedup();

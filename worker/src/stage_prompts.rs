@@ -119,7 +119,7 @@ impl PromptSource<'_> {
         let ask = |instance: &Instance| {
             let question = questions.draw_mixed(instance, &stage.distractors)?;
             let past = history.before(instance.user, instance.t0);
-            Some((builder.question(past, instance.t0, stage.question_context, &question.shown), question.disliked))
+            Some((builder.question(&past, instance.t0, stage.question_context, &question.shown), question.disliked))
         };
         self.instances.iter().filter(|instance| instance.t0 >= from).filter_map(ask).collect()
     }

@@ -1,7 +1,7 @@
 //! `[[stage]]`: one step of the progressive curriculum. Any number, any order (supervised before GRPO).
 
-use super::{Clean, Distractors};
 use super::objective::{AdvantageScale, Baseline, GrpoLoss, Sampler};
+use super::{Clean, Distractors};
 use serde::{Deserialize, Serialize};
 
 /// One stage: what is learned, from which context, for how long, and when it ends early.

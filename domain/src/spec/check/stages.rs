@@ -68,14 +68,11 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         &format!("at most stage.{index}.iterations = {iterations}"),
     );
     findings.share(&key("final_rate"), *final_rate);
-    if *kind == StageKind::Grpo {
-        check_grpo(index, stage, findings);
-    }
-    if *kind == StageKind::NextItem {
-        findings.not_negative(&key("sign_weight"), *sign_weight);
-    }
-    if *kind == StageKind::Alignment {
-        check_distractors(index, stage, findings);
+    match kind {
+        StageKind::Grpo => check_grpo(index, stage, findings),
+        StageKind::NextItem => findings.not_negative(&key("sign_weight"), *sign_weight),
+        StageKind::Alignment => check_distractors(index, stage, findings),
+        StageKind::NextNegative => {}
     }
     findings.require(
         *kind == StageKind::Grpo || stage.clean == Clean::None,
