@@ -4,10 +4,11 @@
 use std::net::TcpListener;
 
 /// Commands that are not run, and why.
-const LEFT_OUT: [(&str, &str); 3] = [
+const LEFT_OUT: [(&str, &str); 4] = [
     ("scripts/test", "it runs this test"),
     ("scripts/setup", "it downloads libtorch; a build without it has no tests"),
     ("scripts/setup-emulators", "it downloads what only the tests need"),
+    ("./conrec reproduce DATASET", "tests/tests/reproduce.rs runs it; every arm is a run"),
 ];
 
 /// A run that stands for `RUN`; it is trained first.
