@@ -1,8 +1,9 @@
 //! The `Prepare` lease: data to instances to semantic ids, once for each pass, written below `prepared/`.
 
 use crate::error::WorkerError;
-use crate::item_vectors::item_vectors;
+use crate::item_vectors::{item_vectors, take_vectors};
 use crate::run_folder::RunFolder;
+use crate::semantic_ids::{IdSource, MadeIds, make_ids};
 use crate::stage_prompts::PromptSource;
 use conrec_domain::ids::Digest;
 use conrec_domain::manifest::Part;
@@ -15,13 +16,11 @@ use conrec_feedback::history::History;
 use conrec_feedback::instance::{evenly, instances_in, training_instances};
 use conrec_feedback::prepared::{EvaluationSet, PreparedPass, Role};
 use conrec_feedback::readers::{self, Negatives};
-use conrec_feedback::semantic_id::SemanticIds;
 use conrec_feedback::split::{PassWindows, Window, passes, test_window};
 use conrec_feedback::swing::Swing;
 use conrec_feedback::synthetic;
 use conrec_feedback::training_time::TrainingTime;
 use conrec_feedback::window_advice;
-use conrec_policy::rq_vae::{RqVaeInput, cell_vectors, train_rq_vae};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -35,6 +34,7 @@ const MANIFEST: &str = "prepared/manifest.json";
 /// Bad data, windows that do not fit it, a config that does not fit the catalogue, a store that cannot be written.
 pub fn prepare(spec: &RunSpec, folder: &RunFolder) -> Result<Prepared, WorkerError> {
     let mut dataset = read(spec)?;
+    let of_vectors = take_vectors(&mut dataset, &spec.semantic_id)?;
     // Kept apart from here on: what trains must not see it.
     let truth = dataset.truth.take();
     let dataset = Arc::new(dataset);
@@ -51,6 +51,7 @@ pub fn prepare(spec: &RunSpec, folder: &RunFolder) -> Result<Prepared, WorkerErr
     let mut digests = Vec::new();
     let mut counts = (0, 0);
     let mut summary = described(spec, &dataset, &history);
+    summary.extend(of_vectors);
     for windows in passes(&spec.data, spec.evaluation.statistics, first, last)? {
         let pass = prepare_pass(spec, &dataset, &history, windows)
             .map_err(|error| advised(error, spec, &dataset, &history))?;
@@ -173,13 +174,8 @@ pub fn prepare_pass(
     let evaluations = evaluation_sets(spec, dataset, history, windows)?;
     let candidates = training.catalogue();
     let vectors = item_vectors(dataset, &training, &spec.semantic_id, spec.seed);
-    let input = RqVaeInput { spec: &spec.semantic_id, seed: spec.seed, vectors: &vectors, candidates: &candidates };
-    let output = train_rq_vae(&input, &mut |epoch| {
-        tracing::debug!(epoch = epoch.number, reconstruction = epoch.reconstruction, "rq-vae");
-    })?;
-    let is_candidate = membership(&candidates, dataset.items.len());
-    let (levels, codes) = (spec.semantic_id.levels as usize, spec.semantic_id.codes as usize);
-    let ids = SemanticIds::new(levels, codes, output.codes, &is_candidate)?;
+    let source = IdSource { spec, dataset, vectors: &vectors, candidates: &candidates };
+    let MadeIds { ids, cell_vectors, input_error, without_id } = make_ids(&source)?;
     if (spec.evaluation.beams as usize) > ids.cells() {
         return Err(WorkerError::Config {
             key: "evaluation.beams",
@@ -190,7 +186,7 @@ pub fn prepare_pass(
     let swing = Swing::fit(&training, &spec.reward.swing);
     tracing::info!(
         pass = ?windows.pass, instances = instances.len(), candidates = candidates.len(), cells = ids.cells(),
-        input_error = ?output.input_error, "prepared"
+        without_id, ?input_error, "prepared"
     );
     Ok(PreparedPass {
         windows,
@@ -201,8 +197,8 @@ pub fn prepare_pass(
         training: instances,
         evaluations,
         swing: swing.into_lists(),
-        cell_vectors: cell_vectors(&ids, &output.codebooks)?,
         ids,
+        cell_vectors,
     })
 }
 
@@ -238,6 +234,7 @@ fn prompt_counts(spec: &RunSpec, pass: &PreparedPass, history: &History) -> Resu
         swing: &pass.swing,
         train_end: pass.windows.train_end,
         max_prompt_tokens: spec.model.max_prompt_tokens,
+        seed: spec.seed,
         exclude: spec.evaluation.exclude,
     };
     let count = |stage| {
@@ -254,14 +251,4 @@ fn prompt_counts(spec: &RunSpec, pass: &PreparedPass, history: &History) -> Resu
     let counts: Vec<u32> = spec.stage.iter().map(count).collect::<Result<_, WorkerError>>()?;
     spec.check_prompts(pass.windows.pass, &counts)?;
     Ok(counts)
-}
-
-fn membership(items: &[u32], of: usize) -> Vec<bool> {
-    let mut member = vec![false; of];
-    for item in items {
-        if let Some(slot) = member.get_mut(*item as usize) {
-            *slot = true;
-        }
-    }
-    member
 }
