@@ -82,6 +82,8 @@ pub enum StagePoint {
     Validate,
     /// The best so far is about to be kept.
     KeepBest,
+    /// A rollout is about to begin: the policy that samples is kept for its later updates.
+    BeginRollout,
     /// An iteration is about to be trained.
     Train,
     /// The stage is over, or is to be tried again; its best, or its start, is about to be restored.
@@ -165,9 +167,10 @@ impl Cursor {
             StagePoint::KeepBest => 3,
             StagePoint::RestoreBest { .. } => 4,
             StagePoint::Checkpoint { .. } => 5,
-            StagePoint::Train => 6,
-            StagePoint::Report => 7,
-            StagePoint::Done => 8,
+            StagePoint::BeginRollout => 6,
+            StagePoint::Train => 7,
+            StagePoint::Report => 8,
+            StagePoint::Done => 9,
         };
         (self.iteration, self.pass, self.stage, self.attempt, point)
     }
@@ -180,6 +183,7 @@ impl Cursor {
             StagePoint::KeepBest => NextAction::Change(StateChange::KeepBest),
             StagePoint::RestoreBest { .. } => NextAction::Change(StateChange::RestoreBest),
             StagePoint::Validate => NextAction::Validate,
+            StagePoint::BeginRollout => NextAction::Change(StateChange::BeginRollout),
             StagePoint::Train => NextAction::Train,
             StagePoint::Checkpoint { .. } => NextAction::Checkpoint,
             StagePoint::Report => NextAction::Report,

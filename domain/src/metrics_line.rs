@@ -39,6 +39,10 @@ pub struct MetricsLine {
     /// Share of the codes that train whose ratio of new to old probability was cut; 0 in a rollout's first update.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clip_ratio: Option<f64>,
+    /// Standard deviation of the ratio of new to old probability over the codes that train: how far the policy has moved
+    /// from the one that sampled. Only where a rollout serves several updates; 0 in the first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ratio_std: Option<f64>,
     /// How many equal completions a group's weighted ones are worth, on average: 1 / (sum of the squared shares). Only
     /// where the sampler weights them.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -40,6 +40,8 @@ pub enum Work {
         iteration: Iteration,
         /// The attempt at the stage, which decides beta; the first is 0.
         attempt: u32,
+        /// Which update of its rollout the iteration is; the first is 0. Its completions are those of the first.
+        update: u32,
         /// Indices into the stage's list of training prompts, in the order of computation.
         prompts: Vec<u32>,
     },
@@ -199,6 +201,9 @@ pub enum StateChange {
         /// Index into `[[stage]]`.
         stage: u32,
     },
+    /// A rollout begins: what trains, as it is now, is the policy that samples for all of its updates. Only where a
+    /// rollout serves more than one.
+    BeginRollout,
     /// The policy as it is now is the stage's best. The kept copy is part of the training state and of its digest.
     KeepBest,
     /// Go back to the stage's best.

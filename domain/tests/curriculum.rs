@@ -55,6 +55,7 @@ fn walk_attempts(spec: &RunSpec, scores: impl Fn(&Cursor) -> f64) -> (Vec<String
         let (word, performed) = match action {
             NextAction::Change(StateChange::BeginPass { pass }) => (format!("pass {pass:?}"), Performed::Changed),
             NextAction::Change(StateChange::BeginStage { stage }) => (format!("stage {stage}"), Performed::Changed),
+            NextAction::Change(StateChange::BeginRollout) => ("rollout".into(), Performed::Changed),
             NextAction::Change(StateChange::KeepBest) => ("keep".into(), Performed::Changed),
             NextAction::Change(StateChange::RestoreBest) => ("restore".into(), Performed::Changed),
             NextAction::Validate => {

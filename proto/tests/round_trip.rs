@@ -211,8 +211,10 @@ fn summary() -> impl Strategy<Value = RunSummary> {
 fn work() -> impl Strategy<Value = Work> {
     prop_oneof![
         Just(Work::Prepare),
-        (pass(), any::<[u32; 2]>(), iteration(), vec(any::<u32>(), 0..40)).prop_map(
-            |(pass, [stage, attempt], iteration, prompts)| Work::Train { pass, stage, iteration, attempt, prompts }
+        (pass(), any::<[u32; 3]>(), iteration(), vec(any::<u32>(), 0..40)).prop_map(
+            |(pass, [stage, attempt, update], iteration, prompts)| {
+                Work::Train { pass, stage, iteration, attempt, update, prompts }
+            }
         ),
         (any::<u32>(), any::<u32>()).prop_map(|(a, b)| Work::Validate { from: a.min(b), to: a.max(b) }),
         summary().prop_map(|summary| Work::Report { summary }),
@@ -223,6 +225,7 @@ fn state_change() -> impl Strategy<Value = StateChange> {
     prop_oneof![
         pass().prop_map(|pass| StateChange::BeginPass { pass }),
         any::<u32>().prop_map(|stage| StateChange::BeginStage { stage }),
+        Just(StateChange::BeginRollout),
         Just(StateChange::KeepBest),
         Just(StateChange::RestoreBest),
     ]

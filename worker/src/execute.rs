@@ -275,8 +275,8 @@ impl Executor {
         let done = move |outcome| FromWorker::LeaseDone { fence, lease: id, state, outcome };
         match work {
             Work::Prepare => Ok(Some(done(Outcome::Prepared(prepare(&self.spec, &self.folder)?)))),
-            Work::Train { pass, stage, iteration, attempt, prompts } => {
-                let compute = self.train_job(pass, Place { stage, attempt, iteration }, prompts)?;
+            Work::Train { pass, stage, iteration, attempt, update, prompts } => {
+                let compute = self.train_job(pass, Place { stage, attempt, iteration, update }, prompts)?;
                 self.lanes.submit(Box::new(move || compute().map(done)))?;
                 Ok(None)
             }
@@ -298,7 +298,7 @@ impl Executor {
     }
 
     fn train_job(&mut self, pass: Pass, place: Place, prompts: Vec<u32>) -> Result<Computation, WorkerError> {
-        let Place { stage, iteration, .. } = place;
+        let Place { stage, iteration, update, .. } = place;
         if self.open != Some(iteration) {
             // What was added for another iteration belongs to one that was dropped.
             self.lanes.wait();
@@ -308,7 +308,7 @@ impl Executor {
         let loaded = Loaded::of(&mut self.loaded, &self.spec, &self.folder, pass)?;
         let kind = self.spec.stage.get(stage as usize).map(|stage| stage.kind);
         let kind = kind.ok_or_else(|| WorkerError::Protocol(format!("the config has no stage {stage}")))?;
-        let policies = TrainingPolicies::of(&self.state, kind)?;
+        let policies = TrainingPolicies::of(&self.state, kind, update)?;
         let (spec, sum) = (Arc::clone(&self.spec), self.state.sum()?.clone());
         Ok(Box::new(move || {
             let gradient = train(&spec, &loaded.data, &policies, place, &prompts)?;

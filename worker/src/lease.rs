@@ -62,16 +62,19 @@ pub struct TrainingPolicies {
     policy: Policy,
     /// Only GRPO has one.
     reference: Option<Policy>,
+    /// Only the later updates of a rollout have one.
+    behaviour: Option<Policy>,
 }
 
 impl TrainingPolicies {
-    /// What a stage of this kind trains with, in the state as it is now.
+    /// What a stage of this kind trains with in an update of its rollout (the first is 0), in the state as it is now.
     ///
     /// # Errors
-    /// When no stage has begun.
-    pub fn of(state: &TrainingState, kind: StageKind) -> Result<Self, WorkerError> {
+    /// When no stage has begun, or no rollout that this could be an update of.
+    pub fn of(state: &TrainingState, kind: StageKind, update: u32) -> Result<Self, WorkerError> {
         let reference = if kind.is_supervised() { None } else { Some(state.reference()?) };
-        Ok(Self { policy: state.policy()?, reference })
+        let behaviour = (update > 0).then(|| state.behaviour()).transpose()?;
+        Ok(Self { policy: state.policy()?, reference, behaviour })
     }
 }
 
@@ -84,6 +87,8 @@ pub struct Place {
     pub attempt: u32,
     /// The iteration of the run.
     pub iteration: Iteration,
+    /// Which update of its rollout that is; the first is 0.
+    pub update: u32,
 }
 
 /// The summed gradient of these prompts of a stage.
@@ -122,7 +127,8 @@ pub fn train(
             let missing = || WorkerError::Protocol(format!("stage {stage} has groups, but no reference policy"));
             let reference = policies.reference.as_ref().ok_or_else(missing)?;
             let settings = grpo_settings(spec, settings, place);
-            let lease = GrpoLease { policy, reference, behaviour: None, legal: data.legal(), settings };
+            let lease =
+                GrpoLease { policy, reference, behaviour: policies.behaviour.as_ref(), legal: data.legal(), settings };
             let groups: Vec<GroupPrompt<'_>> = prompts
                 .iter()
                 .zip(&chosen)
@@ -137,7 +143,8 @@ pub fn train(
 fn grpo_settings(spec: &RunSpec, stage: &StageSpec, place: Place) -> GrpoSettings {
     GrpoSettings {
         seed: spec.seed,
-        iteration: place.iteration.0,
+        // The draws of all updates are those of the first.
+        iteration: place.iteration.0.saturating_sub(u64::from(place.update)),
         completions: stage.completions as usize,
         temperature: stage.temperature,
         beta: stage.beta_at(place.attempt),

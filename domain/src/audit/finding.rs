@@ -127,6 +127,7 @@ pub(super) fn names(changes: impl Iterator<Item = StateChange>) -> String {
             StateChange::BeginPass { pass: Pass::Select } => "begin pass select".to_owned(),
             StateChange::BeginPass { pass: Pass::Refit } => "begin pass refit".to_owned(),
             StateChange::BeginStage { stage } => format!("begin stage {stage}"),
+            StateChange::BeginRollout => "begin rollout".to_owned(),
             StateChange::KeepBest => "keep best".to_owned(),
             StateChange::RestoreBest => "restore best".to_owned(),
         })

@@ -5,7 +5,7 @@ use super::{Audit, Finding, PREPARED, Place};
 use crate::ids::Iteration;
 use crate::ledger::LedgerEntry;
 use crate::schedule::Schedule;
-use crate::spec::RunSpec;
+use crate::spec::{RunSpec, StageSpec};
 use crate::work::{Pass, Prepared};
 use std::collections::BTreeMap;
 
@@ -23,8 +23,8 @@ pub(super) fn check(spec: &RunSpec, prepared: &Prepared, chain: &Chain<'_>, audi
         // The first iteration of an attempt is its place 0, so that one that is missing does not spoil the rest.
         let first = *begun.entry((line.pass, &line.stage, line.attempt)).or_insert(line.iteration);
         let place = u32::try_from(line.iteration.0 - first.0).unwrap_or(u32::MAX);
-        if let Some(schedule) = schedule(spec, prepared, line) {
-            check_line((at, line), &schedule.iteration(place), audit);
+        if let Some((stage, schedule)) = schedule(spec, prepared, line) {
+            check_line((at, line), &schedule.iteration(stage.rollout_of(place)), audit);
         } else if spec.stage.iter().any(|stage| stage.name == line.stage) {
             let (iteration, stage, pass) = (line.iteration, line.stage.clone(), line.pass);
             audit.find(at.clone(), Finding::UnknownStage { iteration, stage, pass });
@@ -42,10 +42,10 @@ fn too_many(spec: &RunSpec, prepared: &Prepared, audit: &mut Audit) -> bool {
     found.is_some()
 }
 
-fn schedule(spec: &RunSpec, prepared: &Prepared, line: &LedgerEntry) -> Option<Schedule> {
-    let (stage, _) = (0u32..).zip(&spec.stage).find(|(_, stage)| stage.name == line.stage)?;
+fn schedule<'a>(spec: &'a RunSpec, prepared: &Prepared, line: &LedgerEntry) -> Option<(&'a StageSpec, Schedule)> {
+    let (stage, found) = (0u32..).zip(&spec.stage).find(|(_, stage)| stage.name == line.stage)?;
     let pass = prepared.passes.iter().find(|pass| pass.pass == line.pass)?;
-    Schedule::of(spec, line.pass, stage, *pass.prompts.get(stage as usize)?)
+    Some((found, Schedule::of(spec, line.pass, stage, *pass.prompts.get(stage as usize)?)?))
 }
 
 fn check_line((at, line): (&Place, &LedgerEntry), expected: &[u32], audit: &mut Audit) {

@@ -56,13 +56,14 @@ impl Cursor {
             (StagePoint::BeginPass, Performed::Changed) => next.at = StagePoint::BeginStage,
             (StagePoint::BeginStage, Performed::Changed) => next.begin_stage(stage)?,
             (StagePoint::Validate, Performed::Validated(score)) => next.judge(spec, stage, score),
+            (StagePoint::BeginRollout, Performed::Changed) => next.at = StagePoint::Train,
             (StagePoint::KeepBest, Performed::Changed) => next.go_on(spec, stage),
             (StagePoint::Train, Performed::Trained(health)) => next.count_iteration(spec, stage, health),
             (StagePoint::RestoreBest { retry: true }, Performed::Changed) => next.begin_again(),
             (StagePoint::RestoreBest { retry: false }, Performed::Changed) => {
                 next.at = StagePoint::Checkpoint { stage_over: true };
             }
-            (StagePoint::Checkpoint { stage_over: false }, Performed::Checkpointed) => next.at = StagePoint::Train,
+            (StagePoint::Checkpoint { stage_over: false }, Performed::Checkpointed) => next.at = next.training(stage),
             (StagePoint::Checkpoint { stage_over: true }, Performed::Checkpointed) => next.leave_stage(spec),
             (StagePoint::Report, Performed::Reported) => next.at = StagePoint::Done,
             (at, performed) => return Err(CurriculumError::Unexpected { at, performed }),
@@ -93,7 +94,7 @@ impl Cursor {
                 let reason =
                     format!("repeats the {iterations} iterations that the select pass chose{beta}; nothing is chosen");
                 self.decide(stage, None, reason);
-                if iterations == 0 { StagePoint::Checkpoint { stage_over: true } } else { StagePoint::Train }
+                if iterations == 0 { StagePoint::Checkpoint { stage_over: true } } else { self.training(stage) }
             }
         };
         Ok(())
@@ -118,7 +119,7 @@ impl Cursor {
         } else if self.stage_iteration >= self.stage_limit(spec, self.stage) {
             self.end_stage(stage, "all iterations are done".into());
         } else {
-            self.at = self.before_training(spec);
+            self.at = self.before_training(spec, stage);
         }
     }
 
@@ -142,15 +143,20 @@ impl Cursor {
         } else if over {
             StagePoint::Checkpoint { stage_over: true }
         } else {
-            self.before_training(spec)
+            self.before_training(spec, stage)
         };
     }
 
     /// A checkpoint is due every so many iterations of the run, but not where the stage has not trained yet:
     /// the stage before ended with one, and a retry begins where the stage did.
-    fn before_training(&self, spec: &RunSpec) -> StagePoint {
+    fn before_training(&self, spec: &RunSpec, stage: &StageSpec) -> StagePoint {
         let due = self.stage_iteration > 0 && self.iteration.0.is_multiple_of(u64::from(spec.checkpoint.every));
-        if due { StagePoint::Checkpoint { stage_over: false } } else { StagePoint::Train }
+        if due { StagePoint::Checkpoint { stage_over: false } } else { self.training(stage) }
+    }
+
+    /// An iteration is trained next; where it is the first of several updates, its rollout begins before it.
+    fn training(&self, stage: &StageSpec) -> StagePoint {
+        if stage.begins_rollout(self.stage_iteration) { StagePoint::BeginRollout } else { StagePoint::Train }
     }
 
     /// The stage is over: its best stays, or comes back; or it has lost accuracy and is tried again with a larger beta.

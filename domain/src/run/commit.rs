@@ -177,6 +177,7 @@ impl Run {
         let mean = |sum: f64, count: u64| sum / count.max(1) as f64;
         let beta = self.stage().filter(|s| !s.kind.is_supervised()).map(|s| s.beta_at(self.cursor.attempt));
         let weighted = self.stage().is_some_and(|s| !s.kind.is_supervised() && s.sampler == Sampler::GumbelTopK);
+        let several = self.stage().is_some_and(|s| !s.kind.is_supervised() && s.updates_per_rollout > 1);
         let only_grpo = |value: f64| beta.map(|_| value);
         MetricsLine {
             iteration: self.coming(),
@@ -192,6 +193,7 @@ impl Run {
             kl: beta.filter(|beta| *beta > 0.0).map(|_| mean(m.kl, m.codes)),
             entropy: only_grpo(health.entropy),
             clip_ratio: only_grpo(mean(m.clipped as f64, m.trained_codes)),
+            ratio_std: several.then(|| ratio_std(m)),
             effective_completions: weighted.then(|| mean(m.effective, m.groups)),
             distinct: only_grpo(health.distinct),
             abstained: only_grpo(health.abstained),
@@ -201,4 +203,11 @@ impl Run {
             validation_candidate_accuracy: None,
         }
     }
+}
+
+/// The standard deviation of the ratios of new to old probability over the codes that train; 0 in a rollout's first
+/// update, which does not sum them, as all are 1.
+fn ratio_std(m: &TrainMetrics) -> f64 {
+    let n = m.trained_codes.max(1) as f64;
+    (m.ratio_squares / n - (m.ratio / n) * (m.ratio / n)).max(0.0).sqrt()
 }

@@ -18,13 +18,16 @@ impl Run {
             part.prompts.get(stage as usize).copied()
         });
         let schedule = prompts.and_then(|n| Schedule::of(&self.setup.spec, pass, stage, n));
-        let cut = schedule.map(|s| s.leases(self.cursor.stage_iteration)).unwrap_or_default();
+        let done = self.cursor.stage_iteration;
+        let (rollout, update) = self.stage().map_or((done, 0), |s| (s.rollout_of(done), s.update_of(done)));
+        let cut = schedule.map(|s| s.leases(rollout)).unwrap_or_default();
         if cut.is_empty() {
             let at = self.place();
             return self.fail(format!("there is no prompt to train on {at}"), 1, out);
         }
         let attempt = self.cursor.attempt;
-        let works = cut.into_iter().map(|prompts| Work::Train { pass, stage, iteration, attempt, prompts }).collect();
+        let work = |prompts| Work::Train { pass, stage, iteration, attempt, update, prompts };
+        let works = cut.into_iter().map(work).collect();
         let mut leases = LeaseBook::new(works, &self.lanes());
         let mut grants = Vec::new();
         leases.send_grants(self.fence, self.now, &mut grants);

@@ -117,6 +117,7 @@ impl TryFrom<wire::lease::Work> for Work {
                 stage: train.stage,
                 iteration: Iteration(train.iteration),
                 attempt: train.attempt,
+                update: train.update,
                 prompts: numbers("Train.prompts", train.prompts, MAX_PROMPTS)?,
             },
             wire::lease::Work::Validate(wire::Validate { from, to }) => {
@@ -195,6 +196,7 @@ impl TryFrom<wire::change::Change> for StateChange {
         Ok(match change {
             wire::change::Change::BeginPass(begin) => Self::BeginPass { pass: pass("BeginPass.pass", begin.pass)? },
             wire::change::Change::BeginStage(begin) => Self::BeginStage { stage: begin.stage },
+            wire::change::Change::BeginRollout(wire::BeginRollout {}) => Self::BeginRollout,
             wire::change::Change::KeepBest(wire::KeepBest {}) => Self::KeepBest,
             wire::change::Change::RestoreBest(wire::RestoreBest {}) => Self::RestoreBest,
         })

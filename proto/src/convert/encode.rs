@@ -214,6 +214,7 @@ impl From<StateChange> for wire::change::Change {
         match change {
             StateChange::BeginPass { pass: which } => Self::BeginPass(wire::BeginPass { pass: pass(which) }),
             StateChange::BeginStage { stage } => Self::BeginStage(wire::BeginStage { stage }),
+            StateChange::BeginRollout => Self::BeginRollout(wire::BeginRollout {}),
             StateChange::KeepBest => Self::KeepBest(wire::KeepBest {}),
             StateChange::RestoreBest => Self::RestoreBest(wire::RestoreBest {}),
         }
@@ -230,8 +231,8 @@ impl From<Work> for wire::lease::Work {
     fn from(work: Work) -> Self {
         match work {
             Work::Prepare => Self::Prepare(wire::Prepare {}),
-            Work::Train { pass: which, stage, iteration, attempt, prompts } => {
-                Self::Train(wire::Train { pass: pass(which), stage, iteration: iteration.0, prompts, attempt })
+            Work::Train { pass: which, stage, iteration, attempt, update, prompts } => {
+                Self::Train(wire::Train { pass: pass(which), stage, iteration: iteration.0, prompts, attempt, update })
             }
             Work::Validate { from, to } => Self::Validate(wire::Validate { from, to }),
             Work::Report { summary } => Self::Report(wire::Report { summary: Some(summary.into()) }),

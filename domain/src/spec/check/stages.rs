@@ -41,6 +41,7 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         advantage: _,
         baseline: _,
         advantage_floor: _,
+        updates_per_rollout: _,
         clip_low: _,
         clip_high: _,
     } = stage;
@@ -97,6 +98,12 @@ fn check_grpo(index: usize, stage: &StageSpec, findings: &mut Findings) {
         &key("advantage"),
         if objective.scale == AdvantageScale::BatchStd { "batch_std" } else { "group_std" },
         "none where loss = dr_grpo: that loss is grpo without this division; for the division take loss = grpo",
+    );
+    findings.require(
+        (1..=64).contains(&stage.updates_per_rollout),
+        &key("updates_per_rollout"),
+        stage.updates_per_rollout,
+        "1 to 64: after more updates the completions say nothing of the policy",
     );
     findings.require(stage.retries <= 8, &key("retries"), stage.retries, "0 to 8");
     findings.require(

@@ -156,6 +156,7 @@ impl Worker {
 
     fn change(&mut self, change: StateChange) {
         match change {
+            StateChange::BeginRollout => self.state.now = super::mix(&[&"rollout", &self.state.now]),
             StateChange::KeepBest => self.state.best = self.state.now,
             StateChange::RestoreBest => self.state.now = self.state.best,
             StateChange::BeginPass { pass } => self.state.now = super::mix(&[&"pass", &pass]),
