@@ -128,6 +128,10 @@ pub struct TrainMetrics {
     pub trained_codes: u64,
     /// Of these, codes whose ratio was cut; 0 in a rollout's first update.
     pub clipped: u64,
+    /// Sum over these codes of the ratio of new to old probability; 0 in a rollout's first update, where each is 1.
+    pub ratio: f64,
+    /// Sum of the squares of these ratios.
+    pub ratio_squares: f64,
     /// Sum over groups of 1 / (sum of w^2), w being the shares that completions stand for; 0 where all are alike.
     pub effective: f64,
 }
@@ -149,6 +153,8 @@ impl TrainMetrics {
         self.prompt_tokens += other.prompt_tokens;
         self.trained_codes += other.trained_codes;
         self.clipped += other.clipped;
+        self.ratio += other.ratio;
+        self.ratio_squares += other.ratio_squares;
         self.effective += other.effective;
     }
 }

@@ -133,6 +133,16 @@ fn the_last_iteration_stays_when_it_is_the_best() {
 }
 
 #[test]
+fn a_rollout_begins_before_the_first_of_its_updates_in_both_passes() {
+    let spec = spec(&["stage.1.updates_per_rollout=3", "checkpoint.every=3"]);
+    let (words, _) = walk(&spec, |_, iteration| 0.2 + 0.01 * f64::from(iteration));
+    let expected = "pass Select|stage 0|train 3|checkpoint|stage 1|validate|keep|rollout|train 2|validate|keep|train 1|\
+                    checkpoint|rollout|train 1|validate|keep|train 2|validate|keep|checkpoint|pass Refit|stage 0|train 3|\
+                    checkpoint|stage 1|rollout|train 3|checkpoint|rollout|train 3|checkpoint|report";
+    assert_eq!(words.join("|"), expected);
+}
+
+#[test]
 fn patience_ends_a_stage_early() {
     let spec = spec(&["stage.1.patience=2", "stage.1.iterations=100"]);
     let (words, end) = walk(&spec, |_, iteration| if iteration == 2 { 0.3 } else { 0.2 });

@@ -128,6 +128,8 @@ const CASES: &[(&str, &str)] = &[
     ("stage.1.clip_low=1.5", "stage.1.clip_low = 1.5"),
     ("stage.1.clip_high=-0.1", "stage.1.clip_high = -0.1"),
     ("stage.1.clip_high=inf", "stage.1.clip_high = inf"),
+    ("stage.1.updates_per_rollout=0", "stage.1.updates_per_rollout = 0"),
+    ("stage.1.updates_per_rollout=65", "stage.1.updates_per_rollout = 65"),
     ("stage.0.iterations=0", "stage.0.iterations = 0"),
     ("stage.0.prompts_per_lease=65", "stage.0.prompts_per_lease = 65"),
     ("stage.0.prompts_per_lease=0", "stage.0.prompts_per_lease = 0"),

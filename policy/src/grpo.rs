@@ -4,7 +4,7 @@ use crate::distinct::{most_probable, without_replacement};
 use crate::error::PolicyError;
 use crate::exact_kl::{entropy, exact_kl};
 use crate::group_scores::{Groups, Scores, deviation};
-use crate::grpo_loss::{GrpoTerms, clipped, grpo_loss};
+use crate::grpo_loss::{GrpoTerms, grpo_loss, ratios};
 use crate::lease_gradient::LeaseGradient;
 use crate::legal::Legal;
 use crate::micro_batch::micro_batches;
@@ -217,7 +217,10 @@ impl GrpoLease<'_> {
             lengths: &self.row(of.free.iter().map(|n| f64::from((*n).max(1)))),
         };
         if of.old.is_some() {
-            lease.metrics.clipped += clipped(&terms, (objective.loss, objective.clip));
+            let ratios = ratios(&terms, (objective.loss, objective.clip));
+            lease.metrics.clipped += ratios.clipped;
+            lease.metrics.ratio += ratios.sum;
+            lease.metrics.ratio_squares += ratios.squares;
         }
         grpo_loss(&terms, (objective.loss, objective.clip), self.settings.beta)
     }

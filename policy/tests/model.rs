@@ -16,6 +16,8 @@ mod golden_llama;
 mod golden_losses;
 #[path = "model/grpo_lease.rs"]
 mod grpo_lease;
+#[path = "model/later_update.rs"]
+mod later_update;
 #[path = "model/oracle.rs"]
 mod oracle;
 #[path = "model/prefix.rs"]

@@ -79,7 +79,7 @@ fn prepared() -> impl Strategy<Value = Prepared> {
 }
 
 fn metrics() -> impl Strategy<Value = TrainMetrics> {
-    (any::<[u64; 9]>(), [(); 6].map(|()| number())).prop_map(|(count, sum)| TrainMetrics {
+    (any::<[u64; 9]>(), [(); 8].map(|()| number())).prop_map(|(count, sum)| TrainMetrics {
         groups: count[0],
         completions: count[1],
         zero_variance_groups: count[2],
@@ -95,6 +95,8 @@ fn metrics() -> impl Strategy<Value = TrainMetrics> {
         trained_codes: count[7],
         clipped: count[8],
         effective: sum[5],
+        ratio: sum[6],
+        ratio_squares: sum[7],
     })
 }
 

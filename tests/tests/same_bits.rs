@@ -181,6 +181,29 @@ fn any_number_of_workers_and_lanes_gives_the_same_bits() {
     }
 }
 
+/// Several updates a rollout: the policy that sampled is part of the state, so a run that is stopped between two updates
+/// of one rollout goes on alike, with any number of workers.
+#[test]
+fn several_updates_a_rollout_give_the_same_bits() {
+    let more = ["--set", "stage.2.updates_per_rollout=2", "--set", "stage.3.updates_per_rollout=4"];
+    let more = [&more[..], &["--set", "stage.3.loss=gspo", "--set", "checkpoint.every=1"]].concat();
+    let one = whole_run("1", "1", &more);
+    let lines = one[2].as_array().unwrap();
+    let moved = |update: usize| {
+        let of_stage = lines.iter().filter(|l| l["pass"] == "select" && l["stage"] == "grpo_all");
+        of_stage.skip(update).step_by(4).map(|l| l["ratio_std"].as_f64().unwrap()).collect::<Vec<_>>()
+    };
+    assert!(moved(0).iter().all(|std| *std == 0.0), "the first update is on policy: {lines:?}");
+    assert!(moved(1).iter().all(|std| *std > 0.0), "then the policy has moved: {lines:?}");
+    same(&whole_run("2", "2", &more), &one, "2 workers with 2 lanes");
+    let store = tempdir().unwrap();
+    let between = Moment { begins: "stage: \"grpo_3d\", done: 1, of: 4, loss", lasts: "stage: \"grpo_3d\"" };
+    stop_at(store.path(), &more, &between);
+    let output = run(&[&arguments(store.path().to_str().unwrap(), "1"), &more[..]].concat()).unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    same(&outcome(store.path()), &one, "after a stop between two updates");
+}
+
 #[test]
 fn stops_within_every_kind_of_phase_change_no_bit() {
     // Many small leases make a validation last, so that a stop falls into it.

@@ -9,6 +9,7 @@ use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::retention::Kept;
 use conrec_domain::run::Run;
 use conrec_domain::schedule::Schedule;
+use conrec_domain::spec::StageSpec;
 use conrec_domain::status::{Activity, Status};
 use conrec_domain::work::{Outcome, Pass, RunSummary, Score, StateChange, Work};
 use std::time::Duration;
@@ -84,6 +85,18 @@ fn a_formed_roster_begins_the_pass_then_the_stage_then_trains() {
     // Three leases: one each, then a second for the lowest worker.
     let expected = [0, 1, 2].map(|lease| grant([1, 2, 1][lease], lease as u32, train(0, 1, 0, lease)));
     assert_eq!(bench.changed(2, "s2"), expected);
+}
+
+#[test]
+fn the_updates_of_a_rollout_have_its_prompts() {
+    let spec = spec_with(&["stage.1.iterations=5", "stage.1.updates_per_rollout=2"]);
+    let stage = &spec.stage[1];
+    let places: Vec<_> = (0..5).map(|i| (stage.rollout_of(i), stage.update_of(i), stage.begins_rollout(i))).collect();
+    assert_eq!(places, [(0, 0, true), (0, 1, false), (1, 0, true), (1, 1, false), (2, 0, true)]);
+    let once = &spec_with(&[]).stage[1];
+    assert_eq!((once.rollout_of(4), once.update_of(4), once.begins_rollout(4)), (4, 0, false));
+    let supervised = StageSpec { updates_per_rollout: 2, ..spec.stage[0].clone() };
+    assert_eq!((supervised.rollout_of(4), supervised.begins_rollout(4)), (4, false), "it samples nothing");
 }
 
 #[test]

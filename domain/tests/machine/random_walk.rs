@@ -19,11 +19,11 @@ type Outcomes = BTreeMap<Iteration, (Vec<u32>, [Digest; 3])>;
 
 fn walk_spec(variant: u64) -> RunSpec {
     // Half of the variants hardly pass the gate: they meet retries.
-    let (statistics, every, (tolerance, patience)) = [
-        ("refit", "3", ("0.3", 3)),
-        ("frozen", "2", ("0.0", 2)),
-        ("refit", "1", ("0.0", 2)),
-        ("refit", "1000", ("0.3", 3)),
+    let (statistics, every, (tolerance, patience), updates) = [
+        ("refit", "3", ("0.3", 3), 1),
+        ("frozen", "2", ("0.0", 2), 3),
+        ("refit", "1", ("0.0", 2), 1),
+        ("refit", "1000", ("0.3", 3), 2),
     ][variant as usize % 4];
     spec_with(&[
         &format!("evaluation.statistics={statistics}"),
@@ -35,6 +35,7 @@ fn walk_spec(variant: u64) -> RunSpec {
         "stage.1.iterations=9",
         "stage.1.validate_every=2",
         &format!("stage.1.patience={patience}"),
+        &format!("stage.1.updates_per_rollout={updates}"),
         "stage.1.retries=2",
         "alarm.min_distinct=0.6",
         "alarm.in_a_row=2",

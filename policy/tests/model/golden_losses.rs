@@ -1,8 +1,8 @@
-//! The five losses, their gradients and how many ratios were cut, against torch autograd.
+//! The five losses, their gradients and what is told of their ratios, against torch autograd.
 
 use crate::fixture::distance;
 use conrec_domain::spec::{Clip, GrpoLoss};
-use conrec_policy::grpo_loss::{GrpoTerms, clipped, grpo_loss};
+use conrec_policy::grpo_loss::{GrpoTerms, grpo_loss, ratios};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
@@ -25,6 +25,8 @@ struct Case {
     loss: f64,
     gradient: Vec<Vec<f64>>,
     clipped: u64,
+    ratio_sum: f64,
+    ratio_squares: f64,
 }
 
 /// `[completions, levels]` as one entry a code, level by level.
@@ -33,7 +35,7 @@ fn by_level(rows: &[Vec<f64>]) -> Tensor {
 }
 
 #[test]
-fn losses_gradients_and_cut_ratios_equal_torchs() {
+fn losses_gradients_and_ratios_equal_torchs() {
     let g: Golden = serde_json::from_str(include_str!("../golden/losses.json")).unwrap();
     let (completions, levels) = (g.new.len(), g.new[0].len());
     let free = |i: usize| g.forced[i].iter().filter(|f| !**f).count() as f64;
@@ -71,7 +73,10 @@ fn losses_gradients_and_cut_ratios_equal_torchs() {
         let gradient = Tensor::run_backward(&[&found], &[&log_probs], false, false);
         assert!(distance(&gradient[0], &by_level(&case.gradient)) < 1e-12, "{name}");
         assert!(gradient[0].ne(0.0).sum(Kind::Int64).int64_value(&[]) > 6, "{name}: gradients must flow");
-        assert_eq!(clipped(&terms, how), case.clipped, "{name}");
+        let ratios = ratios(&terms, how);
+        assert_eq!(ratios.clipped, case.clipped, "{name}");
+        assert!((ratios.sum - case.ratio_sum).abs() < 1e-9, "{name}");
+        assert!((ratios.squares - case.ratio_squares).abs() < 1e-9, "{name}");
         assert!(case.clipped > 0, "{name}: the bounds must bite");
     }
 }

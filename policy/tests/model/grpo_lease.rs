@@ -226,7 +226,7 @@ fn lease_equals_the_plain_form(kind: Kind, trains: Trains, tolerance: f64) {
     assert!(relative(m.kl, expected.kl) < 10.0 * tolerance && m.kl > 0.1, "kl {} instead of {}", m.kl, expected.kl);
     assert!(relative(m.entropy, expected.entropy) < 10.0 * tolerance, "entropy {}", m.entropy);
     assert_eq!((m.groups, m.completions, m.codes), (4, 4 * G as u64, expected.codes));
-    assert_eq!((m.trained_codes, m.clipped, m.effective), (expected.trained_codes, 0, 0.0));
+    assert_eq!((m.trained_codes, m.clipped, m.ratio, m.effective), (expected.trained_codes, 0, 0.0, 0.0));
     let rewards: Vec<Option<f64>> =
         cells.iter().enumerate().flat_map(|(p, c)| c.iter().map(move |c| reward(p, *c))).collect();
     let abstained = rewards.iter().filter(|r| r.is_none()).count() as u64;
@@ -278,6 +278,9 @@ fn every_loss_equals_the_plain_form_when_another_policy_sampled() {
     for loss in LOSSES {
         let clip = Clip { low: 0.02, high: 0.02 };
         let m = objective_equals_the_plain_form(Objective { loss, clip, ..Objective::paper() }, true, None);
+        let n = m.trained_codes as f64;
+        let variance = m.ratio_squares / n - (m.ratio / n).powi(2);
+        assert!((m.ratio / n - 1.0).abs() < 0.5 && variance > 1e-4, "ratios {m:?}");
         clipped.push(m.clipped);
     }
     assert!(clipped.iter().all(|n| *n > 0), "the bounds must bite: {clipped:?}");
@@ -287,7 +290,7 @@ fn every_loss_equals_the_plain_form_when_another_policy_sampled() {
 fn every_loss_equals_the_plain_form_on_policy() {
     for loss in LOSSES {
         let m = objective_equals_the_plain_form(Objective { loss, ..Objective::paper() }, false, None);
-        assert_eq!(m.clipped, 0);
+        assert_eq!((m.clipped, m.ratio, m.ratio_squares), (0, 0.0, 0.0));
     }
 }
 

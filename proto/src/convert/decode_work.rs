@@ -84,6 +84,8 @@ impl From<wire::TrainMetrics> for TrainMetrics {
             trained_codes: metrics.trained_codes,
             clipped: metrics.clipped,
             effective: metrics.effective,
+            ratio: metrics.ratio,
+            ratio_squares: metrics.ratio_squares,
         }
     }
 }

@@ -142,6 +142,8 @@ impl From<TrainMetrics> for wire::TrainMetrics {
             trained_codes: metrics.trained_codes,
             clipped: metrics.clipped,
             effective: metrics.effective,
+            ratio: metrics.ratio,
+            ratio_squares: metrics.ratio_squares,
         }
     }
 }

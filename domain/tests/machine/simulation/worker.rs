@@ -175,12 +175,12 @@ impl Worker {
     fn compute(&mut self, work: &Work) -> Outcome {
         match work {
             Work::Prepare => Outcome::Prepared(prepared()),
-            Work::Train { iteration, attempt, prompts, .. } => {
+            Work::Train { iteration, attempt, update, prompts, .. } => {
                 if self.sum.0 != *iteration {
                     self.sum = (*iteration, 0, 0);
                 }
                 for prompt in prompts {
-                    let gradient = super::number(super::mix(&[&self.state.now, iteration, attempt, prompt]));
+                    let gradient = super::number(super::mix(&[&self.state.now, iteration, attempt, update, prompt]));
                     self.sum.1 = self.sum.1.wrapping_add(gradient);
                     self.sum.2 = self.sum.2.wrapping_add(gradient);
                 }
