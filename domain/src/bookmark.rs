@@ -42,7 +42,7 @@ const MOST_WEIGHT: usize = 1 << 19;
 /// Drops the oldest lines where they weigh too much to be kept and sent.
 pub(crate) fn bound(lines: &mut Vec<JournalLine>) {
     let weight = |line: &JournalLine| match line {
-        JournalLine::Ledger(entry) => 64 + entry.prompts.len(),
+        JournalLine::Ledger(entry) => 64 + entry.prompts.len() + entry.refilled.len(),
         JournalLine::Metrics(_) => 64,
     };
     let mut surplus = lines.iter().map(weight).sum::<usize>().saturating_sub(MOST_WEIGHT);
@@ -174,6 +174,7 @@ mod tests {
             fence: Fence(1),
             changes: Vec::new(),
             prompts: vec![0; prompts],
+            refilled: Vec::new(),
             gradient: digest,
             before: digest,
             after: digest,

@@ -43,6 +43,9 @@ pub struct MetricsLine {
     /// from the one that sampled. Only where a rollout serves several updates; 0 in the first.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ratio_std: Option<f64>,
+    /// Prompts taken beyond the schedule's, in the place of groups without variance. Only where the stage refills.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refilled: Option<u64>,
     /// How many equal completions a group's weighted ones are worth, on average: 1 / (sum of the squared shares). Only
     /// where the sampler weights them.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -44,6 +44,8 @@ pub enum Work {
         update: u32,
         /// Indices into the stage's list of training prompts, in the order of computation.
         prompts: Vec<u32>,
+        /// Further ones, to be taken in this order in the place of groups whose rewards are all equal.
+        reserve: Vec<u32>,
     },
     /// Rank items for validation instances `from..to` of the select pass and count hits.
     Validate {
@@ -132,6 +134,8 @@ pub struct TrainMetrics {
     pub ratio: f64,
     /// Sum of the squares of these ratios.
     pub ratio_squares: f64,
+    /// Prompts taken from the lease's reserve; they are among the groups.
+    pub refilled: u64,
     /// Sum over groups of 1 / (sum of w^2), w being the shares that completions stand for; 0 where all are alike.
     pub effective: f64,
 }
@@ -155,6 +159,7 @@ impl TrainMetrics {
         self.clipped += other.clipped;
         self.ratio += other.ratio;
         self.ratio_squares += other.ratio_squares;
+        self.refilled += other.refilled;
         self.effective += other.effective;
     }
 }

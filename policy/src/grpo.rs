@@ -78,19 +78,44 @@ impl GrpoLease<'_> {
     /// # Errors
     /// For prompts that the model cannot read, rewards that are not one a completion, or when weights have diverged.
     pub fn run(&self, prompts: &[GroupPrompt<'_>], reward: &Reward<'_>) -> Result<LeaseGradient, PolicyError> {
+        self.run_refilled((prompts, &[]), reward)
+    }
+
+    /// The same of prompts with a reserve (dynamic sampling, DAPO 2503.14476, section 3.2): after all prompts, as many of
+    /// the reserve are taken, in its order, as there were groups whose rewards are all equal; and again for those among
+    /// them, until there are none or the reserve is used up. The reward gets indices into prompts and reserve, one after
+    /// the other.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_refilled(
+        &self,
+        (prompts, reserve): (&[GroupPrompt<'_>], &[GroupPrompt<'_>]),
+        reward: &Reward<'_>,
+    ) -> Result<LeaseGradient, PolicyError> {
         let mut lease = LeaseGradient::default();
         let objective = &self.settings.objective;
         let mut waiting = Vec::new();
-        let lengths: Vec<usize> = prompts.iter().map(|p| p.tokens.len()).collect();
-        for part in micro_batches(&lengths) {
-            let drawn = self.draw(prompts, part, &mut lease)?;
-            let scores = drawn.groups.score(&self.legal, reward, objective.baseline, &mut lease.metrics)?;
-            if objective.scale == AdvantageScale::BatchStd {
-                waiting.push((Drawn { walk: None, ..drawn }, scores));
-            } else {
-                self.learn(prompts, (drawn, &scores), 0.0, &mut lease)?;
+        let scheduled = prompts.len();
+        let prompts = &[prompts, reserve].concat();
+        let mut round = 0..scheduled;
+        while !round.is_empty() {
+            let lengths: Vec<usize> = prompts[round.clone()].iter().map(|p| p.tokens.len()).collect();
+            let equal_before = lease.metrics.zero_variance_groups;
+            for part in micro_batches(&lengths) {
+                let part = part.into_iter().map(|place| round.start + place).collect();
+                let drawn = self.draw(prompts, part, &mut lease)?;
+                let scores = drawn.groups.score(&self.legal, reward, objective.baseline, &mut lease.metrics)?;
+                if objective.scale == AdvantageScale::BatchStd {
+                    waiting.push((Drawn { walk: None, ..drawn }, scores));
+                } else {
+                    self.learn(prompts, (drawn, &scores), 0.0, &mut lease)?;
+                }
             }
+            let equal = (lease.metrics.zero_variance_groups - equal_before) as usize;
+            round = round.end..prompts.len().min(round.end + equal);
         }
+        lease.metrics.refilled = (round.end - scheduled) as u64;
         let batch = deviation(waiting.iter().map(|(drawn, scores)| (&drawn.groups, scores)));
         for (drawn, scores) in waiting {
             self.learn(prompts, (drawn, &scores), batch, &mut lease)?;

@@ -79,7 +79,7 @@ fn prepared() -> impl Strategy<Value = Prepared> {
 }
 
 fn metrics() -> impl Strategy<Value = TrainMetrics> {
-    (any::<[u64; 9]>(), [(); 8].map(|()| number())).prop_map(|(count, sum)| TrainMetrics {
+    (any::<[u64; 10]>(), [(); 8].map(|()| number())).prop_map(|(count, sum)| TrainMetrics {
         groups: count[0],
         completions: count[1],
         zero_variance_groups: count[2],
@@ -94,6 +94,7 @@ fn metrics() -> impl Strategy<Value = TrainMetrics> {
         prompt_tokens: count[6],
         trained_codes: count[7],
         clipped: count[8],
+        refilled: count[9],
         effective: sum[5],
         ratio: sum[6],
         ratio_squares: sum[7],
@@ -114,8 +115,9 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 fn entry() -> impl Strategy<Value = LedgerEntry> {
-    (iteration(), pass(), name(), fence(), vec(any::<u32>(), 0..9), [(); 4].map(|()| digest())).prop_map(
-        |(iteration, pass, stage, fence, prompts, [gradient, before, after, previous])| LedgerEntry {
+    let prompts = || vec(any::<u32>(), 0..9);
+    (iteration(), pass(), name(), fence(), [prompts(), prompts()], [(); 4].map(|()| digest())).prop_map(
+        |(iteration, pass, stage, fence, [prompts, refilled], [gradient, before, after, previous])| LedgerEntry {
             iteration,
             pass,
             stage,
@@ -123,6 +125,7 @@ fn entry() -> impl Strategy<Value = LedgerEntry> {
             fence,
             changes: Vec::new(),
             prompts,
+            refilled,
             gradient,
             before,
             after,
@@ -213,9 +216,9 @@ fn summary() -> impl Strategy<Value = RunSummary> {
 fn work() -> impl Strategy<Value = Work> {
     prop_oneof![
         Just(Work::Prepare),
-        (pass(), any::<[u32; 3]>(), iteration(), vec(any::<u32>(), 0..40)).prop_map(
-            |(pass, [stage, attempt, update], iteration, prompts)| {
-                Work::Train { pass, stage, iteration, attempt, update, prompts }
+        (pass(), any::<[u32; 3]>(), iteration(), [(); 2].map(|()| vec(any::<u32>(), 0..40))).prop_map(
+            |(pass, [stage, attempt, update], iteration, [prompts, reserve])| {
+                Work::Train { pass, stage, iteration, attempt, update, prompts, reserve }
             }
         ),
         (any::<u32>(), any::<u32>()).prop_map(|(a, b)| Work::Validate { from: a.min(b), to: a.max(b) }),

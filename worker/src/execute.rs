@@ -275,8 +275,8 @@ impl Executor {
         let done = move |outcome| FromWorker::LeaseDone { fence, lease: id, state, outcome };
         match work {
             Work::Prepare => Ok(Some(done(Outcome::Prepared(prepare(&self.spec, &self.folder)?)))),
-            Work::Train { pass, stage, iteration, attempt, update, prompts } => {
-                let compute = self.train_job(pass, Place { stage, attempt, iteration, update }, prompts)?;
+            Work::Train { pass, stage, iteration, attempt, update, prompts, reserve } => {
+                let compute = self.train_job(pass, Place { stage, attempt, iteration, update }, (prompts, reserve))?;
                 self.lanes.submit(Box::new(move || compute().map(done)))?;
                 Ok(None)
             }
@@ -297,7 +297,7 @@ impl Executor {
         }
     }
 
-    fn train_job(&mut self, pass: Pass, place: Place, prompts: Vec<u32>) -> Result<Computation, WorkerError> {
+    fn train_job(&mut self, pass: Pass, place: Place, prompts: (Vec<u32>, Vec<u32>)) -> Result<Computation, WorkerError> {
         let Place { stage, iteration, update, .. } = place;
         if self.open != Some(iteration) {
             // What was added for another iteration belongs to one that was dropped.
@@ -311,7 +311,7 @@ impl Executor {
         let policies = TrainingPolicies::of(&self.state, kind, update)?;
         let (spec, sum) = (Arc::clone(&self.spec), self.state.sum()?.clone());
         Ok(Box::new(move || {
-            let gradient = train(&spec, &loaded.data, &policies, place, &prompts)?;
+            let gradient = train(&spec, &loaded.data, &policies, place, (&prompts.0, &prompts.1))?;
             sum.accumulate(&gradient)?;
             Ok(Outcome::Trained(gradient.metrics))
         }))

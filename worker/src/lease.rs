@@ -91,7 +91,8 @@ pub struct Place {
     pub update: u32,
 }
 
-/// The summed gradient of these prompts of a stage.
+/// The summed gradient of these prompts of a stage; a GRPO stage may take prompts of the reserve in the place of groups
+/// that teach nothing.
 ///
 /// # Errors
 /// Prompts and attempts that the stage does not have, and what the policy refuses.
@@ -100,7 +101,7 @@ pub fn train(
     data: &PassData,
     policies: &TrainingPolicies,
     place: Place,
-    prompts: &[u32],
+    (prompts, reserve): (&[u32], &[u32]),
 ) -> Result<LeaseGradient, WorkerError> {
     let stage = place.stage;
     let unknown = || WorkerError::Protocol(format!("stage {stage} of a run that has {}", spec.stage.len()));
@@ -123,19 +124,21 @@ pub fn train(
             Ok(supervised.next_negative(&chosen)?)
         }
         StagePrompts::Groups(all) => {
-            let chosen = pick(all, prompts)?;
+            let ids: Vec<u32> = prompts.iter().chain(reserve).copied().collect();
+            let chosen = pick(all, &ids)?;
             let missing = || WorkerError::Protocol(format!("stage {stage} has groups, but no reference policy"));
             let reference = policies.reference.as_ref().ok_or_else(missing)?;
             let settings = grpo_settings(spec, settings, place);
             let lease =
                 GrpoLease { policy, reference, behaviour: policies.behaviour.as_ref(), legal: data.legal(), settings };
-            let groups: Vec<GroupPrompt<'_>> = prompts
+            let groups: Vec<GroupPrompt<'_>> = ids
                 .iter()
                 .zip(&chosen)
                 .map(|(id, (tokens, _))| GroupPrompt { id: u64::from(*id), tokens })
                 .collect();
             let targets: Vec<&Targets> = chosen.iter().map(|(_, targets)| targets).collect();
-            Ok(lease.run(&groups, &|prompt, cells| data.reward.group(&targets, prompt, cells))?)
+            // A reward that looks at other users sees those of the reserve too, whether they are taken or not.
+            Ok(lease.run_refilled(groups.split_at(prompts.len()), &|prompt, cells| data.reward.group(&targets, prompt, cells))?)
         }
     }
 }

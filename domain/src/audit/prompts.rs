@@ -20,11 +20,14 @@ pub(super) fn check(spec: &RunSpec, prepared: &Prepared, chain: &Chain<'_>, audi
     let mut begun: BTreeMap<(Pass, &str, u32), Iteration> = BTreeMap::new();
     for (at, line) in chain.lines.values() {
         audit.prompts += line.prompts.len() as u64;
+        audit.refilled += line.refilled.len() as u64;
         // The first iteration of an attempt is its place 0, so that one that is missing does not spoil the rest.
         let first = *begun.entry((line.pass, &line.stage, line.attempt)).or_insert(line.iteration);
         let place = u32::try_from(line.iteration.0 - first.0).unwrap_or(u32::MAX);
         if let Some((stage, schedule)) = schedule(spec, prepared, line) {
-            check_line((at, line), &schedule.iteration(stage.rollout_of(place)), audit);
+            let rollout = stage.rollout_of(place);
+            check_line((at, line), &schedule.iteration(rollout), audit);
+            check_refilled((at, line), &schedule.reserves(rollout, stage.reserve()), audit);
         } else if spec.stage.iter().any(|stage| stage.name == line.stage) {
             let (iteration, stage, pass) = (line.iteration, line.stage.clone(), line.pass);
             audit.find(at.clone(), Finding::UnknownStage { iteration, stage, pass });
@@ -46,6 +49,21 @@ fn schedule<'a>(spec: &'a RunSpec, prepared: &Prepared, line: &LedgerEntry) -> O
     let (stage, found) = (0u32..).zip(&spec.stage).find(|(_, stage)| stage.name == line.stage)?;
     let pass = prepared.passes.iter().find(|pass| pass.pass == line.pass)?;
     Some((found, Schedule::of(spec, line.pass, stage, *pass.prompts.get(stage as usize)?)?))
+}
+
+/// A lease takes prompts of its reserve in their order, from the first on; reserves have no prompt in common.
+fn check_refilled((at, line): (&Place, &LedgerEntry), reserves: &[Vec<u32>], audit: &mut Audit) {
+    let mut taken = line.refilled.iter().copied().peekable();
+    for reserve in reserves {
+        for prompt in reserve {
+            if taken.next_if_eq(prompt).is_none() {
+                break;
+            }
+        }
+    }
+    if let Some(prompt) = taken.next() {
+        audit.find(at.clone(), Finding::NotInReserve { iteration: line.iteration, prompt });
+    }
 }
 
 fn check_line((at, line): (&Place, &LedgerEntry), expected: &[u32], audit: &mut Audit) {

@@ -19,6 +19,8 @@ use std::time::Duration;
 pub(super) struct Totals {
     /// Prompts in the order of the leases.
     pub(super) prompts: Vec<u32>,
+    /// Prompts taken from the leases' reserves, in the order of the leases.
+    pub(super) refilled: Vec<u32>,
     pub(super) metrics: TrainMetrics,
     pub(super) learning_rate: f64,
     /// When the first lease was granted.
@@ -71,7 +73,8 @@ impl Run {
         let divisor = match self.stage() {
             Some(stage) if stage.kind.is_supervised() => m.codes,
             Some(stage) if stage.loss.is_mean_over_codes() => m.trained_codes,
-            _ => m.groups,
+            // A group that was replaced does not count: with many of them steps would become small.
+            _ => m.groups.saturating_sub(m.refilled),
         };
         divisor.max(1)
     }
@@ -152,6 +155,7 @@ impl Run {
             fence: self.fence,
             changes: self.cursor.changes.clone(),
             prompts: totals.prompts.clone(),
+            refilled: totals.refilled.clone(),
             gradient,
             before,
             after,
@@ -178,6 +182,7 @@ impl Run {
         let beta = self.stage().filter(|s| !s.kind.is_supervised()).map(|s| s.beta_at(self.cursor.attempt));
         let weighted = self.stage().is_some_and(|s| !s.kind.is_supervised() && s.sampler == Sampler::GumbelTopK);
         let several = self.stage().is_some_and(|s| !s.kind.is_supervised() && s.updates_per_rollout > 1);
+        let refills = self.stage().is_some_and(|s| s.reserve() > 0);
         let only_grpo = |value: f64| beta.map(|_| value);
         MetricsLine {
             iteration: self.coming(),
@@ -194,6 +199,7 @@ impl Run {
             entropy: only_grpo(health.entropy),
             clip_ratio: only_grpo(mean(m.clipped as f64, m.trained_codes)),
             ratio_std: several.then(|| ratio_std(m)),
+            refilled: refills.then_some(m.refilled),
             effective_completions: weighted.then(|| mean(m.effective, m.groups)),
             distinct: only_grpo(health.distinct),
             abstained: only_grpo(health.abstained),

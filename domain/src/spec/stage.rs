@@ -73,6 +73,10 @@ pub struct StageSpec {
     /// others clip the ratio to the policy that sampled.
     #[serde(default = "one_update")]
     pub updates_per_rollout: u32,
+    /// Further prompts that a lease may take, at most, in the place of groups whose rewards are all equal (GRPO only; 0:
+    /// none).
+    #[serde(default)]
+    pub refill: u32,
     /// Weight of predicting an event's sign beside its codes (next_item only).
     #[serde(default = "default_sign_weight")]
     pub sign_weight: f64,
@@ -95,6 +99,11 @@ impl StageSpec {
     /// Updates that a rollout serves: 1 where nothing is sampled.
     fn updates(&self) -> u32 {
         if self.kind.is_supervised() { 1 } else { self.updates_per_rollout.max(1) }
+    }
+
+    /// Reserve prompts of a lease at most: none where nothing is sampled.
+    pub fn reserve(&self) -> u32 {
+        if self.kind.is_supervised() { 0 } else { self.refill }
     }
 
     /// The rollout that an iteration of the stage belongs to; both count from 0.

@@ -36,7 +36,7 @@ fn prompts(stage: u32, iteration: u32) -> Vec<u32> {
 fn train(stage: u32, iteration: u64, stage_iteration: u32, lease: usize) -> Work {
     let all = prompts(stage, stage_iteration);
     let prompts = all.chunks(2).nth(lease).unwrap().to_vec();
-    Work::Train { pass: Pass::Select, stage, iteration: Iteration(iteration), attempt: 0, update: 0, prompts }
+    Work::Train { pass: Pass::Select, stage, iteration: Iteration(iteration), attempt: 0, update: 0, prompts, reserve: Vec::new() }
 }
 
 #[test]
@@ -137,6 +137,7 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
             StateLink { change: StateChange::BeginStage { stage: 0 }, before: d("s1"), after: d("s2") },
         ],
         prompts: prompts(0, 0),
+        refilled: Vec::new(),
         gradient: d("g1"),
         before: d("s2"),
         after: d("s3"),
@@ -156,6 +157,7 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
         entropy: None,
         clip_ratio: None,
         ratio_std: None,
+        refilled: None,
         effective_completions: None,
         distinct: None,
         abstained: None,

@@ -84,6 +84,7 @@ impl From<wire::TrainMetrics> for TrainMetrics {
             trained_codes: metrics.trained_codes,
             clipped: metrics.clipped,
             effective: metrics.effective,
+            refilled: metrics.refilled,
             ratio: metrics.ratio,
             ratio_squares: metrics.ratio_squares,
         }
@@ -121,6 +122,7 @@ impl TryFrom<wire::lease::Work> for Work {
                 attempt: train.attempt,
                 update: train.update,
                 prompts: numbers("Train.prompts", train.prompts, MAX_PROMPTS)?,
+                reserve: numbers("Train.reserve", train.reserve, MAX_PROMPTS)?,
             },
             wire::lease::Work::Validate(wire::Validate { from, to }) => {
                 if from > to {

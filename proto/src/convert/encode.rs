@@ -142,6 +142,7 @@ impl From<TrainMetrics> for wire::TrainMetrics {
             trained_codes: metrics.trained_codes,
             clipped: metrics.clipped,
             effective: metrics.effective,
+            refilled: metrics.refilled,
             ratio: metrics.ratio,
             ratio_squares: metrics.ratio_squares,
         }
@@ -233,8 +234,8 @@ impl From<Work> for wire::lease::Work {
     fn from(work: Work) -> Self {
         match work {
             Work::Prepare => Self::Prepare(wire::Prepare {}),
-            Work::Train { pass: which, stage, iteration, attempt, update, prompts } => {
-                Self::Train(wire::Train { pass: pass(which), stage, iteration: iteration.0, prompts, attempt, update })
+            Work::Train { pass: which, stage, iteration, attempt, update, prompts, reserve } => {
+                Self::Train(wire::Train { pass: pass(which), stage, iteration: iteration.0, prompts, attempt, update, reserve })
             }
             Work::Validate { from, to } => Self::Validate(wire::Validate { from, to }),
             Work::Report { summary } => Self::Report(wire::Report { summary: Some(summary.into()) }),

@@ -159,6 +159,7 @@ fn lines() -> Vec<MetricsLine> {
                     entropy: grpo(2.9 - 0.5 * x + wave),
                     clip_ratio: grpo(0.0),
                     ratio_std: None,
+                    refilled: None,
                     effective_completions: None,
                     distinct: grpo(15.0 - 2.0 * x + 10.0 * wave),
                     abstained: grpo(0.0),

@@ -42,6 +42,7 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         baseline: _,
         advantage_floor: _,
         updates_per_rollout: _,
+        refill: _,
         clip_low: _,
         clip_high: _,
     } = stage;
@@ -105,6 +106,7 @@ fn check_grpo(index: usize, stage: &StageSpec, findings: &mut Findings) {
         stage.updates_per_rollout,
         "1 to 64: after more updates the completions say nothing of the policy",
     );
+    findings.require(stage.refill <= 4096, &key("refill"), stage.refill, "0 to 4096");
     findings.require(stage.retries <= 8, &key("retries"), stage.retries, "0 to 8");
     findings.require(
         stage.beta_factor > 1.0 && (!stage.beta.is_finite() || stage.beta_at(stage.retries.min(8)).is_finite()),

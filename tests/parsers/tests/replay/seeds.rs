@@ -93,7 +93,7 @@ fn to_worker() -> Vec<ToWorker> {
         form(StateSource::Held { root: Some(1) }),
         form(StateSource::Peer { root: 1 }),
         grant(Work::Prepare),
-        grant(Work::Train { pass, stage, iteration, attempt, update: 1, prompts: vec![1, 2, 300] }),
+        grant(Work::Train { pass, stage, iteration, attempt, update: 1, prompts: vec![1, 2, 300], reserve: vec![7] }),
         grant(Work::Validate { from: 1, to: 5 }),
         grant(Work::Report { summary }),
         Command::Reduce { fence, iteration },
