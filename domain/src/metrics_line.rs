@@ -43,6 +43,9 @@ pub struct MetricsLine {
     /// from the one that sampled. Only where a rollout serves several updates; 0 in the first.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ratio_std: Option<f64>,
+    /// Mean over the scheduled prompts of the anchor's cross-entropy, before its weight. Only where it has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub nll: Option<f64>,
     /// Prompts taken beyond the schedule's, in the place of groups without variance. Only where the stage refills.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refilled: Option<u64>,

@@ -136,6 +136,8 @@ pub struct TrainMetrics {
     pub ratio_squares: f64,
     /// Prompts taken from the lease's reserve; they are among the groups.
     pub refilled: u64,
+    /// Sum over scheduled prompts of the mean -log pi of the next negative's codes; 0 where the anchor has no weight.
+    pub nll: f64,
     /// Sum over groups of 1 / (sum of w^2), w being the shares that completions stand for; 0 where all are alike.
     pub effective: f64,
 }
@@ -160,6 +162,7 @@ impl TrainMetrics {
         self.ratio += other.ratio;
         self.ratio_squares += other.ratio_squares;
         self.refilled += other.refilled;
+        self.nll += other.nll;
         self.effective += other.effective;
     }
 }

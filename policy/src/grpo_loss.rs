@@ -54,6 +54,15 @@ pub fn grpo_loss(terms: &GrpoTerms<'_>, (loss, clip): (GrpoLoss, Clip), beta: f6
     -(gain * terms.weights).sum(terms.weights.kind())
 }
 
+/// - sum over prompts of w (sum of log pi of the codes of a completion that is given), a scalar: with w = 1/|y| the
+/// cross-entropy of each, as a mean over its codes that were not forced. `log_probs` is `[levels * prompts]`, level by
+/// level and exactly 0 for forced codes, `weights` is `[prompts]`.
+pub fn cross_entropy(log_probs: &Tensor, weights: &Tensor) -> Tensor {
+    let prompts = weights.size()[0];
+    let levels = log_probs.size()[0] / prompts.max(1);
+    -(log_probs * weights.repeat([levels])).sum(weights.kind())
+}
+
 /// How far the policy has moved from the one that sampled, over codes that count.
 pub fn ratios(terms: &GrpoTerms<'_>, (loss, clip): (GrpoLoss, Clip)) -> Ratios {
     let _no_grad = tch::no_grad_guard();

@@ -4,6 +4,8 @@
 // Tests stop at the first surprise.
 #![allow(clippy::unwrap_used)]
 
+#[path = "model/anchor.rs"]
+mod anchor;
 #[path = "model/distinct.rs"]
 mod distinct;
 #[path = "model/fixture.rs"]
@@ -22,6 +24,8 @@ mod later_update;
 mod oracle;
 #[path = "model/prefix.rs"]
 mod prefix;
+#[path = "model/refill.rs"]
+mod refill;
 #[path = "model/state.rs"]
 mod state;
 #[path = "model/supervised_lease.rs"]

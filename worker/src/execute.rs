@@ -297,7 +297,12 @@ impl Executor {
         }
     }
 
-    fn train_job(&mut self, pass: Pass, place: Place, prompts: (Vec<u32>, Vec<u32>)) -> Result<Computation, WorkerError> {
+    fn train_job(
+        &mut self,
+        pass: Pass,
+        place: Place,
+        prompts: (Vec<u32>, Vec<u32>),
+    ) -> Result<Computation, WorkerError> {
         let Place { stage, iteration, update, .. } = place;
         if self.open != Some(iteration) {
             // What was added for another iteration belongs to one that was dropped.

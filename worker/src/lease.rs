@@ -134,11 +134,13 @@ pub fn train(
             let groups: Vec<GroupPrompt<'_>> = ids
                 .iter()
                 .zip(&chosen)
-                .map(|(id, (tokens, _))| GroupPrompt { id: u64::from(*id), tokens })
+                .map(|(id, (tokens, targets))| GroupPrompt { id: u64::from(*id), tokens, next: targets.next })
                 .collect();
             let targets: Vec<&Targets> = chosen.iter().map(|(_, targets)| targets).collect();
             // A reward that looks at other users sees those of the reserve too, whether they are taken or not.
-            Ok(lease.run_refilled(groups.split_at(prompts.len()), &|prompt, cells| data.reward.group(&targets, prompt, cells))?)
+            Ok(lease.run_refilled(groups.split_at(prompts.len()), &|prompt, cells| {
+                data.reward.group(&targets, prompt, cells)
+            })?)
         }
     }
 }
@@ -151,6 +153,7 @@ fn grpo_settings(spec: &RunSpec, stage: &StageSpec, place: Place) -> GrpoSetting
         completions: stage.completions as usize,
         temperature: stage.temperature,
         beta: stage.beta_at(place.attempt),
+        nll_weight: stage.nll_weight,
         objective: Objective::of(stage),
     }
 }

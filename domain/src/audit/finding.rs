@@ -83,7 +83,9 @@ pub enum Finding {
     PromptMissing { iteration: Iteration, prompt: u32, missing: usize, expected: usize },
     #[error("iteration {iteration}: prompt {prompt} is not one of the schedule's {expected}")]
     PromptForeign { iteration: Iteration, prompt: u32, expected: usize },
-    #[error("iteration {iteration}: prompt {prompt} was taken beyond the schedule's, but no lease's reserve has it next")]
+    #[error(
+        "iteration {iteration}: prompt {prompt} was taken beyond the schedule's, but no lease's reserve has it next"
+    )]
     NotInReserve { iteration: Iteration, prompt: u32 },
     #[error("iteration {iteration}: the prompts are those of the schedule in another order")]
     OtherOrder { iteration: Iteration },

@@ -182,6 +182,7 @@ impl Run {
         let beta = self.stage().filter(|s| !s.kind.is_supervised()).map(|s| s.beta_at(self.cursor.attempt));
         let weighted = self.stage().is_some_and(|s| !s.kind.is_supervised() && s.sampler == Sampler::GumbelTopK);
         let several = self.stage().is_some_and(|s| !s.kind.is_supervised() && s.updates_per_rollout > 1);
+        let anchored = self.stage().is_some_and(|s| !s.kind.is_supervised() && s.nll_weight > 0.0);
         let refills = self.stage().is_some_and(|s| s.reserve() > 0);
         let only_grpo = |value: f64| beta.map(|_| value);
         MetricsLine {
@@ -199,6 +200,7 @@ impl Run {
             entropy: only_grpo(health.entropy),
             clip_ratio: only_grpo(mean(m.clipped as f64, m.trained_codes)),
             ratio_std: several.then(|| ratio_std(m)),
+            nll: anchored.then(|| mean(m.nll, m.groups.saturating_sub(m.refilled))),
             refilled: refills.then_some(m.refilled),
             effective_completions: weighted.then(|| mean(m.effective, m.groups)),
             distinct: only_grpo(health.distinct),

@@ -77,6 +77,9 @@ pub struct StageSpec {
     /// none).
     #[serde(default)]
     pub refill: u32,
+    /// Weight of the anchor: the cross-entropy of the instance's next negative, added to the loss (GRPO only).
+    #[serde(default)]
+    pub nll_weight: f64,
     /// Weight of predicting an event's sign beside its codes (next_item only).
     #[serde(default = "default_sign_weight")]
     pub sign_weight: f64,

@@ -36,7 +36,15 @@ fn prompts(stage: u32, iteration: u32) -> Vec<u32> {
 fn train(stage: u32, iteration: u64, stage_iteration: u32, lease: usize) -> Work {
     let all = prompts(stage, stage_iteration);
     let prompts = all.chunks(2).nth(lease).unwrap().to_vec();
-    Work::Train { pass: Pass::Select, stage, iteration: Iteration(iteration), attempt: 0, update: 0, prompts, reserve: Vec::new() }
+    Work::Train {
+        pass: Pass::Select,
+        stage,
+        iteration: Iteration(iteration),
+        attempt: 0,
+        update: 0,
+        prompts,
+        reserve: Vec::new(),
+    }
 }
 
 #[test]
@@ -158,6 +166,7 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
         clip_ratio: None,
         ratio_std: None,
         refilled: None,
+        nll: None,
         effective_completions: None,
         distinct: None,
         abstained: None,

@@ -2,7 +2,7 @@
 
 use crate::fixture::distance;
 use conrec_domain::spec::{Clip, GrpoLoss};
-use conrec_policy::grpo_loss::{GrpoTerms, grpo_loss, ratios};
+use conrec_policy::grpo_loss::{GrpoTerms, cross_entropy, grpo_loss, ratios};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
@@ -16,6 +16,16 @@ struct Golden {
     forced: Vec<Vec<bool>>,
     advantage: Vec<f64>,
     cases: BTreeMap<String, Case>,
+    anchor: Anchor,
+}
+
+#[derive(serde::Deserialize)]
+struct Anchor {
+    given: Vec<Vec<f64>>,
+    forced: Vec<Vec<bool>>,
+    has_next: Vec<bool>,
+    loss: f64,
+    gradient: Vec<Vec<f64>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -79,4 +89,21 @@ fn losses_gradients_and_ratios_equal_torchs() {
         assert!((ratios.squares - case.ratio_squares).abs() < 1e-9, "{name}");
         assert!(case.clipped > 0, "{name}: the bounds must bite");
     }
+}
+
+#[test]
+fn the_anchor_and_its_gradient_equal_torchs() {
+    let g: Golden = serde_json::from_str(include_str!("../golden/losses.json")).unwrap();
+    let anchor = g.anchor;
+    let free = |forced: &Vec<bool>| forced.iter().filter(|f| !**f).count() as f64;
+    let weight = |(forced, has): (&Vec<bool>, &bool)| if *has { 1.0 / free(forced) } else { 0.0 };
+    let weights: Vec<f64> = anchor.forced.iter().zip(&anchor.has_next).map(weight).collect();
+    let given = by_level(&anchor.given).set_requires_grad(true);
+    let found = cross_entropy(&given, &Tensor::from_slice(&weights)) / weights.len() as f64;
+    assert!((found.double_value(&[]) - anchor.loss).abs() < 1e-12, "{found:?} instead of {}", anchor.loss);
+    // Forced codes are constants: their gradient goes nowhere.
+    let open: Vec<Vec<f64>> =
+        anchor.forced.iter().map(|row| row.iter().map(|f| f64::from(u8::from(!*f))).collect()).collect();
+    let gradient = &Tensor::run_backward(&[&found], &[&given], false, false)[0] * by_level(&open);
+    assert!(distance(&gradient, &by_level(&anchor.gradient)) < 1e-12);
 }

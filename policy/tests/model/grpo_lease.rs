@@ -21,7 +21,15 @@ use tch::{Kind, Tensor};
 const G: usize = 5;
 
 fn settings() -> GrpoSettings {
-    GrpoSettings { seed: 3, iteration: 17, completions: G, temperature: 0.8, beta: 0.2, objective: Objective::paper() }
+    GrpoSettings {
+        seed: 3,
+        iteration: 17,
+        completions: G,
+        temperature: 0.8,
+        beta: 0.2,
+        nll_weight: 0.0,
+        objective: Objective::paper(),
+    }
 }
 
 /// Prompt 1 has equal rewards; some cells of prompt 0 abstain.
@@ -51,7 +59,7 @@ fn lease_with(
     let behaviour = moved.then_some(&behaviour);
     let lease = GrpoLease { policy: &policy, reference: &reference, behaviour, legal: fixture.legal(), settings };
     let groups: Vec<GroupPrompt<'_>> =
-        of.iter().map(|i| GroupPrompt { id: 100 + *i as u64, tokens: &prompts[*i] }).collect();
+        of.iter().map(|i| GroupPrompt { id: 100 + *i as u64, tokens: &prompts[*i], next: None }).collect();
     let seen = RefCell::new(vec![Vec::new(); of.len()]);
     let out = lease.run(&groups, &|i, cells| {
         seen.borrow_mut()[i].extend(cells);
@@ -379,7 +387,7 @@ fn rewards_that_are_not_one_a_completion_are_refused() {
         settings: settings(),
     };
     let tokens = &prompts()[0];
-    let error = lease.run(&[GroupPrompt { id: 1, tokens }], &|_, _| vec![Some(1.0); G - 1]).unwrap_err();
+    let error = lease.run(&[GroupPrompt { id: 1, tokens, next: None }], &|_, _| vec![Some(1.0); G - 1]).unwrap_err();
     assert!(error.to_string().contains("rewards of a group"), "{error}");
 }
 

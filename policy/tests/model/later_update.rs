@@ -12,11 +12,19 @@ use tch::Kind;
 fn lease(fixture: &Fixture, policy: &Policy, from: Option<&Policy>, sampler: Sampler) -> (TrainMetrics, Vec<Vec<u32>>) {
     let prompts = prompts();
     let objective = Objective { sampler, ..Objective::paper() };
-    let settings = GrpoSettings { seed: 3, iteration: 17, completions: 5, temperature: 0.8, beta: 0.2, objective };
+    let settings = GrpoSettings {
+        seed: 3,
+        iteration: 17,
+        completions: 5,
+        temperature: 0.8,
+        beta: 0.2,
+        nll_weight: 0.0,
+        objective,
+    };
     let reference = fixture.reference();
     let lease = GrpoLease { policy, reference: &reference, behaviour: from, legal: fixture.legal(), settings };
     let groups: Vec<GroupPrompt<'_>> =
-        prompts.iter().enumerate().map(|(i, tokens)| GroupPrompt { id: i as u64, tokens }).collect();
+        prompts.iter().enumerate().map(|(i, tokens)| GroupPrompt { id: i as u64, tokens, next: None }).collect();
     let seen = RefCell::new(vec![Vec::new(); prompts.len()]);
     let out = lease.run(&groups, &|i, cells| {
         seen.borrow_mut()[i].extend(cells);

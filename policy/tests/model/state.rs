@@ -77,11 +77,12 @@ fn reinforce(state: &mut TrainingState, fixture: &Fixture, spec: &RunSpec, itera
         completions: 8,
         temperature: 1.0,
         beta: 0.01,
+        nll_weight: 0.0,
         objective: Objective::paper(),
     };
     let lease = GrpoLease { policy: &policy, reference: &reference, behaviour: None, legal: fixture.legal(), settings };
     let groups: Vec<GroupPrompt<'_>> =
-        prompts.iter().enumerate().map(|(i, p)| GroupPrompt { id: i as u64, tokens: p }).collect();
+        prompts.iter().enumerate().map(|(i, p)| GroupPrompt { id: i as u64, tokens: p, next: None }).collect();
     let reward = |cell: &u32| Some(1.0 / (1.0 + f64::from(cell.abs_diff(4))));
     let lease = lease.run(&groups, &|_, cells| cells.iter().map(reward).collect()).unwrap();
     state.sum().unwrap().accumulate(&lease).unwrap();

@@ -84,6 +84,7 @@ impl From<wire::TrainMetrics> for TrainMetrics {
             trained_codes: metrics.trained_codes,
             clipped: metrics.clipped,
             effective: metrics.effective,
+            nll: metrics.nll,
             refilled: metrics.refilled,
             ratio: metrics.ratio,
             ratio_squares: metrics.ratio_squares,

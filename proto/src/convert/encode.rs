@@ -142,6 +142,7 @@ impl From<TrainMetrics> for wire::TrainMetrics {
             trained_codes: metrics.trained_codes,
             clipped: metrics.clipped,
             effective: metrics.effective,
+            nll: metrics.nll,
             refilled: metrics.refilled,
             ratio: metrics.ratio,
             ratio_squares: metrics.ratio_squares,
@@ -235,7 +236,15 @@ impl From<Work> for wire::lease::Work {
         match work {
             Work::Prepare => Self::Prepare(wire::Prepare {}),
             Work::Train { pass: which, stage, iteration, attempt, update, prompts, reserve } => {
-                Self::Train(wire::Train { pass: pass(which), stage, iteration: iteration.0, prompts, attempt, update, reserve })
+                Self::Train(wire::Train {
+                    pass: pass(which),
+                    stage,
+                    iteration: iteration.0,
+                    prompts,
+                    attempt,
+                    update,
+                    reserve,
+                })
             }
             Work::Validate { from, to } => Self::Validate(wire::Validate { from, to }),
             Work::Report { summary } => Self::Report(wire::Report { summary: Some(summary.into()) }),

@@ -160,6 +160,7 @@ fn lines() -> Vec<MetricsLine> {
                     clip_ratio: grpo(0.0),
                     ratio_std: None,
                     refilled: None,
+                    nll: None,
                     effective_completions: None,
                     distinct: grpo(15.0 - 2.0 * x + 10.0 * wave),
                     abstained: grpo(0.0),

@@ -43,6 +43,7 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         advantage_floor: _,
         updates_per_rollout: _,
         refill: _,
+        nll_weight: _,
         clip_low: _,
         clip_high: _,
     } = stage;
@@ -105,6 +106,14 @@ fn check_grpo(index: usize, stage: &StageSpec, findings: &mut Findings) {
         &key("updates_per_rollout"),
         stage.updates_per_rollout,
         "1 to 64: after more updates the completions say nothing of the policy",
+    );
+    findings.not_negative(&key("nll_weight"), stage.nll_weight);
+    findings.require(
+        stage.nll_weight <= 0.0 || !stage.loss.is_mean_over_codes(),
+        &key("nll_weight"),
+        stage.nll_weight,
+        "0 where loss is dapo or cispo: they are means over the codes that train, of which an iteration may have none; the \
+         anchor is a mean over prompts",
     );
     findings.require(stage.refill <= 4096, &key("refill"), stage.refill, "0 to 4096");
     findings.require(stage.retries <= 8, &key("retries"), stage.retries, "0 to 8");
