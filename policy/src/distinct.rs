@@ -61,7 +61,7 @@ pub fn without_replacement(
     let roots: Vec<f64> = keys.iter().map(|key| gumbel(&mut key.of_node(None))).collect();
     let perturb = |prompt: usize, parent: &Prefixed, log_probabilities: &[f64]| {
         let mut noise = keys.get(prompt).map(|key| key.of_node(Some(parent.node)));
-        let draws = log_probabilities.iter().map(|l| l + noise.as_mut().map_or(0.0, |n| gumbel(n))).collect();
+        let draws = log_probabilities.iter().map(|l| l + noise.as_mut().map_or(0.0, gumbel)).collect();
         below(parent.score, draws)
     };
     let descent = Descent { legal: *legal, beams: width + 1, temperature };

@@ -42,7 +42,10 @@ pub mod state_parts;
 pub mod training_state;
 
 // Semantic ids.
+pub mod quantizer;
+pub mod residual_k_means;
 pub mod rq_vae;
+pub mod sentence_encoder;
 
 // A baseline.
 pub mod sasrec;

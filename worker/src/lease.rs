@@ -1,6 +1,7 @@
 //! The `Train` lease: the gradient of some prompts of a stage. Its result depends on nothing but the arguments.
 
 use crate::error::WorkerError;
+use crate::held_out_questions::{HeldOutQuestion, held_out_questions};
 use crate::pass_data::PassData;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::StagePrompts;
@@ -22,6 +23,8 @@ pub struct Loaded {
     /// The pass.
     pub data: PassData,
     validation: Option<Evaluation>,
+    /// Of each instance of that window, where a stage asks any.
+    questions: Vec<Vec<HeldOutQuestion>>,
 }
 
 impl Loaded {
@@ -43,9 +46,16 @@ impl Loaded {
         let data = PassData::load(spec, folder, pass)?;
         let limit = spec.evaluation.validation_instances as usize;
         let validation = data.evaluation(spec, Role::Validation)?.map(|window| window.thinned(limit));
-        let loaded = Arc::new(Self { data, validation });
+        let asked = validation.as_ref().filter(|_| spec.asks_questions());
+        let questions = asked.map(|window| held_out_questions(spec, &data, window)).unwrap_or_default();
+        let loaded = Arc::new(Self { data, validation, questions });
         *slot = Some(Arc::clone(&loaded));
         Ok(loaded)
+    }
+
+    /// The held-out alignment questions of the validation window's instances.
+    pub fn questions(&self) -> &[Vec<HeldOutQuestion>] {
+        &self.questions
     }
 
     /// The validation window.
@@ -91,8 +101,19 @@ pub struct Place {
     pub update: u32,
 }
 
-/// The summed gradient of these prompts of a stage; a GRPO stage may take prompts of the reserve in the place of groups
-/// that teach nothing.
+/// The prompts of a training lease.
+#[derive(Clone, Debug)]
+pub struct Prompts {
+    /// As indices into the stage's.
+    pub scheduled: Vec<u32>,
+    /// Those of them that count the stage's `clean_weight`.
+    pub light: Vec<u32>,
+    /// Further ones, for groups that teach nothing.
+    pub reserve: Vec<u32>,
+}
+
+/// The summed gradient of these prompts of a stage. Those that are `light` are computed apart from the others; a GRPO
+/// stage may take prompts of the reserve in the place of groups that teach nothing.
 ///
 /// # Errors
 /// Prompts and attempts that the stage does not have, and what the policy refuses.
@@ -101,7 +122,7 @@ pub fn train(
     data: &PassData,
     policies: &TrainingPolicies,
     place: Place,
-    (prompts, reserve): (&[u32], &[u32]),
+    asked: &Prompts,
 ) -> Result<LeaseGradient, WorkerError> {
     let stage = place.stage;
     let unknown = || WorkerError::Protocol(format!("stage {stage} of a run that has {}", spec.stage.len()));
@@ -110,6 +131,7 @@ pub fn train(
         let message = format!("attempt {} at stage {stage}, which has {}", place.attempt, settings.attempts());
         return Err(WorkerError::Protocol(message));
     }
+    let prompts = asked.scheduled.as_slice();
     let policy = &policies.policy;
     let supervised = SupervisedLease { policy, legal: data.legal() };
     match data.stages.get(stage as usize).ok_or_else(unknown)? {
@@ -124,23 +146,32 @@ pub fn train(
             Ok(supervised.next_negative(&chosen)?)
         }
         StagePrompts::Groups(all) => {
-            let ids: Vec<u32> = prompts.iter().chain(reserve).copied().collect();
+            let ids: Vec<u32> = prompts.iter().chain(&asked.reserve).copied().collect();
             let chosen = pick(all, &ids)?;
             let missing = || WorkerError::Protocol(format!("stage {stage} has groups, but no reference policy"));
             let reference = policies.reference.as_ref().ok_or_else(missing)?;
+            let weight = settings.clean_weight;
             let settings = grpo_settings(spec, settings, place);
-            let lease =
-                GrpoLease { policy, reference, behaviour: policies.behaviour.as_ref(), legal: data.legal(), settings };
-            let groups: Vec<GroupPrompt<'_>> = ids
-                .iter()
-                .zip(&chosen)
-                .map(|(id, (tokens, targets))| GroupPrompt { id: u64::from(*id), tokens, next: targets.next })
-                .collect();
+            let behaviour = policies.behaviour.as_ref();
+            let lease = GrpoLease { policy, reference, behaviour, legal: data.legal(), settings };
+            // A reward may compare with the other users of the lease: it sees all of them, light or not, and those of the
+            // reserve, taken or not.
             let targets: Vec<&Targets> = chosen.iter().map(|(_, targets)| targets).collect();
-            // A reward that looks at other users sees those of the reserve too, whether they are taken or not.
-            Ok(lease.run_refilled(groups.split_at(prompts.len()), &|prompt, cells| {
-                data.reward.group(&targets, prompt, cells)
-            })?)
+            let group = |i: &usize| {
+                let (tokens, targets) = chosen[*i];
+                GroupPrompt { id: u64::from(ids[*i]), tokens, next: targets.next }
+            };
+            let run = |of: &[usize], reserve: &[usize]| {
+                let all = [of, reserve].concat();
+                let groups: Vec<GroupPrompt<'_>> = all.iter().map(group).collect();
+                let reward = |prompt: usize, cells: &[u32]| data.reward.group(&targets, all[prompt], cells);
+                lease.run_refilled(groups.split_at(of.len()), &reward)
+            };
+            let is_light = |i: &usize| asked.light.contains(&prompts[*i]);
+            let (few, full): (Vec<usize>, Vec<usize>) = (0..prompts.len()).partition(is_light);
+            let reserve: Vec<usize> = (prompts.len()..ids.len()).collect();
+            let full = run(&full, &reserve)?;
+            if few.is_empty() { Ok(full) } else { Ok(full.plus(run(&few, &[])?, weight)) }
         }
     }
 }

@@ -21,12 +21,15 @@ pub mod execute;
 pub mod standing;
 
 // Leases.
+pub mod clean;
+pub mod held_out_questions;
 pub mod item_vectors;
 pub mod lanes;
 pub mod lease;
 pub mod pass_data;
 pub mod prepare;
 pub mod rank;
+pub mod semantic_ids;
 pub mod stage_prompts;
 pub mod state_transfer;
 mod synthesize;

@@ -43,6 +43,7 @@ fn train(stage: u32, iteration: u64, stage_iteration: u32, lease: usize) -> Work
         attempt: 0,
         update: 0,
         prompts,
+        light: Vec::new(),
         reserve: Vec::new(),
     }
 }
@@ -144,6 +145,8 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
             StateLink { change: StateChange::BeginPass { pass: Pass::Select }, before: d("empty"), after: d("s1") },
             StateLink { change: StateChange::BeginStage { stage: 0 }, before: d("s1"), after: d("s2") },
         ],
+        decisions: Vec::new(),
+        cleaned: None,
         prompts: prompts(0, 0),
         refilled: Vec::new(),
         gradient: d("g1"),
@@ -331,6 +334,7 @@ fn retention_prunes_and_the_report_ends_the_run() {
         wall_seconds: bench.now.as_secs_f64(),
         select_checkpoint: bench.run.cursor().select_checkpoint.clone(),
         decisions: bench.run.cursor().decisions.clone(),
+        questions: Vec::new(),
     };
     assert_eq!(
         effects,

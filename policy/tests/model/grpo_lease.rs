@@ -122,6 +122,46 @@ fn lease_deviation(trie: &PrefixTrie, groups: &[Vec<Completion>]) -> f64 {
     (squares / (1.0 - all.iter().map(|(_, w)| (w / total).powi(2)).sum::<f64>())).sqrt()
 }
 
+impl Plain {
+    fn nothing(kind: Kind) -> Self {
+        Self {
+            cells: Vec::new(),
+            loss: Tensor::zeros([], (kind, tch::Device::Cpu)),
+            kl: 0.0,
+            entropy: 0.0,
+            codes: 0,
+            trained_codes: 0,
+            clipped: 0,
+            zero_variance: 0,
+        }
+    }
+}
+
+/// What one code of a completion weighs: the completion's share of its group, its free codes, the group's size.
+fn weight_of_a_code(loss: GrpoLoss, (share, free, group): (f64, usize, usize)) -> f64 {
+    match loss {
+        GrpoLoss::Grpo | GrpoLoss::Gspo => share / free as f64,
+        GrpoLoss::DrGrpo => share / 3.0,
+        GrpoLoss::Dapo | GrpoLoss::Cispo => share * group as f64,
+    }
+}
+
+/// What a code gains at this ratio, and whether the ratio was cut.
+fn gain(objective: Objective, (ratio, chosen): (&Tensor, &Tensor), advantage: f64) -> (Tensor, bool) {
+    let rho = ratio.double_value(&[]);
+    let cut = rho.clamp(1.0 - objective.clip.low, 1.0 + objective.clip.high);
+    let is_less = cut * advantage < rho * advantage;
+    let gain = if objective.loss == GrpoLoss::Cispo {
+        chosen * (cut * advantage)
+    } else if is_less {
+        // The cut ratio is a constant.
+        chosen * 0.0 + cut * advantage
+    } else {
+        ratio * advantage
+    };
+    (gain, is_less || (objective.loss == GrpoLoss::Cispo && cut != rho))
+}
+
 /// The loss of given completions by the formulas, code by code; `old` is the policy that sampled, if it is another.
 fn plain(
     (oracle, reference, old): (&Oracle<'_>, &Oracle<'_>, Option<&Oracle<'_>>),
@@ -130,17 +170,7 @@ fn plain(
 ) -> Plain {
     let s = settings();
     let trie = &oracle.fixture.trie;
-    let (low, high) = (1.0 - objective.clip.low, 1.0 + objective.clip.high);
-    let mut out = Plain {
-        cells: Vec::new(),
-        loss: Tensor::zeros([], (oracle.base.kind(), tch::Device::Cpu)),
-        kl: 0.0,
-        entropy: 0.0,
-        codes: 0,
-        trained_codes: 0,
-        clipped: 0,
-        zero_variance: 0,
-    };
+    let mut out = Plain::nothing(oracle.base.kind());
     let batch = lease_deviation(trie, groups);
     for (prompt, tokens) in prompts().iter().enumerate() {
         let walks = &groups[prompt];
@@ -160,12 +190,7 @@ fn plain(
             let free = (0..3).filter(|l| trie.children(nodes[*l]).len() > 1).count();
             let advantage = reward.map_or(0.0, |_| *centred.next().unwrap() / divisor);
             let trains = reward.is_some() && !group.zero_variance;
-            let weight = match objective.loss {
-                _ if !trains => 0.0,
-                GrpoLoss::Grpo | GrpoLoss::Gspo => share / free as f64,
-                GrpoLoss::DrGrpo => share / 3.0,
-                GrpoLoss::Dapo | GrpoLoss::Cispo => share * walks.len() as f64,
-            };
+            let weight = if trains { weight_of_a_code(objective.loss, (*share, free, walks.len())) } else { 0.0 };
             let mut full = tokens.clone();
             for level in 0..2 {
                 let (legal, next) = legal_tokens(trie, level, nodes[level]);
@@ -199,17 +224,7 @@ fn plain(
                 codes.iter().map(|(log_ratio, _, _)| log_ratio.shallow_clone()).sum::<Tensor>() / free as f64;
             for (log_ratio, chosen, kl) in codes {
                 let ratio = if objective.loss == GrpoLoss::Gspo { sequence.exp() } else { log_ratio.exp() };
-                let rho = ratio.double_value(&[]);
-                let cut = rho.clamp(low, high);
-                let gain = if objective.loss == GrpoLoss::Cispo {
-                    chosen * (cut * advantage)
-                } else if cut * advantage < rho * advantage {
-                    // The cut ratio is a constant.
-                    chosen * 0.0 + cut * advantage
-                } else {
-                    ratio * advantage
-                };
-                let is_cut = cut * advantage < rho * advantage || (objective.loss == GrpoLoss::Cispo && cut != rho);
+                let (gain, is_cut) = gain(objective, (&ratio, &chosen), advantage);
                 out.clipped += u64::from(trains && is_cut);
                 out.loss = &out.loss - (gain - kl * s.beta) * weight;
             }
