@@ -26,6 +26,8 @@ mod oracle;
 mod prefix;
 #[path = "model/refill.rs"]
 mod refill;
+#[path = "model/shaped_groups.rs"]
+mod shaped_groups;
 #[path = "model/state.rs"]
 mod state;
 #[path = "model/supervised_lease.rs"]
