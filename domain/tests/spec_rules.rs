@@ -68,6 +68,16 @@ fn dr_grpo_takes_no_deviation() {
 }
 
 #[test]
+fn groups_that_count_less_are_not_replaced() {
+    assert!(violations(&["stage.1.refill=4", "stage.1.clean=drop"]).is_empty());
+    let found = violations(&["stage.1.refill=4", "stage.1.clean=reweight"]);
+    assert!(
+        found.len() == 1 && found[0].starts_with("stage.1.refill = 4: allowed is 0 where clean = reweight"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_mean_over_codes_takes_no_anchor() {
     for (loss, refused) in [("grpo", 0), ("dr_grpo", 0), ("gspo", 0), ("dapo", 1), ("cispo", 1)] {
         let found = violations(&["stage.1.nll_weight=0.1", &format!("stage.1.loss={loss}")]);
