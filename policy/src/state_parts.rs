@@ -38,13 +38,16 @@ impl TrainingState {
     /// # Errors
     /// When a tensor cannot be copied or a file not be made.
     pub fn to_parts(&self) -> Result<Vec<(&'static str, Vec<u8>)>, PolicyError> {
-        let optimizer = vec![
+        let mut optimizer = vec![
             Piece::of("best", self.best.tensor())?,
             Piece::of("counters", &Tensor::from_slice(&self.counters()))?,
             Piece::of("first_moment", self.first.tensor())?,
             Piece::of("reference", self.reference.tensor())?,
             Piece::of("second_moment", self.second.tensor())?,
         ];
+        if self.behaviour.tensor().numel() > 0 {
+            optimizer.push(Piece::of("behaviour", self.behaviour.tensor())?);
+        }
         Ok(vec![
             (ADAPTER, file(ADAPTER, &pieces(&self.lora_config.layout(&self.model), self.lora.tensor())?)?),
             (BASE, file(BASE, &pieces(&self.model.layout(), self.base.tensor())?)?),
@@ -77,6 +80,9 @@ impl TrainingState {
         state.first = Slot::new(read(&optimizer, "first_moment", Some(&[trained]))?);
         state.second = Slot::new(read(&optimizer, "second_moment", Some(&[trained]))?);
         state.reference = Slot::new(read(&optimizer, "reference", Some(&[lora_layout.len()]))?);
+        if optimizer.names().contains(&"behaviour") {
+            state.behaviour = Slot::new(read(&optimizer, "behaviour", Some(&[lora_layout.len()]))?);
+        }
         let best = read(&optimizer, "best", None)?;
         if best.numel() != 0 && best.numel() != trained {
             return Err(wrong("best", format!("shape {:?}", best.size()), format!("shape [0] or [{trained}]")));

@@ -136,7 +136,7 @@ pub fn measure(args: &IterationArgs) -> Result<Value, WorkerError> {
         let legal = Legal { trie: &trie, vocabulary };
         let lease = GrpoLease { policy: &policy, reference: &reference, behaviour: None, legal, settings };
         let groups: Vec<GroupPrompt<'_>> =
-            prompts.iter().enumerate().map(|(id, tokens)| GroupPrompt { id: id as u64, tokens }).collect();
+            prompts.iter().enumerate().map(|(id, tokens)| GroupPrompt { id: id as u64, tokens, next: None }).collect();
         let gradient =
             lease.run(&groups, &|_, cells| cells.iter().map(|cell| Some(even_share(&trie, *cell))).collect())?;
         let before_sum = cpu_ms();
@@ -191,6 +191,7 @@ fn settings(args: &IterationArgs, iteration: u64) -> GrpoSettings {
         completions: args.completions,
         temperature: 1.0,
         beta: args.beta,
+        nll_weight: 0.0,
         objective: Objective::paper(),
     }
 }
