@@ -54,6 +54,8 @@ pub enum Verb {
     Synthesize(RestArgs),
     /// Evaluate a run again: the metrics table with intervals
     Evaluate(RestArgs),
+    /// Ask whether semantic ids mean anything: codes, neighbours, categories, stability, controls
+    SidReport(RestArgs),
     /// Measure speed and memory of this machine; prints JSON
     Bench(RestArgs),
     /// Serve one run to workers: the process that grants leases and commits iterations

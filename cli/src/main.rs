@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Verb::Prepare(args) => sibling::run("prepare", &args.rest),
         Verb::Synthesize(args) => sibling::run("synthesize", &args.rest),
         Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
+        Verb::SidReport(args) => sibling::run("sid-report", &args.rest),
         Verb::Bench(args) => bench::run(&args.rest),
         Verb::Status(args) => operate::status(&args),
         Verb::Stop(args) => operate::stop(&args),

@@ -39,5 +39,6 @@ pub mod export;
 pub mod held_out_reward;
 pub mod report;
 pub mod report_page;
+pub mod sid_report;
 
 pub mod bench;

@@ -115,7 +115,11 @@ fn write_manifest(prepared: &Prepared, truth: Option<Part>, folder: &RunFolder) 
     Ok(())
 }
 
-fn read(spec: &RunSpec) -> Result<Dataset, WorkerError> {
+/// Reads the config's data.
+///
+/// # Errors
+/// Data that cannot be read.
+pub fn read(spec: &RunSpec) -> Result<Dataset, WorkerError> {
     match spec.data.source {
         Source::MovieTweetings => Ok(movietweetings::read(Path::new(&spec.data.path), &spec.data)?),
         Source::Synthetic => Ok(synthetic::generate(&spec.data.synthetic, spec.seed)?),
