@@ -6,6 +6,7 @@ pub use trust::{
     CertsAction, CertsArgs, CertsInitArgs, CertsShowArgs, ENVIRONMENT, OperatorArgs, StatusArgs, TrustArgs,
 };
 
+use crate::reproduce::ReproduceArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use conrec_coordinator::exit_code::ExitCode as Code;
 use conrec_domain::ids::RunId;
@@ -56,6 +57,8 @@ pub enum Verb {
     Evaluate(RestArgs),
     /// Ask whether semantic ids mean anything: codes, neighbours, categories, stability, controls
     SidReport(RestArgs),
+    /// The paper's tables for a dataset: all models, what each part adds, rewards; several seeds, as a page
+    Reproduce(ReproduceArgs),
     /// Measure speed and memory of this machine; prints JSON
     Bench(RestArgs),
     /// Serve one run to workers: the process that grants leases and commits iterations

@@ -241,7 +241,7 @@ impl Evaluation {
 }
 
 /// The items never listed for an instance: those disliked, or rated, before t0; sorted.
-fn excluded_items(history: &History, instance: &Instance, exclude: Exclude) -> Vec<u32> {
+pub fn excluded_items(history: &History, instance: &Instance, exclude: Exclude) -> Vec<u32> {
     let past = history.before(instance.user, instance.t0).iter();
     let mut items: Vec<u32> =
         past.filter(|e| exclude == Exclude::Rated || e.sign == Sign::Negative).map(|e| e.item).collect();

@@ -1,6 +1,7 @@
 //! Item-based nearest neighbours on negatives: cosine of the items' sets of dislikers, shrunk towards 0.
 //!
-//! `sim(i, j) = |U(i) and U(j)| / (sqrt(|U(i)| |U(j)|) + 5)`; all neighbours count.
+//! `sim(i, j) = |U(i) and U(j)| / (sqrt(|U(i)| |U(j)|) + shrink)`, shrink 5; all neighbours count, unless it is said
+//! otherwise ([`ItemKnn::with`]).
 
 use crate::compact_lists::CompactLists;
 use crate::event::{Event, Sign};
@@ -15,6 +16,8 @@ const SHRINK: f64 = 5.0;
 pub struct ItemKnn {
     of_user: CompactLists,
     of_item: CompactLists,
+    shrink: f64,
+    neighbours: usize,
 }
 
 impl ItemKnn {
@@ -22,7 +25,13 @@ impl ItemKnn {
     pub fn fit(training: &TrainingTime) -> Self {
         let of_user = training.disliked_by_user();
         let of_item = of_user.transposed(training.items());
-        Self { of_user, of_item }
+        Self { of_user, of_item, shrink: SHRINK, neighbours: usize::MAX }
+    }
+
+    /// The same with another shrinkage, and with the so many nearest items of each disliked item only (ties go to the
+    /// lower index).
+    pub fn with(&self, shrink: f64, neighbours: usize) -> Self {
+        Self { shrink, neighbours, ..self.clone() }
     }
 }
 
@@ -40,13 +49,21 @@ impl ItemScores for ItemKnn {
                 }
                 common[*other as usize] += 1;
             }
+            let similarity = |other: &u32| {
+                let norm = (users.len() as f64 * self.of_item.of(*other).len() as f64).sqrt();
+                f64::from(common[*other as usize]) / (norm + self.shrink)
+            };
+            let others = touched.iter().filter(|other| **other != e.item);
+            let mut near: Vec<(f64, u32)> = others.map(|other| (similarity(other), *other)).collect();
+            if near.len() > self.neighbours {
+                near.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+                near.truncate(self.neighbours);
+            }
+            for (similarity, other) in near {
+                sums[other as usize] += similarity;
+            }
             for other in touched.drain(..) {
-                let o = other as usize;
-                if other != e.item {
-                    let norm = (users.len() as f64 * self.of_item.of(other).len() as f64).sqrt();
-                    sums[o] += f64::from(common[o]) / (norm + SHRINK);
-                }
-                common[o] = 0;
+                common[other as usize] = 0;
             }
         }
         items.iter().map(|i| if sums[*i as usize] > 0.0 { sums[*i as usize] } else { f64::NEG_INFINITY }).collect()
@@ -71,5 +88,9 @@ mod tests {
         assert!((scores[0] - 1.0 / (3.0f64.sqrt() + 5.0)).abs() < 1e-12);
         assert!((scores[1] - (2.0 / (6.0f64.sqrt() + 5.0) + 1.0 / (2.0f64.sqrt() + 5.0))).abs() < 1e-12);
         assert_eq!(scores[2], f64::NEG_INFINITY);
+        // Without shrinkage item 1 is the nearest of both: with one neighbour each, nothing else is listed.
+        let nearest = model.with(0.0, 1).scores(&instance, &[at((2, 0)), at((2, 2))], &[0, 1, 3]);
+        assert_eq!(nearest[0], f64::NEG_INFINITY);
+        assert!((nearest[1] - (2.0 / 6.0f64.sqrt() + 1.0 / 2.0f64.sqrt())).abs() < 1e-12);
     }
 }

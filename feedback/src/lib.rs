@@ -38,6 +38,7 @@ pub mod collisions;
 pub mod prefix_trie;
 pub mod prompt;
 pub mod reward;
+pub mod reward_shape;
 pub mod semantic_id;
 pub mod sid_control;
 pub mod sid_files;
@@ -51,6 +52,7 @@ pub mod truncated_svd;
 pub mod vector_files;
 
 // Baselines: each a function from an instance to scores over items.
+pub mod baseline_tuning;
 pub mod baselines;
 pub mod cell_popularity;
 pub mod dislike_rate;
@@ -65,5 +67,7 @@ pub mod bootstrap;
 pub mod cell_evaluation;
 pub mod evaluation;
 pub mod metrics;
+pub mod outcomes;
+pub mod over_seeds;
 pub mod sid_quality;
 pub mod true_regions;

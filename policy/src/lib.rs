@@ -45,6 +45,9 @@ pub mod residual_k_means;
 pub mod rq_vae;
 pub mod sentence_encoder;
 
+// A baseline.
+pub mod sasrec;
+
 // Search and files.
 pub mod adapter_files;
 pub mod atomic_write;

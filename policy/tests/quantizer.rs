@@ -1,4 +1,5 @@
 //! Both quantizers: codes by plain loops, further vectors, planted clusters, same bits.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use conrec_domain::spec::{Quantizer, SemanticIdSpec};
 use conrec_feedback::matrix::Matrix;

@@ -40,5 +40,7 @@ pub mod held_out_reward;
 pub mod report;
 pub mod report_page;
 pub mod sid_report;
+pub mod sasrec_baseline;
+pub mod tuned_baselines;
 
 pub mod bench;

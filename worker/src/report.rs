@@ -8,10 +8,13 @@ use crate::pass_data::PassData;
 use crate::report_page::{Interval, LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow, page};
 use crate::run_folder::RunFolder;
 use crate::truth;
+use crate::tuned_baselines::TunedBaselines;
+use conrec_domain::ids::Digest;
 use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::spec::{RunSpec, Source, Statistics};
 use conrec_domain::work::{Pass, Prepared, RunSummary};
 use conrec_feedback::event::Sign;
+use conrec_feedback::outcomes::Outcomes;
 use conrec_feedback::prepared::{EvaluationSet, Role};
 use conrec_policy::training_state::TrainingState;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +32,7 @@ pub fn write_report(
 ) -> Result<(), WorkerError> {
     let (last, select) = states;
     let mut report = begin(spec, folder, summary)?;
+    let mut tuned = TunedBaselines::default();
     for &pass in passes_of(spec) {
         let state = if pass == Pass::Select { select.unwrap_or(last) } else { last };
         let data = PassData::load(spec, folder, pass)?;
@@ -39,7 +43,12 @@ pub fn write_report(
         for role in [Role::Validation, Role::Test] {
             if let Some(set) = data.prepared.evaluation(role) {
                 report.split.windows.push(window(&data, set));
-                let result = evaluate_role(spec, (folder, &data), state, role)?;
+                if role == Role::Validation {
+                    tuned = choose(spec, &data)?;
+                }
+                let result = evaluate_role(spec, (folder, &data), (state, role), &tuned)?;
+                let (name, digest) = keep_outcomes(folder, role, &result.outcomes)?;
+                report.outcomes.insert(name, digest);
                 place(&mut report, role, result);
             }
         }
@@ -47,6 +56,7 @@ pub fn write_report(
             export(spec, folder, &data, last)?;
         }
     }
+    report.baseline_choices = tuned.choices();
     let lines = metrics_lines(folder)?;
     let config = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
     let html = page(&report, &lines, &config).map_err(|e| WorkerError::file(folder.path("report.html"), e))?;
@@ -54,6 +64,17 @@ pub fn write_report(
     let json = serde_json::to_vec_pretty(&report).map_err(|e| WorkerError::file(folder.path("report.json"), e))?;
     folder.write("report.json", &json)?;
     Ok(())
+}
+
+/// Keeps what each model scored on each instance: by that runs are compared.
+fn keep_outcomes(folder: &RunFolder, role: Role, outcomes: &Outcomes) -> Result<(String, Digest), WorkerError> {
+    let place = match role {
+        Role::Validation => "outcomes/validation.parquet",
+        Role::Test => "outcomes/test.parquet",
+    };
+    let bytes = outcomes.encode().map_err(|e| WorkerError::file(folder.path(place), e))?;
+    folder.write(place, &bytes)?;
+    Ok((place.to_owned(), Digest::of(&bytes)))
 }
 
 /// The table of the test window for a state, as `report.json` has it.
@@ -65,9 +86,19 @@ pub fn evaluate_run(
     folder: &RunFolder,
     state: &TrainingState,
 ) -> Result<BTreeMap<String, BTreeMap<String, Interval>>, WorkerError> {
-    let pass = passes_of(spec).last().copied().unwrap_or(Pass::Select);
-    let data = PassData::load(spec, folder, pass)?;
-    Ok(evaluate_role(spec, (folder, &data), state, Role::Test)?.models)
+    let select = PassData::load(spec, folder, Pass::Select)?;
+    let tuned = choose(spec, &select)?;
+    let data = match passes_of(spec).last() {
+        Some(Pass::Refit) => PassData::load(spec, folder, Pass::Refit)?,
+        Some(Pass::Select) | None => select,
+    };
+    Ok(evaluate_role(spec, (folder, &data), (state, Role::Test), &tuned)?.models)
+}
+
+/// The settings of baselines that have some, by the select pass's validation window.
+fn choose(spec: &RunSpec, select: &PassData) -> Result<TunedBaselines, WorkerError> {
+    let validation = select.evaluation(spec, Role::Validation)?;
+    validation.map_or_else(|| Ok(TunedBaselines::default()), |window| TunedBaselines::choose(spec, select, &window))
 }
 
 /// The passes of a run, in order.
@@ -96,8 +127,10 @@ fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<Rep
         models: BTreeMap::new(),
         validation: BTreeMap::new(),
         differences: Vec::new(),
+        outcomes: BTreeMap::new(),
         last_changes: summary.changes.clone(),
         decisions: summary.decisions.clone(),
+        baseline_choices: Vec::new(),
         semantic_ids: Vec::new(),
         notes: prepared.summary.iter().cloned().chain(notes(spec)).collect(),
     })
@@ -106,8 +139,8 @@ fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<Rep
 fn evaluate_role(
     spec: &RunSpec,
     (folder, data): (&RunFolder, &PassData),
-    state: &TrainingState,
-    role: Role,
+    (state, role): (&TrainingState, Role),
+    tuned: &TunedBaselines,
 ) -> Result<WindowResult, WorkerError> {
     let Some(evaluation) = data.evaluation(spec, role)? else {
         return Ok(WindowResult::default());
@@ -123,7 +156,7 @@ fn evaluate_role(
         NamedPolicy { name: "sft", policy: sft, same_as: None },
         NamedPolicy { name: "grpo", policy: grpo, same_as },
     ];
-    evaluate(spec, data, &evaluation, policies)
+    evaluate(spec, data, &evaluation, policies, tuned)
 }
 
 /// Whether the adapter adds nothing: its second factors are all 0.

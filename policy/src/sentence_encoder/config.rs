@@ -196,7 +196,7 @@ impl Shape {
             value.filter(|v| (1..=1 << 20).contains(v)).ok_or_else(refused)
         };
         let fairseq = matches!(family, Family::Roberta | Family::MpNet);
-        let padding = found.pad_token_id.unwrap_or(i64::from(fairseq));
+        let padding = found.pad_token_id.unwrap_or_else(|| i64::from(fairseq));
         let shape = Self {
             family,
             vocabulary: number("vocab_size", found.vocab_size)?,
