@@ -1,6 +1,7 @@
 //! `conrec sid-report`: whether the semantic ids of a config or a run mean anything, beside controls.
 
 mod document;
+mod findings;
 mod measure;
 mod stability;
 mod subject;
@@ -9,6 +10,7 @@ use crate::error::WorkerError;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
+pub use findings::{Finding, Verdict};
 pub use measure::{Column, SidReport};
 pub use stability::{NoiseStability, QuantizerStability, SeedStability, TimeStability};
 
@@ -67,3 +69,6 @@ pub fn run(args: &SidReportArgs) -> Result<(), WorkerError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,8 +32,43 @@ pub(super) fn document(report: &SidReport) -> Document {
             format!("vectors of {} dimensions", report.dimensions),
         ],
         notes,
-        sections: vec![summary(report), meaning(report), codes(report), errors(report), stability(report)],
+        sections: vec![
+            answers(report),
+            summary(report),
+            meaning(report),
+            codes(report),
+            errors(report),
+            stability(report),
+        ],
     }
+}
+
+fn answers(report: &SidReport) -> Section {
+    let mut table = Table::with_columns(&[
+        ("question", ""),
+        ("figure", ""),
+        ("found", ""),
+        ("chance", "what prefixes of the same sizes with random items give"),
+        ("shuffled", "the same ids on other items"),
+        ("asked", "bounds of this report, no law"),
+        ("verdict", ""),
+    ]);
+    let number = |value: Option<f64>| value.map_or(Cell::Empty, |value| Cell::Number(value, 3));
+    for finding in &report.findings {
+        table.push(vec![
+            Cell::text(finding.question),
+            Cell::text(finding.measure),
+            Cell::Number(finding.value, 3),
+            number(finding.by_chance),
+            number(finding.shuffled),
+            Cell::text(&finding.asked),
+            Cell::text(finding.verdict.word()),
+        ]);
+    }
+    Section::new("Do these ids mean anything?", vec![Block::Table(table)]).with_hint(
+        "The ids were fitted to the vectors, so that like items with like ids show that the quantizer works; dislikes were not \
+         seen by it but through the interaction features, and are what the policy has to predict.",
+    )
 }
 
 fn pair(of: Agreement) -> Cell {

@@ -1,11 +1,10 @@
 //! Whether ids are a property of the items or of chance: noise on the vectors, other seeds, an earlier end of training.
 
-use super::measure::{Material, name_of, varied};
+use super::measure::{Fit, Material, name_of, varied};
 use super::subject::Subject;
 use crate::error::WorkerError;
 use crate::item_vectors::item_vectors;
 use crate::semantic_ids::{IdSource, fit, ids_of};
-use conrec_domain::spec::RunSpec;
 use conrec_feedback::matrix::Matrix;
 use conrec_feedback::sid_quality::{DepthStability, same_prefix, stability};
 use conrec_feedback::training_time::TrainingTime;
@@ -60,19 +59,18 @@ pub struct TimeStability {
     pub depths: Vec<DepthStability>,
 }
 
-/// Measures one quantizer, the config's.
+/// Measures one quantizer.
 pub(super) fn stability_of(
-    spec: &RunSpec,
+    Fit { quantizer, spec, fitted }: &Fit,
     subject: &Subject,
     (vectors, candidates): Material<'_>,
 ) -> Result<QuantizerStability, WorkerError> {
     let dataset = subject.dataset.as_ref();
     let source = IdSource { spec, dataset, vectors, candidates };
-    let fitted = fit(&source)?;
-    let ids = ids_of(&source, &fitted, vectors)?;
+    let ids = ids_of(&source, fitted, vectors)?;
     let mut noise = Vec::new();
     for length in NOISES {
-        let moved = ids_of(&source, &fitted, &noisy(vectors, length, spec.seed))?;
+        let moved = ids_of(&source, fitted, &noisy(vectors, length, spec.seed))?;
         noise.push(NoiseStability { noise: length, same_prefix: same_prefix(&ids, &moved, candidates) });
     }
     let mut seeds = Vec::new();
@@ -95,7 +93,7 @@ pub(super) fn stability_of(
         }
         _ => None,
     };
-    Ok(QuantizerStability { quantizer: name_of(spec.semantic_id.quantizer).to_owned(), noise, seeds, time })
+    Ok(QuantizerStability { quantizer: name_of(*quantizer).to_owned(), noise, seeds, time })
 }
 
 /// Every vector plus a random one of `length` times its own length, in expectation of the square.
