@@ -11,6 +11,9 @@ const NOISE: f64 = 0.05;
 /// Standard errors by which a share of pairs must exceed chance to count at all.
 const ERRORS: f64 = 3.0;
 
+/// Times chance that a share of pairs should be.
+const RATIO: f64 = 1.5;
+
 /// The answer to one question about the ids.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
@@ -40,6 +43,8 @@ pub enum Verdict {
     Weak,
     /// No better than nothing.
     Bad,
+    /// Too few cases: a good figure could not be told from chance.
+    Unclear,
 }
 
 impl Verdict {
@@ -49,6 +54,7 @@ impl Verdict {
             Self::Good => "good",
             Self::Weak => "weak",
             Self::Bad => "BAD",
+            Self::Unclear => "too few cases",
         }
     }
 
@@ -87,6 +93,10 @@ pub(super) fn findings(asked: &Asked<'_>) -> Vec<Finding> {
     let shuffled = asked.columns.iter().find(|column| column.name == SHUFFLED);
     let both = Both { own: &own.quality, shuffled: shuffled.map(|column| &column.quality) };
     let mut all = meaning(&both, asked.levels);
+    if let Some(error) = own.input_error.last() {
+        let question = "Do the codes rebuild the vectors?";
+        all.push(finding(question, "squared error, 1 is the mean's", *error, most(*error, (0.5, 0.9))));
+    }
     all.extend(shape(&own.quality, asked));
     all.extend(asked.stability.into_iter().flat_map(stays));
     all
@@ -114,7 +124,7 @@ impl Both<'_> {
             value: found.share,
             by_chance: Some(found.by_chance),
             shuffled: self.shuffled.and_then(&of).map(|agreement| agreement.share),
-            asked: format!("{:.0} % of the way from chance to 1", bounds.0 * 100.0),
+            asked: format!("{:.0} % of the way to 1", bounds.0 * 100.0),
             verdict: Verdict::at_least(way, bounds),
         })
     }
@@ -124,16 +134,22 @@ impl Both<'_> {
         let of = |quality: &SidQuality| quality.depths.get(depth).and_then(|depth| depth.taste);
         let found = of(self.own)?;
         let (p, cases) = (found.by_chance, found.cases.max(1) as f64);
-        let beyond_doubt = found.share - p > ERRORS * (p * (1.0 - p) / cases).sqrt();
-        let ratio = if beyond_doubt { found.share / p.max(f64::EPSILON) } else { 0.0 };
+        let doubt = ERRORS * (p * (1.0 - p) / cases).sqrt();
+        let verdict = if found.share - p > doubt {
+            Verdict::at_least(found.share / p.max(f64::EPSILON), (RATIO, 1.1))
+        } else if doubt > (RATIO - 1.0) * p {
+            Verdict::Unclear
+        } else {
+            Verdict::Bad
+        };
         Some(Finding {
             question,
             measure,
             value: found.share,
             by_chance: Some(p),
             shuffled: self.shuffled.and_then(of).map(|agreement| agreement.share),
-            asked: format!("1.5 times chance, and {ERRORS} standard errors above it"),
-            verdict: Verdict::at_least(ratio, (1.5, 1.1)),
+            asked: format!("{RATIO} times chance, beyond {ERRORS} standard errors"),
+            verdict,
         })
     }
 }
@@ -141,14 +157,14 @@ impl Both<'_> {
 fn meaning(both: &Both<'_>, levels: usize) -> Vec<Finding> {
     let first = |quality: &SidQuality| quality.depths.first().copied();
     let explained = |quality: &SidQuality| {
-        let left = quality.depths.get(levels.saturating_sub(1))?.variance_left;
+        let left = first(quality)?.variance_left;
         Some(Agreement { share: 1.0 - left.share, by_chance: 1.0 - left.by_chance, cases: left.cases })
     };
     let like = "Are items with like ids like items?";
     let dislike = "Do ids gather what one user dislikes?";
     [
         both.share((like, "nearest neighbours that ids keep"), |q| Some(q.overlap), (0.2, 0.05)),
-        both.share((like, "variance that all codes explain"), explained, (0.3, 0.1)),
+        both.share((like, "variance that first codes explain"), explained, (0.3, 0.1)),
         both.share(("Do ids know categories?", "purity of first codes"), |q| first(q)?.purity, (0.1, 0.03)),
         both.taste((dislike, "successive dislikes with one first code"), 0),
         both.taste((dislike, "successive dislikes with one semantic id"), levels.saturating_sub(1)),
