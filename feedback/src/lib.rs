@@ -32,6 +32,7 @@ pub mod training_time;
 
 // What the model sees.
 pub mod advantage;
+pub mod alignment;
 pub mod cell_means;
 pub mod cell_ranking;
 pub mod collisions;

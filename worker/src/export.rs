@@ -32,7 +32,8 @@ pub fn export(spec: &RunSpec, folder: &RunFolder, data: &PassData, state: &Train
         std::fs::create_dir_all(place).map_err(|e| WorkerError::file(place, e))?;
     }
     write_model(&base, state.model(), state.base())?;
-    write_tokenizer(&base, data.vocabulary, state.model().max_positions)?;
+    let tokens = crate::execute::vocabulary_size(spec);
+    write_tokenizer(&base, (data.vocabulary, tokens), state.model().max_positions)?;
     let of = AdapterOf { model: state.model(), lora: state.lora_config() };
     write_adapter(&adapter, of, state.lora(), &folder.shown(BASE))?;
     let shown = data.prepared.training.iter().take(PROBES).map(|i| data.serving_prompt(spec, i));
@@ -40,7 +41,7 @@ pub fn export(spec: &RunSpec, folder: &RunFolder, data: &PassData, state: &Train
     let shown: Vec<&[i64]> = shown.iter().map(Vec::as_slice).collect();
     write_probe(&folder.path(""), &state.frozen()?, &shown)?;
     for name in ["index.json", "item.json"] {
-        let place = format!("{}/{name}", crate::prepare::pass_folder(data.prepared.windows.pass));
+        let place = format!("{}/{name}", data.prepared.windows.pass.folder());
         let content = std::fs::read(folder.path(&place)).map_err(|e| WorkerError::file(folder.path(&place), e))?;
         let copy = base.join(name);
         std::fs::write(&copy, content).map_err(|e| WorkerError::file(copy, e))?;

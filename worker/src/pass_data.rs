@@ -1,10 +1,9 @@
 //! One pass of the prepared data in memory: what leases of that pass read.
 
 use crate::error::WorkerError;
-use crate::prepare::pass_folder;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::{PromptSource, StagePrompts};
-use conrec_domain::spec::{Context, RunSpec};
+use conrec_domain::spec::RunSpec;
 use conrec_domain::work::Pass;
 use conrec_feedback::cell_ranking::CellShares;
 use conrec_feedback::evaluation::Evaluation;
@@ -44,7 +43,7 @@ impl PassData {
     /// # Errors
     /// Files that are missing or damaged.
     pub fn load(spec: &RunSpec, folder: &RunFolder, pass: Pass) -> Result<Self, WorkerError> {
-        let place = pass_folder(pass);
+        let place = pass.folder();
         folder.fetch(place)?;
         let prepared = PreparedPass::load(&folder.path(place))?;
         let history = History::new(&prepared.dataset.events, prepared.dataset.users.len());
@@ -85,11 +84,14 @@ impl PassData {
         Ok(Some(of))
     }
 
-    /// The prompt that will be served: the context of the last stage.
+    /// The prompt that will be served: the context of the last stage that asks for the next item.
     pub fn serving_prompt(&self, spec: &RunSpec, instance: &Instance) -> Vec<i64> {
-        let context = spec.stage.last().map_or(Context::All, |stage| stage.context);
         let past = self.history.before(instance.user, instance.t0);
-        PromptBuilder::new(&self.prepared.ids, spec.model.max_prompt_tokens as usize).prompt(past, instance.t0, context)
+        PromptBuilder::new(&self.prepared.ids, spec.model.max_prompt_tokens as usize).prompt(
+            past,
+            instance.t0,
+            spec.serving_context(),
+        )
     }
 
     /// What names these instances in every run on the same data.
@@ -115,6 +117,7 @@ impl PassData {
             swing: &self.prepared.swing,
             train_end: self.prepared.windows.train_end,
             max_prompt_tokens: spec.model.max_prompt_tokens,
+            seed: spec.seed,
             exclude: spec.evaluation.exclude,
         }
     }

@@ -3,7 +3,7 @@
 //! later, the same comparison must see the difference: it could not pass by looking at nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use conrec_domain::spec::{Context, RunConfig, RunSpec, StageKind, StageSpec};
+use conrec_domain::spec::{Context, Distractors, RunConfig, RunSpec, StageKind, StageSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::dataset::{Dataset, Truth};
 use conrec_feedback::event::{Event, Sign};
@@ -12,7 +12,7 @@ use conrec_feedback::prepared::EvaluationSet;
 use conrec_feedback::split::{DAY, PassWindows, days, passes};
 use conrec_feedback::synthetic;
 use conrec_worker::pass_data::PassData;
-use conrec_worker::prepare::{pass_folder, prepare, prepare_pass};
+use conrec_worker::prepare::{prepare, prepare_pass};
 use conrec_worker::run_folder::{Place, RunFolder};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +45,10 @@ fn spec() -> RunSpec {
             }
         }
     }
+    let model = config.stage.iter().find(|stage| stage.kind == StageKind::NextNegative).unwrap();
+    let distractors = Distractors { positives: 1.0, popularity: 1.0, category: 1.0, exposed: 1.0 };
+    let name = "Alignment".to_owned();
+    stages.insert(0, StageSpec { name, kind: StageKind::Alignment, distractors, ..model.clone() });
     config.stage = stages;
     RunSpec::check(config).unwrap()
 }
@@ -116,7 +120,7 @@ fn prepared(spec: &RunSpec, dataset: &Dataset, windows: PassWindows) -> Handed {
     let history = History::new(&dataset.events, dataset.users.len());
     let pass = prepare_pass(spec, &Arc::new(dataset.clone()), &history, windows).unwrap();
     assert!(pass.dataset.truth.is_none());
-    pass.save(&folder.path(pass_folder(windows.pass))).unwrap();
+    pass.save(&folder.path(windows.pass.folder())).unwrap();
     let data = PassData::load(spec, &folder, windows.pass).unwrap();
     let ids = &data.prepared.ids;
     let candidates: Vec<u32> = (0..ids.items() as u32).filter(|item| ids.cell_of(*item).is_some()).collect();
@@ -214,7 +218,7 @@ fn an_event_at_train_end_shows_a_second_later() {
     for part in ["candidates", "cells", "cell vectors", "cell shares", "training instances"] {
         assert!(differ.iter().any(|name| name == part), "{part} is not among {differ:#?}");
     }
-    for kind in ["NextItem", "NextNegative", "Grpo"] {
+    for kind in ["NextItem", "NextNegative", "Grpo", "Alignment"] {
         assert!(differ.iter().any(|name| name.starts_with(&format!("prompts: {kind}"))), "{kind}: {differ:#?}");
     }
 }

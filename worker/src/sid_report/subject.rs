@@ -3,7 +3,7 @@
 use super::SidReportArgs;
 use crate::error::WorkerError;
 use crate::item_vectors::take_vectors;
-use crate::prepare::{pass_folder, read};
+use crate::prepare::read;
 use crate::run_folder::{Place, RunFolder};
 use conrec_domain::spec::{RunConfig, RunSpec, Statistics};
 use conrec_domain::work::Pass;
@@ -61,8 +61,8 @@ impl Subject {
         let mut train_ends = Vec::new();
         let mut newest = None;
         for pass in names {
-            folder.fetch(pass_folder(*pass))?;
-            let prepared = PreparedPass::load(&folder.path(pass_folder(*pass)))?;
+            folder.fetch(pass.folder())?;
+            let prepared = PreparedPass::load(&folder.path(pass.folder()))?;
             train_ends.push(prepared.windows.train_end);
             newest = Some(prepared);
         }
