@@ -15,16 +15,18 @@ pub mod matrix;
 // Where events come from.
 pub mod dataset_builder;
 pub mod key_table;
-pub mod movietweetings;
 pub mod prepared;
+pub mod readers;
 pub mod synthetic;
 pub mod synthetic_files;
 
 // From events to instances.
+pub mod bursts;
 pub mod candidates;
 pub mod instance;
 pub mod numpy_random;
 pub mod split;
+pub mod window_advice;
 
 // Statistics of training time.
 pub mod swing;
@@ -67,6 +69,7 @@ pub mod top_items;
 pub mod bootstrap;
 pub mod cell_evaluation;
 pub mod evaluation;
+pub mod interest_coverage;
 pub mod metrics;
 pub mod outcomes;
 pub mod over_seeds;

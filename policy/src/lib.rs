@@ -23,7 +23,9 @@ pub mod shared_sum;
 pub mod transformer;
 
 // What is learned.
+pub mod distinct;
 pub mod exact_kl;
+mod group_scores;
 pub mod grpo;
 pub mod grpo_loss;
 pub mod lease_gradient;

@@ -9,6 +9,7 @@ mod model;
 mod reward;
 mod semantic_id;
 mod stages;
+mod table;
 
 use super::{RunConfig, Violation};
 use std::fmt::Display;
