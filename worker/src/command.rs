@@ -8,6 +8,7 @@ use crate::prepare::prepare;
 use crate::report::evaluate_run;
 use crate::run_folder::{Place, RunFolder};
 use crate::session::{self, Ended, SessionOptions};
+use crate::sid_report::{self, SidReportArgs};
 use crate::synthesize::{self, SynthesizeArgs};
 use clap::{Args, Parser, Subcommand};
 use conrec_domain::address::listening;
@@ -35,6 +36,8 @@ enum Verb {
     Synthesize(SynthesizeArgs),
     /// Evaluate a run's newest policy again and print the table as JSON
     Evaluate(EvaluateArgs),
+    /// Ask whether semantic ids mean anything: codes, neighbours, categories, stability, controls
+    SidReport(SidReportArgs),
     /// Measure speed and memory; prints one JSON object
     Bench(bench::BenchArgs),
 }
@@ -114,6 +117,7 @@ pub fn run(cli: Cli) -> Result<u8, WorkerError> {
         Verb::Prepare(args) => prepare_only(&args).map(|()| 0),
         Verb::Synthesize(args) => synthesize::run(&args).map(|()| 0),
         Verb::Evaluate(args) => evaluate(&args).map(|()| 0),
+        Verb::SidReport(args) => sid_report::run(&args).map(|()| 0),
         Verb::Bench(args) => bench::run(&args).map(|()| 0),
     }
 }

@@ -42,6 +42,7 @@ pub mod held_out_reward;
 pub mod report;
 pub mod report_page;
 pub mod sasrec_baseline;
+pub mod sid_report;
 pub mod tuned_baselines;
 
 pub mod bench;

@@ -108,7 +108,7 @@ fn check_distractors(index: usize, stage: &StageSpec, findings: &mut Findings) {
 
 /// An alignment question must fit into a prompt: BOS, the question's sign, four semantic ids, the asked sign.
 pub(super) fn check_questions(config: &RunConfig, findings: &mut Findings) {
-    let needed = config.semantic_id.levels.saturating_mul(4).saturating_add(3);
+    let needed = config.semantic_id.id_levels().saturating_mul(4).saturating_add(3);
     let asks = config.stage.iter().any(|stage| stage.kind == StageKind::Alignment);
     findings.require(
         !asks || config.model.max_prompt_tokens >= needed,
