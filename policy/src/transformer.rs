@@ -3,6 +3,7 @@
 use crate::decoder::DecoderLayer;
 use crate::decoder::rms_norm;
 use crate::error::PolicyError;
+use crate::flat_parameters::flat_gradient;
 use crate::llama::{LlamaConfig, LlamaWeights};
 use crate::lora::{LoraConfig, LoraWeights};
 use crate::rope::Rope;
@@ -114,12 +115,6 @@ impl Policy {
                 return Err(PolicyError::State("a gradient was asked for, but nothing trains".into()));
             }
         };
-        let gradients = Tensor::f_run_backward(&[loss], &leaves, false, false)?;
-        let parts: Vec<Tensor> = gradients
-            .iter()
-            .zip(&leaves)
-            .map(|(g, leaf)| if g.defined() { g.reshape([-1]) } else { leaf.zeros_like().reshape([-1]) })
-            .collect();
-        Ok(Tensor::cat(&parts, 0).detach())
+        flat_gradient(loss, &leaves)
     }
 }
