@@ -25,6 +25,17 @@ impl Arm {
     }
 }
 
+/// Arms with different configs: of equal ones the first.
+pub fn distinct(arms: impl IntoIterator<Item = Arm>) -> Vec<Arm> {
+    let mut found: Vec<Arm> = Vec::new();
+    for arm in arms {
+        if found.iter().all(|known| known.config != arm.config) {
+            found.push(arm);
+        }
+    }
+    found
+}
+
 /// The config as it is given.
 pub const GIVEN: &str = "conrec";
 

@@ -1,8 +1,8 @@
 //! Does the curriculum matter? Arms that differ from a given config in the order of its GRPO stages' contexts, and sweeps
 //! of gamma, beta and the horizon. The given config stands first in each list; the others are compared with it.
 
-use super::{Arm, GIVEN, contexts, is_grpo};
-use crate::spec::{Context, RewardVariant, RunConfig, RunSpec, ServedContext, StageSpec};
+use super::{Arm, GIVEN, contexts, distinct, is_grpo};
+use crate::spec::{Context, RewardVariant, RunConfig, ServedContext};
 
 /// Values of the sweeps; the given config's own value is left out, as its arm is there already.
 const GAMMAS: [f64; 4] = [0.0, 0.25, 0.5, 1.0];
@@ -26,7 +26,7 @@ pub fn order_arms(given: &RunConfig) -> Vec<Arm> {
         order("only_last", "every GRPO stage has the last one's context", &|_, _| last),
         order("mixed", "every GRPO stage draws a context for each instance", &|_, _| Context::Mixed),
     ];
-    with_given(given_arm, arms)
+    distinct(std::iter::once(given_arm).chain(arms))
 }
 
 /// `reward.gamma`, where the reward has that term.
@@ -40,7 +40,7 @@ pub fn gamma_arms(given: &RunConfig) -> Vec<Arm> {
         config.reward.gamma = gamma;
         Arm::new(format!("gamma_{gamma}"), format!("reward.gamma = {gamma}"), config)
     });
-    with_given(as_given(given), arms)
+    distinct(std::iter::once(as_given(given)).chain(arms))
 }
 
 /// beta of every GRPO stage, times a factor.
@@ -50,7 +50,7 @@ pub fn beta_arms(given: &RunConfig) -> Vec<Arm> {
         config.stage.iter_mut().filter(|stage| is_grpo(stage)).for_each(|stage| stage.beta *= factor);
         Arm::new(format!("beta_x{factor}"), format!("beta of each GRPO stage times {factor}"), config)
     });
-    with_given(as_given(given), arms)
+    distinct(std::iter::once(as_given(given)).chain(arms))
 }
 
 /// `data.horizon_days`. Training ends and windows begin when they do in the given config: what the horizon takes at the
@@ -64,22 +64,11 @@ pub fn horizon_arms(given: &RunConfig) -> Vec<Arm> {
         let says = format!("data.horizon_days = {days}; the test window is {} days long", config.data.test_days);
         Arm::new(format!("horizon_{days}d"), says, config)
     });
-    with_given(as_given(given), arms)
+    distinct(std::iter::once(as_given(given)).chain(arms))
 }
 
 fn as_given(given: &RunConfig) -> Arm {
     Arm::new(GIVEN, "the config as it is", given.clone())
-}
-
-/// The given one and those that are other configs.
-fn with_given(given: Arm, others: impl IntoIterator<Item = Arm>) -> Vec<Arm> {
-    let mut arms = vec![given];
-    for arm in others {
-        if arms.iter().all(|known| known.config != arm.config) {
-            arms.push(arm);
-        }
-    }
-    arms
 }
 
 /// Another last stage does not make another prompt at the end: what the given config serves is what counts.
@@ -99,6 +88,7 @@ fn served_as(given: &RunConfig, mut arm: RunConfig) -> RunConfig {
 mod tests {
     use super::super::tests::{demo, grpo_contexts};
     use super::*;
+    use crate::spec::{RunSpec, StageSpec};
 
     fn names(arms: &[Arm]) -> Vec<&str> {
         arms.iter().map(|arm| arm.name.as_str()).collect()
