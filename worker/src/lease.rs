@@ -4,7 +4,7 @@ use crate::error::WorkerError;
 use crate::held_out_questions::{HeldOutQuestion, held_out_questions};
 use crate::pass_data::PassData;
 use crate::run_folder::RunFolder;
-use crate::stage_prompts::StagePrompts;
+use crate::stage_prompts::LeasePrompts;
 use conrec_domain::ids::Iteration;
 use conrec_domain::spec::{RunSpec, StageKind, StageSpec};
 use conrec_domain::work::Pass;
@@ -118,19 +118,17 @@ pub fn train(
     }
     let policy = &policies.policy;
     let supervised = SupervisedLease { policy, legal: data.legal() };
-    match data.stages.get(stage as usize).ok_or_else(unknown)? {
-        StagePrompts::Sequences(all) => {
-            let chosen: Vec<&[i64]> = pick(all, prompts)?.into_iter().map(Vec::as_slice).collect();
+    match data.prompts(spec, stage, prompts)? {
+        LeasePrompts::Sequences(chosen) => {
+            let chosen: Vec<&[i64]> = chosen.iter().map(Vec::as_slice).collect();
             Ok(supervised.next_item(&chosen, settings.sign_weight)?)
         }
-        StagePrompts::NextNegatives(all) => {
-            let chosen = pick(all, prompts)?.into_iter();
+        LeasePrompts::NextNegatives(chosen) => {
             let chosen: Vec<TargetPrompt<'_>> =
-                chosen.map(|(tokens, cell)| TargetPrompt { tokens, cell: *cell }).collect();
+                chosen.iter().map(|(tokens, cell)| TargetPrompt { tokens, cell: *cell }).collect();
             Ok(supervised.next_negative(&chosen)?)
         }
-        StagePrompts::Groups(all) => {
-            let chosen = pick(all, prompts)?;
+        LeasePrompts::Groups(chosen) => {
             let missing = || WorkerError::Protocol(format!("stage {stage} has groups, but no reference policy"));
             let reference = policies.reference.as_ref().ok_or_else(missing)?;
             let weight = settings.clean_weight;
@@ -161,12 +159,4 @@ fn grpo_settings(spec: &RunSpec, stage: &StageSpec, place: Place) -> GrpoSetting
         clip: Clip::of(stage),
         advantage_floor: stage.advantage_floor,
     }
-}
-
-fn pick<'a, T>(all: &'a [T], indices: &[u32]) -> Result<Vec<&'a T>, WorkerError> {
-    let one = |index: &u32| {
-        all.get(*index as usize)
-            .ok_or_else(|| WorkerError::Protocol(format!("prompt {index} of a stage that has {}", all.len())))
-    };
-    indices.iter().map(one).collect()
 }
