@@ -60,6 +60,8 @@ pub enum Verb {
     Reproduce(ReproduceArgs),
     /// Does the curriculum matter? Other orders of contexts, and sweeps of gamma, beta and horizon; several seeds, as a page
     CurriculumReport(CurriculumArgs),
+    /// What did alignment teach, and did GRPO keep it? Questions by kind of distractor, a linear probe, a picture; as a page
+    AlignmentReport(RestArgs),
     /// Measure speed and memory of this machine; prints JSON
     Bench(RestArgs),
     /// Serve one run to workers: the process that grants leases and commits iterations

@@ -27,6 +27,7 @@ pub fn run(verb: Verb) -> Result<u8, Failure> {
         Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
         Verb::Reproduce(args) => reproduce::run(&args),
         Verb::CurriculumReport(args) => curriculum_report::run(&args),
+        Verb::AlignmentReport(args) => sibling::run("alignment-report", &args.rest),
         Verb::Bench(args) => bench::run(&args.rest),
         Verb::Status(args) => operate::status(&args),
         Verb::Stop(args) => operate::stop(&args),

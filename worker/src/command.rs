@@ -1,5 +1,6 @@
 //! The verbs of `conrec-worker`; `conrec` passes them on.
 
+use crate::alignment_report::{self, AlignmentArgs};
 use crate::bench;
 use crate::cuda;
 use crate::error::WorkerError;
@@ -35,6 +36,8 @@ enum Verb {
     Synthesize(SynthesizeArgs),
     /// Evaluate a run's newest policy again and print the table as JSON
     Evaluate(EvaluateArgs),
+    /// What alignment taught and GRPO kept: questions, a linear probe, a picture; as a page
+    AlignmentReport(AlignmentArgs),
     /// Measure speed and memory; prints one JSON object
     Bench(bench::BenchArgs),
 }
@@ -114,6 +117,7 @@ pub fn run(cli: Cli) -> Result<u8, WorkerError> {
         Verb::Prepare(args) => prepare_only(&args).map(|()| 0),
         Verb::Synthesize(args) => synthesize::run(&args).map(|()| 0),
         Verb::Evaluate(args) => evaluate(&args).map(|()| 0),
+        Verb::AlignmentReport(args) => alignment_report::run(&args).map(|()| 0),
         Verb::Bench(args) => bench::run(&args).map(|()| 0),
     }
 }

@@ -35,6 +35,7 @@ mod synthesize;
 mod truth;
 pub mod validate;
 
+mod alignment_report;
 pub mod evaluate;
 pub mod export;
 pub mod held_out_reward;
