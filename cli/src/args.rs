@@ -6,6 +6,7 @@ pub use trust::{
     CertsAction, CertsArgs, CertsInitArgs, CertsShowArgs, ENVIRONMENT, OperatorArgs, StatusArgs, TrustArgs,
 };
 
+use crate::coverage_report::CoverageArgs;
 use crate::curriculum_report::CurriculumArgs;
 use crate::reproduce::ReproduceArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -62,6 +63,8 @@ pub enum Verb {
     CurriculumReport(CurriculumArgs),
     /// What did alignment teach, and did GRPO keep it? Questions by kind of distractor, a linear probe, a picture; as a page
     AlignmentReport(RestArgs),
+    /// How much of a user's negative interest the targets of training cover, beside another user's; a page
+    CoverageReport(CoverageArgs),
     /// Measure speed and memory of this machine; prints JSON
     Bench(RestArgs),
     /// Serve one run to workers: the process that grants leases and commits iterations

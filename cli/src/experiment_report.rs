@@ -6,6 +6,7 @@ use crate::compare::{Comparison, Contender};
 use crate::config_file;
 use crate::experiment::{Ended, Experiment, Trained};
 use crate::failure::Failure;
+use crate::report_files::ReportFiles;
 use clap::Args;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_domain::arms::{Arm, GIVEN, distinct};
@@ -13,7 +14,7 @@ use conrec_domain::spec::RunSpec;
 use conrec_feedback::bootstrap::Resampling;
 use conrec_feedback::metrics::Column;
 use conrec_page::{Block, Cell, Document, Section, Table};
-use conrec_process::{result, say};
+use conrec_process::say;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -131,18 +132,7 @@ impl<'a> ExperimentReport<'a> {
     /// # Errors
     /// A folder that cannot be written.
     pub fn write(&self, document: &Document, json: &Value) -> Result<u8, Failure> {
-        let texts = [("html", document.html()), ("md", document.markdown()), ("json", format!("{json:#}\n"))];
-        for (ending, text) in texts {
-            let place = self.folder.join(format!("{}.{ending}", self.stem));
-            std::fs::write(&place, text).map_err(Failure::io("write", &place))?;
-        }
-        match self.args.output {
-            Output::Text => {
-                let place = self.folder.join(self.stem);
-                result(format_args!("{}\n  {}.html, .md, .json\n", document.terminal(), place.display()));
-            }
-            Output::Json => say!("{json}"),
-        }
+        ReportFiles { folder: &self.folder, name: self.stem }.write(document, json, self.args.output)?;
         Ok(ExitCode::Done.code())
     }
 }

@@ -29,6 +29,7 @@ pub mod lease;
 pub mod pass_data;
 pub mod prepare;
 pub mod rank;
+pub mod semantic_ids;
 pub mod stage_prompts;
 pub mod state_transfer;
 mod synthesize;

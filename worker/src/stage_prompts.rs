@@ -110,12 +110,12 @@ impl PromptSource<'_> {
     pub fn make(&self, (stage, all): (&StageSpec, &StagePrompts), of: &[u32]) -> Result<LeasePrompts, WorkerError> {
         let builder = PromptBuilder::new(self.ids, self.max_prompt_tokens as usize);
         let past = |instance: &Instance| self.history.before(instance.user, instance.t0);
-        let prompt = |i: &Instance| builder.prompt(past(i), i.t0, self.context(stage.context, i));
+        let prompt = |i: &Instance| builder.prompt(&past(i), i.t0, self.context(stage.context, i));
         Ok(match all {
             StagePrompts::Sequences(list) => {
                 let piece = |(user, piece): &(u32, u32)| {
                     let events = self.history.before(*user, self.train_end);
-                    builder.sequence(events, self.train_end).into_iter().nth(*piece as usize)
+                    builder.sequence(&events, self.train_end).into_iter().nth(*piece as usize)
                 };
                 let made = |place| piece(place).ok_or_else(|| gone("piece of a history"));
                 LeasePrompts::Sequences(pick(list, of)?.map(made).collect::<Result<_, _>>()?)
@@ -131,7 +131,7 @@ impl PromptSource<'_> {
             StagePrompts::Questions(list) => {
                 let made = |(at, question): &(u32, Question)| {
                     let i = self.instance(*at)?;
-                    Ok((builder.question(past(i), i.t0, stage.question_context, &question.shown), question.disliked))
+                    Ok((builder.question(&past(i), i.t0, stage.question_context, &question.shown), question.disliked))
                 };
                 LeasePrompts::NextNegatives(pick(list, of)?.map(made).collect::<Result<_, WorkerError>>()?)
             }
@@ -175,7 +175,7 @@ impl PromptSource<'_> {
             .map(|user| (user, self.history.before(user, self.train_end)))
             .filter(|(_, events)| events.last().is_some_and(|e| e.time >= from))
             .flat_map(|(user, events)| {
-                (0..builder.pieces(events, self.train_end) as u32).map(move |piece| (user, piece))
+                (0..builder.pieces(&events, self.train_end) as u32).map(move |piece| (user, piece))
             })
             .collect()
     }
