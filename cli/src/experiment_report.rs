@@ -102,7 +102,7 @@ impl<'a> ExperimentReport<'a> {
     pub fn policies(&self, arms: &[Arm], trained: &[Trained]) -> Vec<Contender> {
         let known = |arm: &Arm| {
             let as_trained = trained.iter().find(|run| run.config == arm.config);
-            as_trained.map_or(arm.name.clone(), |run| run.arm.clone())
+            as_trained.map_or(&arm.name, |run| &run.arm).clone()
         };
         arms.iter().map(|arm| contender(&arm.name, &known(arm), "grpo")).collect()
     }
