@@ -7,6 +7,7 @@ pub use trust::{
 };
 
 use crate::coverage_report::CoverageArgs;
+use crate::curriculum_report::CurriculumArgs;
 use crate::reproduce::ReproduceArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use conrec_coordinator::exit_code::ExitCode as Code;
@@ -60,6 +61,10 @@ pub enum Verb {
     SidReport(RestArgs),
     /// The paper's tables for a dataset: all models, what each part adds, rewards; several seeds, as a page
     Reproduce(ReproduceArgs),
+    /// Does the curriculum matter? Other orders of contexts, and sweeps of gamma, beta and horizon; several seeds, as a page
+    CurriculumReport(CurriculumArgs),
+    /// What did alignment teach, and did GRPO keep it? Questions by kind of distractor, a linear probe, a picture; as a page
+    AlignmentReport(RestArgs),
     /// How much of a user's negative interest the targets of training cover, beside another user's; a page
     CoverageReport(CoverageArgs),
     /// Measure speed and memory of this machine; prints JSON

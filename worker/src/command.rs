@@ -1,5 +1,6 @@
 //! The verbs of `conrec-worker`; `conrec` passes them on.
 
+use crate::alignment_report::{self, AlignmentArgs};
 use crate::bench;
 use crate::cuda;
 use crate::error::WorkerError;
@@ -38,6 +39,8 @@ enum Verb {
     Evaluate(EvaluateArgs),
     /// Ask whether semantic ids mean anything: codes, neighbours, categories, stability, controls
     SidReport(SidReportArgs),
+    /// What alignment taught and GRPO kept: questions, a linear probe, a picture; as a page
+    AlignmentReport(AlignmentArgs),
     /// Measure speed and memory; prints one JSON object
     Bench(bench::BenchArgs),
 }
@@ -118,6 +121,7 @@ pub fn run(cli: Cli) -> Result<u8, WorkerError> {
         Verb::Synthesize(args) => synthesize::run(&args).map(|()| 0),
         Verb::Evaluate(args) => evaluate(&args).map(|()| 0),
         Verb::SidReport(args) => sid_report::run(&args).map(|()| 0),
+        Verb::AlignmentReport(args) => alignment_report::run(&args).map(|()| 0),
         Verb::Bench(args) => bench::run(&args).map(|()| 0),
     }
 }

@@ -4,7 +4,7 @@ use crate::error::WorkerError;
 use crate::held_out_questions::{HeldOutQuestion, held_out_questions};
 use crate::pass_data::PassData;
 use crate::run_folder::RunFolder;
-use crate::stage_prompts::StagePrompts;
+use crate::stage_prompts::LeasePrompts;
 use conrec_domain::ids::Iteration;
 use conrec_domain::spec::{Objective, RunSpec, StageKind, StageSpec};
 use conrec_domain::work::Pass;
@@ -134,20 +134,18 @@ pub fn train(
     let prompts = asked.scheduled.as_slice();
     let policy = &policies.policy;
     let supervised = SupervisedLease { policy, legal: data.legal() };
-    match data.stages.get(stage as usize).ok_or_else(unknown)? {
-        StagePrompts::Sequences(all) => {
-            let chosen: Vec<&[i64]> = pick(all, prompts)?.into_iter().map(Vec::as_slice).collect();
+    let ids: Vec<u32> = prompts.iter().chain(&asked.reserve).copied().collect();
+    match data.prompts(spec, stage, &ids)? {
+        LeasePrompts::Sequences(chosen) => {
+            let chosen: Vec<&[i64]> = chosen.iter().map(Vec::as_slice).collect();
             Ok(supervised.next_item(&chosen, settings.sign_weight)?)
         }
-        StagePrompts::NextNegatives(all) => {
-            let chosen = pick(all, prompts)?.into_iter();
+        LeasePrompts::NextNegatives(chosen) => {
             let chosen: Vec<TargetPrompt<'_>> =
-                chosen.map(|(tokens, cell)| TargetPrompt { tokens, cell: *cell }).collect();
+                chosen.iter().map(|(tokens, cell)| TargetPrompt { tokens, cell: *cell }).collect();
             Ok(supervised.next_negative(&chosen)?)
         }
-        StagePrompts::Groups(all) => {
-            let ids: Vec<u32> = prompts.iter().chain(&asked.reserve).copied().collect();
-            let chosen = pick(all, &ids)?;
+        LeasePrompts::Groups(chosen) => {
             let missing = || WorkerError::Protocol(format!("stage {stage} has groups, but no reference policy"));
             let reference = policies.reference.as_ref().ok_or_else(missing)?;
             let weight = settings.clean_weight;
@@ -158,7 +156,7 @@ pub fn train(
             // reserve, taken or not.
             let targets: Vec<&Targets> = chosen.iter().map(|(_, targets)| targets).collect();
             let group = |i: &usize| {
-                let (tokens, targets) = chosen[*i];
+                let (tokens, targets) = &chosen[*i];
                 GroupPrompt { id: u64::from(ids[*i]), tokens, next: targets.next }
             };
             let run = |of: &[usize], reserve: &[usize]| {
@@ -187,12 +185,4 @@ fn grpo_settings(spec: &RunSpec, stage: &StageSpec, place: Place) -> GrpoSetting
         nll_weight: stage.nll_weight,
         objective: Objective::of(stage),
     }
-}
-
-fn pick<'a, T>(all: &'a [T], indices: &[u32]) -> Result<Vec<&'a T>, WorkerError> {
-    let one = |index: &u32| {
-        all.get(*index as usize)
-            .ok_or_else(|| WorkerError::Protocol(format!("prompt {index} of a stage that has {}", all.len())))
-    };
-    indices.iter().map(one).collect()
 }

@@ -36,6 +36,7 @@ mod synthesize;
 mod truth;
 pub mod validate;
 
+mod alignment_report;
 pub mod evaluate;
 pub mod export;
 pub mod held_out_reward;

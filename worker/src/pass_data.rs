@@ -2,7 +2,7 @@
 
 use crate::error::WorkerError;
 use crate::run_folder::RunFolder;
-use crate::stage_prompts::{PromptSource, StagePrompts};
+use crate::stage_prompts::{LeasePrompts, PromptSource, StagePrompts};
 use conrec_domain::spec::RunSpec;
 use conrec_domain::work::Pass;
 use conrec_feedback::cell_ranking::CellShares;
@@ -33,7 +33,7 @@ pub struct PassData {
     pub reward: ShapedReward,
     /// Items' shares of their cells.
     pub shares: CellShares,
-    /// Training prompts of each stage of the config.
+    /// Where the training prompts of each stage of the config come from.
     pub stages: Vec<StagePrompts>,
 }
 
@@ -101,6 +101,17 @@ impl PassData {
         let item = |index: u32| dataset.items.get(index as usize).map(|item| item.key.clone()).unwrap_or_default();
         let key = |i: &Instance| InstanceKey { user: user(i.user), t0: i.t0, next: item(i.next) };
         instances.iter().map(key).collect()
+    }
+
+    /// The prompts `of` a stage in full.
+    ///
+    /// # Errors
+    /// Stages that the config does not have, and prompts that the stage does not have.
+    pub fn prompts(&self, spec: &RunSpec, stage: u32, of: &[u32]) -> Result<LeasePrompts, WorkerError> {
+        let place = stage as usize;
+        let unknown = || WorkerError::Protocol(format!("stage {stage} of a run that has {}", spec.stage.len()));
+        let found = spec.stage.get(place).zip(self.stages.get(place)).ok_or_else(unknown)?;
+        self.prompt_source(spec).make(found, of)
     }
 
     /// The reward's targets of an instance.
