@@ -13,6 +13,7 @@ mod experiment;
 mod failure;
 mod operate;
 mod operator_client;
+mod perform;
 mod progress;
 mod progress_view;
 mod report;
@@ -38,22 +39,5 @@ fn main() -> ExitCode {
     };
     // What these do lies in files; of the others all that they do is what they say.
     let only_says = !matches!(cli.verb, Verb::Train(_) | Verb::Reproduce(_) | Verb::Coordinator(_));
-    let done = match cli.verb {
-        Verb::Validate(args) => validate::run(&args),
-        Verb::Train(args) => train::run(&args),
-        Verb::Coordinator(args) => coordinator::run(&args),
-        Verb::Worker(args) => sibling::run("worker", &args.rest),
-        Verb::Prepare(args) => sibling::run("prepare", &args.rest),
-        Verb::Synthesize(args) => sibling::run("synthesize", &args.rest),
-        Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
-        Verb::Reproduce(args) => reproduce::run(&args),
-        Verb::Bench(args) => bench::run(&args.rest),
-        Verb::Status(args) => operate::status(&args),
-        Verb::Stop(args) => operate::stop(&args),
-        Verb::Certs(args) => certs::run(&args),
-        Verb::Report(args) => report::run(&args),
-        Verb::Audit(args) => audit::run(&args),
-        Verb::Checkpoints(args) => checkpoints::run(&args),
-    };
-    failure::exit(done, only_says)
+    failure::exit(perform::perform(cli.verb), only_says)
 }

@@ -24,6 +24,7 @@ pub mod standing;
 pub mod item_vectors;
 pub mod lanes;
 pub mod lease;
+mod moment;
 pub mod pass_data;
 pub mod prepare;
 pub mod rank;
@@ -34,11 +35,15 @@ mod truth;
 pub mod validate;
 
 pub mod evaluate;
+pub mod evaluate_again;
 pub mod export;
+pub mod filter_report;
 pub mod held_out_reward;
+pub mod predict;
 pub mod report;
 pub mod report_page;
 pub mod sasrec_baseline;
+pub mod stored_run;
 pub mod tuned_baselines;
 
 pub mod bench;

@@ -44,6 +44,18 @@ impl PassData {
     /// # Errors
     /// Files that are missing or damaged.
     pub fn load(spec: &RunSpec, folder: &RunFolder, pass: Pass) -> Result<Self, WorkerError> {
+        let mut data = Self::without_prompts(spec, folder, pass)?;
+        let source = data.prompt_source(spec);
+        let stages = spec.stage.iter().map(|stage| source.stage(stage)).collect();
+        data.stages = stages;
+        Ok(data)
+    }
+
+    /// Loads a pass for what does not train: no stage has prompts.
+    ///
+    /// # Errors
+    /// Files that are missing or damaged.
+    pub fn without_prompts(spec: &RunSpec, folder: &RunFolder, pass: Pass) -> Result<Self, WorkerError> {
         let place = pass_folder(pass);
         folder.fetch(place)?;
         let prepared = PreparedPass::load(&folder.path(place))?;
@@ -55,11 +67,7 @@ impl PassData {
         let training = TrainingTime::new(&prepared.dataset, train_end);
         let reward = ShapedReward::new(&spec.reward, reward, &prepared.ids, &training);
         let shares = CellShares::new(&prepared.ids, &prepared.dataset.events, train_end, &spec.evaluation);
-        let mut data = Self { prepared, history, trie, vocabulary, reward, shares, stages: Vec::new() };
-        let source = data.prompt_source(spec);
-        let stages = spec.stage.iter().map(|stage| source.stage(stage)).collect();
-        data.stages = stages;
-        Ok(data)
+        Ok(Self { prepared, history, trie, vocabulary, reward, shares, stages: Vec::new() })
     }
 
     /// The events that a statistic of this pass may see.

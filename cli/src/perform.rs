@@ -1,0 +1,31 @@
+//! Which file does which verb.
+
+use crate::args::Verb;
+use crate::failure::Failure;
+use crate::{audit, bench, certs, checkpoints, coordinator, operate, report, reproduce, sibling, train, validate};
+
+/// Does a verb; gives the exit code.
+///
+/// # Errors
+/// What the verb fails with.
+pub fn perform(verb: Verb) -> Result<u8, Failure> {
+    match verb {
+        Verb::Validate(args) => validate::run(&args),
+        Verb::Train(args) => train::run(&args),
+        Verb::Coordinator(args) => coordinator::run(&args),
+        Verb::Worker(args) => sibling::run("worker", &args.rest),
+        Verb::Prepare(args) => sibling::run("prepare", &args.rest),
+        Verb::Synthesize(args) => sibling::run("synthesize", &args.rest),
+        Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
+        Verb::Predict(args) => sibling::run("predict", &args.rest),
+        Verb::FilterReport(args) => sibling::run("filter-report", &args.rest),
+        Verb::Reproduce(args) => reproduce::run(&args),
+        Verb::Bench(args) => bench::run(&args.rest),
+        Verb::Status(args) => operate::status(&args),
+        Verb::Stop(args) => operate::stop(&args),
+        Verb::Certs(args) => certs::run(&args),
+        Verb::Report(args) => report::run(&args),
+        Verb::Audit(args) => audit::run(&args),
+        Verb::Checkpoints(args) => checkpoints::run(&args),
+    }
+}
