@@ -13,7 +13,6 @@ mod experiment;
 mod failure;
 mod operate;
 mod operator_client;
-mod perform;
 mod progress;
 mod progress_view;
 mod report;
@@ -23,8 +22,9 @@ mod sibling;
 mod stored_run;
 mod train;
 mod validate;
+mod verb;
 
-use args::{Cli, Verb};
+use args::Cli;
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -37,7 +37,6 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return args::refused(&error),
     };
-    // What these do lies in files; of the others all that they do is what they say.
-    let only_says = !matches!(cli.verb, Verb::Train(_) | Verb::Reproduce(_) | Verb::Coordinator(_));
-    failure::exit(perform::perform(cli.verb), only_says)
+    let only_says = verb::only_says(&cli.verb);
+    failure::exit(verb::run(cli.verb), only_says)
 }

@@ -12,7 +12,7 @@ use crate::stored_run::{StoreArgs, StoredRun};
 use crate::tuned_baselines::content as item_content;
 use clap::Args;
 use conrec_domain::ids::RunId;
-use conrec_domain::spec::{RunConfig, RunSpec};
+use conrec_domain::spec::{EvaluationSpec, RunSpec};
 use conrec_feedback::baseline_tuning::Fitting;
 use conrec_feedback::baselines::fit_baselines;
 use conrec_feedback::evaluation::{Evaluation, Predictions};
@@ -78,14 +78,13 @@ pub fn run(args: &FilterReportArgs) -> Result<(), WorkerError> {
     let stored = StoredRun::open(&args.run, &args.store)?;
     let (spec, data) = (&stored.spec, stored.data()?);
     // Baselines list items: theirs are long enough to fill a predict set.
-    let mut config: RunConfig = (**spec).clone();
-    config.evaluation.top = spec.evaluation.beams.saturating_mul(ITEMS_A_CELL);
-    let wide = RunSpec::check(config)?;
+    let long = spec.evaluation.beams.saturating_mul(ITEMS_A_CELL);
+    let settings = EvaluationSpec { top: long, ..spec.evaluation.clone() };
     let window = data
-        .evaluation(&wide, Role::Test)?
+        .evaluation_by(spec, &settings, Role::Test)?
         .ok_or_else(|| WorkerError::file(stored.folder.shown("prepared"), "it has no test window; prepare it again"))?
         .thinned(args.instances);
-    let measuring = Measuring { spec: &wide, data: &data, window: &window, ground: ground(&data) };
+    let measuring = Measuring { spec, data: &data, window: &window, ground: ground(&data) };
     let mut filters = measuring.policies(&stored)?;
     filters.extend(measuring.baselines(&stored, args.tuned)?);
     let content = Content {
@@ -126,7 +125,6 @@ fn ground(data: &PassData) -> FilterGround {
 
 /// What filters are measured on.
 struct Measuring<'a> {
-    /// The run's, with longer lists.
     spec: &'a RunSpec,
     data: &'a PassData,
     window: &'a Evaluation,

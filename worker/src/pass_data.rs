@@ -1,10 +1,9 @@
 //! One pass of the prepared data in memory: what leases of that pass read.
 
 use crate::error::WorkerError;
-use crate::prepare::pass_folder;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::{PromptSource, StagePrompts};
-use conrec_domain::spec::{Context, RunSpec};
+use conrec_domain::spec::{Context, EvaluationSpec, RunSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::cell_ranking::CellShares;
 use conrec_feedback::evaluation::Evaluation;
@@ -56,7 +55,7 @@ impl PassData {
     /// # Errors
     /// Files that are missing or damaged.
     pub fn without_prompts(spec: &RunSpec, folder: &RunFolder, pass: Pass) -> Result<Self, WorkerError> {
-        let place = pass_folder(pass);
+        let place = pass.folder();
         folder.fetch(place)?;
         let prepared = PreparedPass::load(&folder.path(place))?;
         let history = History::new(&prepared.dataset.events, prepared.dataset.users.len());
@@ -85,11 +84,24 @@ impl PassData {
     /// # Errors
     /// An empty window.
     pub fn evaluation(&self, spec: &RunSpec, role: Role) -> Result<Option<Evaluation>, WorkerError> {
+        self.evaluation_by(spec, &spec.evaluation, role)
+    }
+
+    /// The same, measured by other settings than the config's.
+    ///
+    /// # Errors
+    /// An empty window.
+    pub fn evaluation_by(
+        &self,
+        spec: &RunSpec,
+        settings: &EvaluationSpec,
+        role: Role,
+    ) -> Result<Option<Evaluation>, WorkerError> {
         let Some(set) = self.prepared.evaluation(role) else {
             return Ok(None);
         };
         let windows = PassWindows { evaluate: set.window, ..self.prepared.windows };
-        let of = Evaluation::new(&self.prepared.dataset, &self.history, &windows, &spec.data, &spec.evaluation)?;
+        let of = Evaluation::new(&self.prepared.dataset, &self.history, &windows, &spec.data, settings)?;
         Ok(Some(of))
     }
 

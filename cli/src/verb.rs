@@ -1,14 +1,19 @@
-//! Which file does which verb.
+//! Which module does which verb.
 
 use crate::args::Verb;
 use crate::failure::Failure;
 use crate::{audit, bench, certs, checkpoints, coordinator, operate, report, reproduce, sibling, train, validate};
 
-/// Does a verb; gives the exit code.
+/// Whether all that a verb does is what it says: for others what they do lies in files.
+pub fn only_says(verb: &Verb) -> bool {
+    !matches!(verb, Verb::Train(_) | Verb::Reproduce(_) | Verb::Coordinator(_))
+}
+
+/// Does one verb.
 ///
 /// # Errors
-/// What the verb fails with.
-pub fn perform(verb: Verb) -> Result<u8, Failure> {
+/// What the verb ends with.
+pub fn run(verb: Verb) -> Result<u8, Failure> {
     match verb {
         Verb::Validate(args) => validate::run(&args),
         Verb::Train(args) => train::run(&args),
