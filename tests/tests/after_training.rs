@@ -1,4 +1,4 @@
-//! What is asked of a finished run, by real processes on the tiny config: predict sets, which must be the same bytes for
+//! What is asked of a finished run, by real processes on the tiny config: its metrics again, its filter, and predict sets, which must be the same bytes for
 //! any number of processes and through kills.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -6,6 +6,7 @@ use conrec_feedback::predict_sets::{PredictRow, RowSource, read};
 use conrec_tests::{conrec, run, text};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -144,4 +145,55 @@ fn holds_all_users(file: &Path, source: RowSource) -> Vec<PredictRow> {
     assert!(rows.iter().any(|row| row.source == source), "no row of {source:?}");
     assert!(rows.iter().any(|row| !row.items.is_empty()));
     rows
+}
+
+/// The models of `conrec evaluate` as JSON.
+fn evaluated(arguments: &[&str]) -> Value {
+    let output = run(&[&["evaluate"], arguments, &["--output", "json"]].concat()).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+    serde_json::from_slice::<Value>(&output.stdout).unwrap()["models"].clone()
+}
+
+#[test]
+fn evaluation_of_run_and_adapter_is_the_reports_and_the_filter_report_holds_together() {
+    let finished = Finished::train();
+    let store = finished.store();
+    let report: Value = serde_json::from_slice(&fs::read(finished.path("runs/tiny/report.json")).unwrap()).unwrap();
+    assert_eq!(evaluated(&["tiny", "--store", &store, "--baselines"]), report["models"]);
+    let policies = evaluated(&["tiny", "--store", &store]);
+    assert_eq!(policies.as_object().unwrap().keys().collect::<Vec<_>>(), ["chance", "grpo", "sft"]);
+
+    let adapter = finished.path("runs/tiny/adapter");
+    let adapter = adapter.to_str().unwrap();
+    assert_eq!(evaluated(&["--adapter", adapter])["adapter"], report["models"]["grpo"]);
+    // Elsewhere it needs a run, and its base.
+    let moved = finished.path("moved");
+    fs::rename(adapter, &moved).unwrap();
+    let moved = moved.to_str().unwrap();
+    let alone = run(&["evaluate", "--adapter", moved]).unwrap();
+    assert_eq!(alone.status.code(), Some(64), "{}", text(&alone));
+    let base = finished.path("runs/tiny/base_model");
+    let with_base = evaluated(&["tiny", "--store", &store, "--adapter", moved, "--base", base.to_str().unwrap()]);
+    assert_eq!(with_base["adapter"], report["models"]["grpo"]);
+
+    let out = finished.path("filter");
+    let asked = ["filter-report", "tiny", "--store", &store, "--instances", "40", "--out", out.to_str().unwrap()];
+    let output = run(&[&asked[..], &["--output", "json"]].concat()).unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["instances"], 40);
+    for name in ["grpo", "sft", "neg_pop", "rocchio"] {
+        let column = |key: &str| -> Vec<f64> {
+            said["filters"][name][key].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+        };
+        // A higher threshold filters less.
+        for key in ["filtered", "catalogue", "recall", "false_filter"] {
+            assert!(column(key).windows(2).all(|pair| pair[0] >= pair[1]), "{name} {key}");
+        }
+        assert!(column("coverage").windows(2).all(|pair| pair[0] <= pair[1]), "{name}");
+        assert!(column("filtered")[0] > 0.5 && column("recall")[0] > 0.5, "{name}");
+    }
+    for name in ["filter-report.html", "filter-report.md", "filter-report.json"] {
+        assert!(fs::metadata(out.join(name)).unwrap().len() > 1000, "{name}");
+    }
 }
