@@ -1,5 +1,5 @@
-//! What is asked of a finished run, by real processes on the tiny config: its metrics again, its filter, and predict sets, which must be the same bytes for
-//! any number of processes and through kills.
+//! What is asked of a finished run, by real processes on the tiny config: its metrics again, what its filter takes away,
+//! and predict sets, which must be the same bytes for any number of processes and through kills.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use conrec_feedback::predict_sets::{PredictRow, RowSource, read};
