@@ -97,7 +97,11 @@ impl Derived {
                 self.iterations_at_most.to_string(),
                 "optimiser updates over all passes and stages, every retry of a stage included",
             ),
-            row("vocabulary", self.vocabulary.to_string(), "5 special tokens and a token for each code of each level"),
+            row(
+                "vocabulary",
+                self.vocabulary.to_string(),
+                "5 special tokens, a token for each code of each level, one more where alignment questions are asked",
+            ),
             row("semantic ids at most", self.semantic_ids_at_most.to_string(), "codes ^ levels"),
             row(
                 "model parameters",
@@ -154,7 +158,8 @@ fn row(name: &str, value: String, explanation: &'static str) -> DerivedRow {
 
 /// Tokens that the model knows.
 pub fn vocabulary(spec: &RunSpec) -> u64 {
-    SPECIAL_TOKENS + u64::from(spec.semantic_id.levels) * u64::from(spec.semantic_id.codes)
+    let codes = u64::from(spec.semantic_id.levels) * u64::from(spec.semantic_id.codes);
+    SPECIAL_TOKENS + codes + u64::from(spec.asks_questions())
 }
 
 fn derive_stage(spec: &RunSpec, stage: &StageSpec) -> DerivedStage {

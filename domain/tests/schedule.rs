@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use conrec_domain::schedule::{Schedule, evaluation_ranges, learning_rate};
-use conrec_domain::spec::{Context, StageKind, StageSpec};
+use conrec_domain::spec::{Clean, Context, Distractors, StageKind, StageSpec};
 use conrec_domain::work::Pass;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -138,6 +138,11 @@ fn stage(iterations: u32, warmup: u32, final_rate: f64) -> StageSpec {
         clip_low: 0.2,
         clip_high: 0.2,
         sign_weight: 0.2,
+        distractors: Distractors::default(),
+        question_context: Context::None,
+        clean: Clean::None,
+        clean_above: 0.8,
+        clean_weight: 0.25,
         validate_every: 0,
         patience: 0,
     }

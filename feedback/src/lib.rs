@@ -31,6 +31,7 @@ pub mod training_time;
 
 // What the model sees.
 pub mod advantage;
+pub mod alignment;
 pub mod cell_ranking;
 pub mod prefix_trie;
 pub mod prompt;

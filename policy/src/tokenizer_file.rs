@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use std::path::Path;
 
-/// What each token of a vocabulary is called; the index is the token.
-pub fn token_names(vocabulary: Vocabulary) -> Vec<String> {
+/// What each token of a vocabulary is called; the index is the token. The question's token is one of them where the model
+/// has `tokens` enough.
+pub fn token_names(vocabulary: Vocabulary, tokens: usize) -> Vec<String> {
     let special =
         [(PAD, "<pad>"), (BOS, "<bos>"), (NEGATIVE, "<negative>"), (NEUTRAL, "<neutral>"), (POSITIVE, "<positive>")];
     let mut names = vec![String::new(); vocabulary.size()];
@@ -24,15 +25,22 @@ pub fn token_names(vocabulary: Vocabulary) -> Vec<String> {
             *name = token(level, code);
         }
     }
+    if tokens > vocabulary.size() {
+        names.push("<question>".to_owned());
+    }
     names
 }
 
-/// Writes both files into `folder`; `max_tokens` is the longest sequence that the model reads.
+/// Writes both files into `folder`; `tokens` is what the model knows, `max_tokens` the longest sequence that it reads.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn write_tokenizer(folder: &Path, vocabulary: Vocabulary, max_tokens: i64) -> Result<(), FileError> {
-    let names = token_names(vocabulary);
+pub fn write_tokenizer(
+    folder: &Path,
+    (vocabulary, tokens): (Vocabulary, usize),
+    max_tokens: i64,
+) -> Result<(), FileError> {
+    let names = token_names(vocabulary, tokens);
     write_json(&folder.join("tokenizer.json"), &TokenizerJson::new(&names))?;
     let config = TokenizerConfigJson {
         tokenizer_class: "PreTrainedTokenizerFast",
@@ -195,7 +203,8 @@ mod tests {
 
     #[test]
     fn names_follow_the_numbering_of_tokens() {
-        let names = token_names(VOCABULARY);
+        assert_eq!(token_names(VOCABULARY, 18)[17], "<question>");
+        let names = token_names(VOCABULARY, 17);
         assert_eq!(names.len(), 17);
         assert_eq!(names[..6], ["<pad>", "<bos>", "<negative>", "<neutral>", "<positive>", "<a_0>"]);
         assert_eq!((names[9].as_str(), names[16].as_str()), ("<b_0>", "<c_3>"));
@@ -205,7 +214,7 @@ mod tests {
     fn file_holds_every_token_once_and_is_written_alike() {
         let [a, b] = [0, 1].map(|_| {
             let folder = tempfile::tempdir().unwrap();
-            write_tokenizer(folder.path(), VOCABULARY, 99).unwrap();
+            write_tokenizer(folder.path(), (VOCABULARY, 17), 99).unwrap();
             let read = |name| std::fs::read_to_string(folder.path().join(name)).unwrap();
             [read("tokenizer.json"), read("tokenizer_config.json")]
         });
@@ -213,7 +222,7 @@ mod tests {
         let file: Value = serde_json::from_str(&a[0]).unwrap();
         let vocab = file["model"]["vocab"].as_object().unwrap();
         assert_eq!(vocab.len(), 17);
-        for (place, name) in token_names(VOCABULARY).iter().enumerate() {
+        for (place, name) in token_names(VOCABULARY, 17).iter().enumerate() {
             assert_eq!(vocab[name], place);
         }
         assert_eq!(file["post_processor"]["single"][0], json!({"SpecialToken": {"id": "<bos>", "type_id": 0}}));

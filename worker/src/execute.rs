@@ -1,6 +1,8 @@
 //! The compute thread's side of a session: performs one command after the other and says what came out. Leases go to
 //! the lanes; everything that changes the state waits until these are idle.
 
+mod grant;
+
 use crate::checked_sum::checked_sum;
 use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
 use crate::collective::nccl::way;
@@ -8,21 +10,18 @@ use crate::collective::{Collective, Gloo, Membership, Nccl, Peers, Single, Switc
 use crate::cuda;
 use crate::error::WorkerError;
 use crate::lanes::{Deliver, Lanes};
-use crate::lease::{Loaded, Place, TrainingPolicies, train};
-use crate::prepare::prepare;
-use crate::report::write_report;
+use crate::lease::Loaded;
 use crate::run_folder::RunFolder;
 use crate::save::{CHECKPOINT, Copy};
 use crate::standing::Standing;
 use crate::state_transfer::{receive, share};
-use crate::validate::validate;
 use bytes::Bytes;
 use conrec_domain::bookmark::Bookmark;
 use conrec_domain::effect::{Command, StateSource};
 use conrec_domain::ids::{Digest, Fence, Iteration};
 use conrec_domain::manifest::Manifest;
 use conrec_domain::spec::{CollectiveKind, RunSpec};
-use conrec_domain::work::{Lease, Outcome, Pass, StateChange, Work};
+use conrec_domain::work::StateChange;
 use conrec_feedback::prompt::Vocabulary;
 use conrec_policy::slot::tensor_digest;
 use conrec_policy::training_state::TrainingState;
@@ -30,9 +29,6 @@ use conrec_proto::message::FromWorker;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tch::Tensor;
-
-/// What a lane computes.
-type Computation = Box<dyn FnOnce() -> Result<Outcome, WorkerError> + Send>;
 
 /// The roster that this worker belongs to.
 struct Roster {
@@ -268,65 +264,6 @@ impl Executor {
         sound(self.state.is_unharmed()?)
     }
 
-    /// Prepares and reports itself; other leases go to a lane.
-    fn grant(&mut self, lease: Lease) -> Result<Option<FromWorker>, WorkerError> {
-        let Lease { id, fence, work } = lease;
-        let state = self.state.digest()?;
-        let done = move |outcome| FromWorker::LeaseDone { fence, lease: id, state, outcome };
-        match work {
-            Work::Prepare => Ok(Some(done(Outcome::Prepared(prepare(&self.spec, &self.folder)?)))),
-            Work::Train { pass, stage, iteration, attempt, prompts } => {
-                let compute = self.train_job(pass, Place { stage, attempt, iteration }, prompts)?;
-                self.lanes.submit(Box::new(move || compute().map(done)))?;
-                Ok(None)
-            }
-            Work::Validate { from, to } => {
-                let compute = self.validate_job(from as usize..to as usize)?;
-                self.lanes.submit(Box::new(move || compute().map(done)))?;
-                Ok(None)
-            }
-            Work::Report { summary } => {
-                self.lanes.wait();
-                self.loaded = None;
-                let select = summary.select_checkpoint.as_deref();
-                let select = select.map(|key| load_state(&self.spec, (&self.folder, &self.parts), key)).transpose()?;
-                write_report(&self.spec, &self.folder, (&self.state, select.as_ref()), &summary)?;
-                self.check_memory()?;
-                Ok(Some(done(Outcome::Reported)))
-            }
-        }
-    }
-
-    fn train_job(&mut self, pass: Pass, place: Place, prompts: Vec<u32>) -> Result<Computation, WorkerError> {
-        let Place { stage, iteration, .. } = place;
-        if self.open != Some(iteration) {
-            // What was added for another iteration belongs to one that was dropped.
-            self.lanes.wait();
-            self.state.clear_sum();
-            self.open = Some(iteration);
-        }
-        let loaded = Loaded::of(&mut self.loaded, &self.spec, &self.folder, pass)?;
-        let kind = self.spec.stage.get(stage as usize).map(|stage| stage.kind);
-        let kind = kind.ok_or_else(|| WorkerError::Protocol(format!("the config has no stage {stage}")))?;
-        let policies = TrainingPolicies::of(&self.state, kind)?;
-        let (spec, sum) = (Arc::clone(&self.spec), self.state.sum()?.clone());
-        Ok(Box::new(move || {
-            let gradient = train(&spec, &loaded.data, &policies, place, &prompts)?;
-            sum.accumulate(&gradient)?;
-            Ok(Outcome::Trained(gradient.metrics))
-        }))
-    }
-
-    fn validate_job(&mut self, of: std::ops::Range<usize>) -> Result<Computation, WorkerError> {
-        let loaded = Loaded::of(&mut self.loaded, &self.spec, &self.folder, Pass::Select)?;
-        let (spec, policy, watch) = (Arc::clone(&self.spec), self.state.frozen()?, self.state.watch());
-        Ok(Box::new(move || {
-            let counts = validate(&spec, (&loaded.data, loaded.validation()?), &policy, of)?;
-            sound(watch.is_unharmed()?)?;
-            Ok(Outcome::Validated(counts))
-        }))
-    }
-
     fn reduce(&mut self, fence: Fence, iteration: Iteration) -> Result<FromWorker, WorkerError> {
         let roster =
             self.roster.as_ref().filter(|roster| roster.fence == fence).ok_or_else(|| {
@@ -368,9 +305,10 @@ fn unless_collective_failed(fence: Fence, result: Result<FromWorker, WorkerError
     }
 }
 
-/// Tokens of the model: the special ones and the codes of all levels.
+/// Tokens of the model: the special ones, the codes of all levels, and the question's where a stage asks any.
 pub fn vocabulary_size(spec: &RunSpec) -> usize {
-    Vocabulary { levels: spec.semantic_id.levels as usize, codes: spec.semantic_id.codes as usize }.size()
+    let codes = Vocabulary { levels: spec.semantic_id.levels as usize, codes: spec.semantic_id.codes as usize };
+    codes.size() + usize::from(spec.asks_questions())
 }
 
 /// Reads the training state of a checkpoint, verified part by part.

@@ -32,7 +32,8 @@ pub fn export(spec: &RunSpec, folder: &RunFolder, data: &PassData, state: &Train
         std::fs::create_dir_all(place).map_err(|e| WorkerError::file(place, e))?;
     }
     write_model(&base, state.model(), state.base())?;
-    write_tokenizer(&base, data.vocabulary, state.model().max_positions)?;
+    let tokens = crate::execute::vocabulary_size(spec);
+    write_tokenizer(&base, (data.vocabulary, tokens), state.model().max_positions)?;
     let of = AdapterOf { model: state.model(), lora: state.lora_config() };
     write_adapter(&adapter, of, state.lora(), &folder.shown(BASE))?;
     let shown = data.prepared.training.iter().take(PROBES).map(|i| data.serving_prompt(spec, i));

@@ -21,6 +21,8 @@ pub mod execute;
 pub mod standing;
 
 // Leases.
+pub mod clean;
+pub mod held_out_questions;
 pub mod item_vectors;
 pub mod lanes;
 pub mod lease;

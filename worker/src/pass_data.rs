@@ -3,7 +3,7 @@
 use crate::error::WorkerError;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::{PromptSource, StagePrompts};
-use conrec_domain::spec::{Context, EvaluationSpec, RunSpec};
+use conrec_domain::spec::{EvaluationSpec, RunSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::cell_ranking::CellShares;
 use conrec_feedback::evaluation::Evaluation;
@@ -105,11 +105,14 @@ impl PassData {
         Ok(Some(of))
     }
 
-    /// The prompt that will be served: the context of the last stage.
+    /// The prompt that will be served: the context of the last stage that asks for the next item.
     pub fn serving_prompt(&self, spec: &RunSpec, instance: &Instance) -> Vec<i64> {
-        let context = spec.stage.last().map_or(Context::All, |stage| stage.context);
         let past = self.history.before(instance.user, instance.t0);
-        PromptBuilder::new(&self.prepared.ids, spec.model.max_prompt_tokens as usize).prompt(past, instance.t0, context)
+        PromptBuilder::new(&self.prepared.ids, spec.model.max_prompt_tokens as usize).prompt(
+            past,
+            instance.t0,
+            spec.serving_context(),
+        )
     }
 
     /// What names these instances in every run on the same data.
@@ -135,6 +138,7 @@ impl PassData {
             swing: &self.prepared.swing,
             train_end: self.prepared.windows.train_end,
             max_prompt_tokens: spec.model.max_prompt_tokens,
+            seed: spec.seed,
             exclude: spec.evaluation.exclude,
         }
     }

@@ -194,6 +194,7 @@ fn prompt_counts(spec: &RunSpec, pass: &PreparedPass, history: &History) -> Resu
         swing: &pass.swing,
         train_end: pass.windows.train_end,
         max_prompt_tokens: spec.model.max_prompt_tokens,
+        seed: spec.seed,
         exclude: spec.evaluation.exclude,
     };
     let count = |stage| {

@@ -121,6 +121,7 @@ fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<Rep
         outcomes: BTreeMap::new(),
         last_changes: summary.changes.clone(),
         decisions: summary.decisions.clone(),
+        questions: summary.questions.clone(),
         baseline_choices: Vec::new(),
         semantic_ids: Vec::new(),
         notes: prepared.summary.iter().cloned().chain(notes(spec)).collect(),

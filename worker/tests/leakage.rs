@@ -3,7 +3,7 @@
 //! later, the same comparison must see the difference: it could not pass by looking at nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use conrec_domain::spec::{Context, RunConfig, RunSpec, StageKind, StageSpec};
+use conrec_domain::spec::{Context, Distractors, RunConfig, RunSpec, StageKind, StageSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::dataset::{Dataset, Truth};
 use conrec_feedback::event::{Event, Sign};
@@ -45,6 +45,10 @@ fn spec() -> RunSpec {
             }
         }
     }
+    let model = config.stage.iter().find(|stage| stage.kind == StageKind::NextNegative).unwrap();
+    let distractors = Distractors { positives: 1.0, popularity: 1.0, category: 1.0, exposed: 1.0 };
+    let name = "Alignment".to_owned();
+    stages.insert(0, StageSpec { name, kind: StageKind::Alignment, distractors, ..model.clone() });
     config.stage = stages;
     RunSpec::check(config).unwrap()
 }
@@ -214,7 +218,7 @@ fn an_event_at_train_end_shows_a_second_later() {
     for part in ["candidates", "cells", "cell vectors", "cell shares", "training instances"] {
         assert!(differ.iter().any(|name| name == part), "{part} is not among {differ:#?}");
     }
-    for kind in ["NextItem", "NextNegative", "Grpo"] {
+    for kind in ["NextItem", "NextNegative", "Grpo", "Alignment"] {
         assert!(differ.iter().any(|name| name.starts_with(&format!("prompts: {kind}"))), "{kind}: {differ:#?}");
     }
 }

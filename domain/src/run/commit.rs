@@ -145,6 +145,8 @@ impl Run {
             attempt: self.cursor.attempt,
             fence: self.fence,
             changes: self.cursor.changes.clone(),
+            decisions: self.cursor.decisions.iter().skip(self.cursor.decisions_told as usize).cloned().collect(),
+            cleaned: self.cursor.cleaned.clone().filter(|_| self.cursor.stage_iteration == 0).map(Box::new),
             prompts: totals.prompts.clone(),
             gradient,
             before,
@@ -156,6 +158,7 @@ impl Run {
         let performed = Performed::Trained(grpo.then(|| Health::of(&totals.metrics)));
         let mut cursor = self.cursor.advance(&self.setup.spec, performed)?;
         cursor.changes.clear();
+        cursor.decisions_told = u32::try_from(self.cursor.decisions.len()).unwrap_or(u32::MAX);
         // The line of an iteration that is validated waits for the scores, over a stop and resume if need be.
         let waits = cursor.at == StagePoint::Validate;
         let metrics = (!waits).then(|| line.clone());

@@ -1,5 +1,6 @@
 //! `[[stage]]`: one step of the progressive curriculum. Any number, any order (supervised before GRPO).
 
+use super::{Clean, Distractors};
 use serde::{Deserialize, Serialize};
 
 /// One stage: what is learned, from which context, for how long, and when it ends early.
@@ -59,6 +60,21 @@ pub struct StageSpec {
     /// Weight of predicting an event's sign beside its codes (next_item only).
     #[serde(default = "default_sign_weight")]
     pub sign_weight: f64,
+    /// Where the questions' distractors come from (alignment only).
+    #[serde(default)]
+    pub distractors: Distractors,
+    /// What the prompt shows of the user's past before the question (alignment only).
+    #[serde(default = "default_question_context")]
+    pub question_context: Context,
+    /// How the policy of the stage before cleans this stage's prompts (GRPO only).
+    #[serde(default)]
+    pub clean: Clean,
+    /// tau: a prompt is flagged where its greedy completion is nearer than this to a future positive (GRPO only).
+    #[serde(default = "default_clean_above")]
+    pub clean_above: f64,
+    /// Weight of a flagged prompt's gradient where `clean` is `reweight` (GRPO only).
+    #[serde(default = "default_clean_weight")]
+    pub clean_weight: f64,
     /// Validate every n iterations (0: only at the stage's end).
     #[serde(default)]
     pub validate_every: u32,
@@ -114,6 +130,18 @@ fn default_sign_weight() -> f64 {
     0.2
 }
 
+fn default_question_context() -> Context {
+    Context::None
+}
+
+fn default_clean_above() -> f64 {
+    0.8
+}
+
+fn default_clean_weight() -> f64 {
+    0.25
+}
+
 /// What a stage learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,6 +150,8 @@ pub enum StageKind {
     NextItem,
     /// The instance's next negative, by cross-entropy; trains all weights.
     NextNegative,
+    /// Item-Level Alignment: which of four items is the disliked one, by cross-entropy; trains all weights.
+    Alignment,
     /// Group relative policy optimisation of the LoRA adapter.
     Grpo,
 }
@@ -129,7 +159,7 @@ pub enum StageKind {
 impl StageKind {
     /// Whether the stage trains all weights (otherwise the adapter only).
     pub fn is_supervised(self) -> bool {
-        matches!(self, Self::NextItem | Self::NextNegative)
+        matches!(self, Self::NextItem | Self::NextNegative | Self::Alignment)
     }
 }
 
@@ -142,6 +172,12 @@ pub enum Context {
     Negatives3d,
     /// All negatives.
     Negatives,
+    /// All positives: a control.
+    Positives,
+    /// Of each instance another of the three above that the curriculum goes through, drawn: a control without an order.
+    Mixed,
+    /// Nothing: a control, and what the paper's alignment questions show.
+    None,
     /// All events: negatives, positives and neutral ones.
     #[default]
     All,

@@ -42,6 +42,7 @@ pub(super) fn run() -> (ReportData, Vec<MetricsLine>) {
             difference("neg_pop_7d", "fhr@20", [-0.0215, -0.0398, -0.0031]),
         ],
         last_changes: Vec::new(),
+        questions: Vec::new(),
         decisions: decisions(),
         baseline_choices: vec![BaselineChoice {
             model: "neg_pop_tuned".into(),

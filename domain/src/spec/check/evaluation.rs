@@ -9,6 +9,7 @@ pub(super) fn check(evaluation: &EvaluationSpec, ids: &SemanticIdSpec, findings:
     let EvaluationSpec {
         statistics: _, // the enum is the rule
         exclude: _,    // the enum is the rule
+        context: _,    // the enum is the rule
         beams,
         top,
         share_days,
