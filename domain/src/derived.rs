@@ -76,7 +76,7 @@ impl Derived {
             passes,
             iterations_at_most: a_pass * u64::from(passes) + retries,
             vocabulary: vocabulary(spec),
-            semantic_ids_at_most: u64::from(spec.semantic_id.codes).saturating_pow(spec.semantic_id.levels),
+            semantic_ids_at_most: u64::from(spec.semantic_id.codes).saturating_pow(spec.semantic_id.id_levels()),
             model_parameters,
             adapter_parameters,
             worker_bytes: worker_bytes(spec, model_parameters, adapter_parameters),
@@ -158,7 +158,7 @@ fn row(name: &str, value: String, explanation: &'static str) -> DerivedRow {
 
 /// Tokens that the model knows.
 pub fn vocabulary(spec: &RunSpec) -> u64 {
-    let codes = u64::from(spec.semantic_id.levels) * u64::from(spec.semantic_id.codes);
+    let codes = u64::from(spec.semantic_id.id_levels()) * u64::from(spec.semantic_id.codes);
     SPECIAL_TOKENS + codes + u64::from(spec.asks_questions())
 }
 
@@ -172,7 +172,7 @@ fn derive_stage(spec: &RunSpec, stage: &StageSpec) -> DerivedStage {
         leases: stage.prompts.div_ceil(stage.prompts_per_lease),
         completions,
         prompt_tokens_at_most: prompts * u64::from(spec.model.max_prompt_tokens),
-        codes_at_most: completions * u64::from(spec.semantic_id.levels),
+        codes_at_most: completions * u64::from(spec.semantic_id.id_levels()),
         prompts_a_pass: prompts * u64::from(stage.iterations),
     }
 }
@@ -208,7 +208,7 @@ fn worker_bytes(spec: &RunSpec, model: u64, adapter: u64) -> u64 {
     let length = u64::from(spec.model.max_prompt_tokens);
     let a_token = 4 * u64::from(spec.model.layers) * (12 * hidden + 4 * mlp + 2 * heads * length);
     let tokens = spec.stage.iter().map(|stage| {
-        let branches = if stage.kind.is_supervised() { 0 } else { stage.completions * spec.semantic_id.levels };
+        let branches = if stage.kind.is_supervised() { 0 } else { stage.completions * spec.semantic_id.id_levels() };
         u64::from(stage.prompts_per_lease) * (length + u64::from(branches))
     });
     BASE_BYTES + states + a_token * tokens.max().unwrap_or(0)

@@ -10,9 +10,11 @@ mod data;
 mod evaluation;
 mod fit;
 mod model;
+mod objective;
 mod reward;
 mod semantic_id;
 mod stage;
+mod table;
 mod violation;
 mod windows;
 
@@ -26,9 +28,11 @@ pub use evaluation::{
     Statistics,
 };
 pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
+pub use objective::{AdvantageScale, Baseline, Clip, GrpoLoss, Objective, Sampler};
 pub use reward::{ExcludedCells, RewardShape, RewardSpec, RewardVariant, SwingSpec};
-pub use semantic_id::SemanticIdSpec;
+pub use semantic_id::{Collisions, Control, Missing, Quantizer, SemanticIdSpec, VectorSource};
 pub use stage::{Context, StageKind, StageSpec};
+pub use table::{Encoding, TableSpec, TimeUnit};
 pub use violation::{SpecError, Violation};
 pub use windows::Overrun;
 

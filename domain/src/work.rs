@@ -163,6 +163,12 @@ pub struct TrainMetrics {
     pub distinct: u64,
     /// Prompt tokens computed.
     pub prompt_tokens: u64,
+    /// Sampled codes of completions that give a gradient: what losses that are means over codes are divided by.
+    pub trained_codes: u64,
+    /// Of these, codes whose ratio was cut; 0 in a rollout's first update.
+    pub clipped: u64,
+    /// Sum over groups of 1 / (sum of w^2), w being the shares that completions stand for; 0 where all are alike.
+    pub effective: f64,
 }
 
 impl TrainMetrics {
@@ -180,6 +186,9 @@ impl TrainMetrics {
         self.loss += other.loss;
         self.distinct += other.distinct;
         self.prompt_tokens += other.prompt_tokens;
+        self.trained_codes += other.trained_codes;
+        self.clipped += other.clipped;
+        self.effective += other.effective;
     }
 }
 

@@ -79,7 +79,7 @@ fn prepared() -> impl Strategy<Value = Prepared> {
 }
 
 fn metrics() -> impl Strategy<Value = TrainMetrics> {
-    (any::<[u64; 7]>(), [number(), number(), number(), number(), number()]).prop_map(|(count, sum)| TrainMetrics {
+    (any::<[u64; 9]>(), [(); 6].map(|()| number())).prop_map(|(count, sum)| TrainMetrics {
         groups: count[0],
         completions: count[1],
         zero_variance_groups: count[2],
@@ -92,6 +92,9 @@ fn metrics() -> impl Strategy<Value = TrainMetrics> {
         loss: sum[4],
         distinct: count[5],
         prompt_tokens: count[6],
+        trained_codes: count[7],
+        clipped: count[8],
+        effective: sum[5],
     })
 }
 

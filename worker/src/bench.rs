@@ -5,6 +5,7 @@ mod exact_sum;
 mod iteration;
 mod predict;
 mod process;
+mod read;
 
 use crate::error::WorkerError;
 use clap::{Args, Subcommand};
@@ -19,6 +20,7 @@ Examples:
   conrec bench iteration --iterations 1000            is resident memory flat?
   conrec bench predict --users 1000                   users a second through the beam search
   conrec bench data --users 1000000 --items 100000 --events 10000000
+  conrec bench read configs/demo.toml                 the dataset of a config
   conrec bench faults                                 what lost processes and checkpoints cost; see its --help")]
 pub struct BenchArgs {
     /// What to measure; all of it by default.
@@ -34,6 +36,8 @@ enum What {
     Predict(predict::PredictArgs),
     /// Made-up data of any size: histories, instances, Swing, features, files, baselines; times and memory
     Data(data::DataArgs),
+    /// The dataset of a config: reading, histories, instances; times and memory
+    Read(read::ReadArgs),
     /// The exact integer sum and the digests, for a million values
     ExactSum,
 }
@@ -47,6 +51,7 @@ pub fn run(args: &BenchArgs) -> Result<(), WorkerError> {
         Some(What::Iteration(args)) => iteration::measure(args)?,
         Some(What::Predict(args)) => predict::measure(args)?,
         Some(What::Data(args)) => data::measure(args)?,
+        Some(What::Read(args)) => read::measure(args)?,
         Some(What::ExactSum) => exact_sum::measure()?,
         None => {
             let iteration = iteration::measure(&iteration::IterationArgs::default())?;

@@ -307,7 +307,7 @@ fn unless_collective_failed(fence: Fence, result: Result<FromWorker, WorkerError
 
 /// Tokens of the model: the special ones, the codes of all levels, and the question's where a stage asks any.
 pub fn vocabulary_size(spec: &RunSpec) -> usize {
-    let codes = Vocabulary { levels: spec.semantic_id.levels as usize, codes: spec.semantic_id.codes as usize };
+    let codes = Vocabulary { levels: spec.semantic_id.id_levels() as usize, codes: spec.semantic_id.codes as usize };
     codes.size() + usize::from(spec.asks_questions())
 }
 

@@ -43,7 +43,7 @@ pub fn held_out_questions(spec: &RunSpec, data: &PassData, evaluation: &Evaluati
         let past = data.history.before(instance.user, instance.t0);
         let mut cells = question.shown;
         cells.sort_by_key(|cell| *cell != question.disliked);
-        let prompt = builder.question(past, instance.t0, context, &question.shown);
+        let prompt = builder.question(&past, instance.t0, context, &question.shown);
         Some(HeldOutQuestion { kind, prompt, cells })
     };
     let of = |instance| Distractor::ALL.into_iter().filter_map(|kind| ask(instance, kind)).collect();

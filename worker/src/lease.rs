@@ -6,13 +6,12 @@ use crate::pass_data::PassData;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::StagePrompts;
 use conrec_domain::ids::Iteration;
-use conrec_domain::spec::{RunSpec, StageKind, StageSpec};
+use conrec_domain::spec::{Objective, RunSpec, StageKind, StageSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::evaluation::Evaluation;
 use conrec_feedback::prepared::Role;
 use conrec_feedback::reward::Targets;
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
-use conrec_policy::grpo_loss::Clip;
 use conrec_policy::lease_gradient::LeaseGradient;
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
 use conrec_policy::training_state::TrainingState;
@@ -135,7 +134,7 @@ pub fn train(
             let reference = policies.reference.as_ref().ok_or_else(missing)?;
             let weight = settings.clean_weight;
             let settings = grpo_settings(spec, settings, place);
-            let lease = GrpoLease { policy, reference, legal: data.legal(), settings };
+            let lease = GrpoLease { policy, reference, behaviour: None, legal: data.legal(), settings };
             // A reward may compare with the other users of the lease: it sees all of them, light or not.
             let targets: Vec<&Targets> = chosen.iter().map(|(_, targets)| targets).collect();
             let run = |of: &[usize]| {
@@ -158,8 +157,7 @@ fn grpo_settings(spec: &RunSpec, stage: &StageSpec, place: Place) -> GrpoSetting
         completions: stage.completions as usize,
         temperature: stage.temperature,
         beta: stage.beta_at(place.attempt),
-        clip: Clip::of(stage),
-        advantage_floor: stage.advantage_floor,
+        objective: Objective::of(stage),
     }
 }
 

@@ -30,6 +30,7 @@ mod moment;
 pub mod pass_data;
 pub mod prepare;
 pub mod rank;
+pub mod semantic_ids;
 pub mod stage_prompts;
 pub mod state_transfer;
 mod synthesize;

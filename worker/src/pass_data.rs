@@ -109,7 +109,7 @@ impl PassData {
     pub fn serving_prompt(&self, spec: &RunSpec, instance: &Instance) -> Vec<i64> {
         let past = self.history.before(instance.user, instance.t0);
         PromptBuilder::new(&self.prepared.ids, spec.model.max_prompt_tokens as usize).prompt(
-            past,
+            &past,
             instance.t0,
             spec.serving_context(),
         )

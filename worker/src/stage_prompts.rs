@@ -97,7 +97,7 @@ impl PromptSource<'_> {
         let builder = PromptBuilder::new(self.ids, self.max_prompt_tokens as usize);
         self.instances.iter().filter(move |i| i.t0 >= from).map(move |instance| {
             let past = self.history.before(instance.user, instance.t0);
-            (builder.prompt(past, instance.t0, self.context(stage.context, instance)), instance)
+            (builder.prompt(&past, instance.t0, self.context(stage.context, instance)), instance)
         })
     }
 
@@ -119,7 +119,7 @@ impl PromptSource<'_> {
         let ask = |instance: &Instance| {
             let question = questions.draw_mixed(instance, &stage.distractors)?;
             let past = history.before(instance.user, instance.t0);
-            Some((builder.question(past, instance.t0, stage.question_context, &question.shown), question.disliked))
+            Some((builder.question(&past, instance.t0, stage.question_context, &question.shown), question.disliked))
         };
         self.instances.iter().filter(|instance| instance.t0 >= from).filter_map(ask).collect()
     }
@@ -129,7 +129,7 @@ impl PromptSource<'_> {
         (0..self.dataset.users.len() as u32)
             .map(|user| self.history.before(user, self.train_end))
             .filter(|events| events.last().is_some_and(|e| e.time >= from))
-            .flat_map(|events| builder.sequence(events, self.train_end))
+            .flat_map(|events| builder.sequence(&events, self.train_end))
             .collect()
     }
 }

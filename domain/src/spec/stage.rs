@@ -1,5 +1,6 @@
 //! `[[stage]]`: one step of the progressive curriculum. Any number, any order (supervised before GRPO).
 
+use super::objective::{AdvantageScale, Baseline, GrpoLoss, Sampler};
 use super::{Clean, Distractors};
 use serde::{Deserialize, Serialize};
 
@@ -46,17 +47,29 @@ pub struct StageSpec {
     /// Each retry multiplies beta by this (GRPO only).
     #[serde(default = "default_beta_factor")]
     pub beta_factor: f64,
-    /// Advantages are divided by the group's standard deviation, but by no less than this (GRPO only). At 1 and above
-    /// there is no division (Dr. GRPO): groups whose completions are alike in reward then teach little.
+    /// What is minimised (GRPO only).
+    #[serde(default)]
+    pub loss: GrpoLoss,
+    /// How a group's completions are chosen (GRPO only).
+    #[serde(default)]
+    pub sampler: Sampler,
+    /// What advantages are divided by (GRPO only); left out: nothing for `dr_grpo`, else the group's deviation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advantage: Option<AdvantageScale>,
+    /// What rewards are compared with (GRPO only).
+    #[serde(default)]
+    pub baseline: Baseline,
+    /// Advantages are divided by a standard deviation, but by no less than this (GRPO only). At 1 and above there is no
+    /// division: groups whose completions are alike in reward then teach little.
     #[serde(default = "default_advantage_floor")]
     pub advantage_floor: f64,
-    /// eps_lo: the ratio of new to old probability counts as no less than 1 minus this (GRPO only). Each rollout is
-    /// followed by one update, so the ratio is 1 and neither bound changes a result.
-    #[serde(default = "default_clip")]
-    pub clip_low: f64,
-    /// eps_hi: the ratio counts as no more than 1 plus this (GRPO only).
-    #[serde(default = "default_clip")]
-    pub clip_high: f64,
+    /// eps_lo: the ratio of new to old probability counts as no less than 1 minus this (GRPO only); left out: what the
+    /// loss's paper says. In a rollout's first update the ratio is 1 and neither bound changes a result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_low: Option<f64>,
+    /// eps_hi: the ratio counts as no more than 1 plus this (GRPO only); left out: what the loss's paper says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_high: Option<f64>,
     /// Weight of predicting an event's sign beside its codes (next_item only).
     #[serde(default = "default_sign_weight")]
     pub sign_weight: f64,
@@ -118,12 +131,8 @@ fn default_beta_factor() -> f64 {
     3.0
 }
 
-fn default_advantage_floor() -> f64 {
+pub(super) fn default_advantage_floor() -> f64 {
     1e-4
-}
-
-fn default_clip() -> f64 {
-    0.2
 }
 
 fn default_sign_weight() -> f64 {

@@ -144,6 +144,7 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
         kl: None,
         entropy: None,
         clip_ratio: None,
+        effective_completions: None,
         distinct: None,
         abstained: None,
         learning_rate: 1e-3,

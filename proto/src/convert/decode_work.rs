@@ -87,6 +87,9 @@ impl From<wire::TrainMetrics> for TrainMetrics {
             loss: metrics.loss,
             distinct: metrics.distinct,
             prompt_tokens: metrics.prompt_tokens,
+            trained_codes: metrics.trained_codes,
+            clipped: metrics.clipped,
+            effective: metrics.effective,
         }
     }
 }

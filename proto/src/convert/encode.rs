@@ -141,6 +141,9 @@ impl From<TrainMetrics> for wire::TrainMetrics {
             loss: metrics.loss,
             distinct: metrics.distinct,
             prompt_tokens: metrics.prompt_tokens,
+            trained_codes: metrics.trained_codes,
+            clipped: metrics.clipped,
+            effective: metrics.effective,
         }
     }
 }

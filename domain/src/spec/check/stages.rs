@@ -1,7 +1,7 @@
 //! The rules of `[[stage]]`: each stage for itself, then their order.
 
 use super::Findings;
-use crate::spec::{Clean, RunConfig, StageKind, StageSpec};
+use crate::spec::{AdvantageScale, Clean, GrpoLoss, Objective, RunConfig, StageKind, StageSpec};
 use std::collections::BTreeSet;
 
 /// Checks all stages.
@@ -36,6 +36,10 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         beta: _,
         retries: _,
         beta_factor: _,
+        loss: _,
+        sampler: _,
+        advantage: _,
+        baseline: _,
         advantage_floor: _,
         clip_low: _,
         clip_high: _,
@@ -64,14 +68,11 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         &format!("at most stage.{index}.iterations = {iterations}"),
     );
     findings.share(&key("final_rate"), *final_rate);
-    if *kind == StageKind::Grpo {
-        check_grpo(index, stage, findings);
-    }
-    if *kind == StageKind::NextItem {
-        findings.not_negative(&key("sign_weight"), *sign_weight);
-    }
-    if *kind == StageKind::Alignment {
-        check_distractors(index, stage, findings);
+    match kind {
+        StageKind::Grpo => check_grpo(index, stage, findings),
+        StageKind::NextItem => findings.not_negative(&key("sign_weight"), *sign_weight),
+        StageKind::Alignment => check_distractors(index, stage, findings),
+        StageKind::NextNegative => {}
     }
     findings.require(
         *kind == StageKind::Grpo || stage.clean == Clean::None,
@@ -126,8 +127,6 @@ fn check_grpo(index: usize, stage: &StageSpec, findings: &mut Findings) {
     findings.above_zero(&key("temperature"), stage.temperature);
     findings.not_negative(&key("beta"), stage.beta);
     findings.above_zero(&key("advantage_floor"), stage.advantage_floor);
-    findings.share(&key("clip_low"), stage.clip_low);
-    findings.not_negative(&key("clip_high"), stage.clip_high);
     findings.require(
         (-1.0..=1.0).contains(&stage.clean_above),
         &key("clean_above"),
@@ -135,6 +134,15 @@ fn check_grpo(index: usize, stage: &StageSpec, findings: &mut Findings) {
         "-1 to 1: a cosine",
     );
     findings.share(&key("clean_weight"), stage.clean_weight);
+    let objective = Objective::of(stage);
+    findings.share(&key("clip_low"), objective.clip.low);
+    findings.not_negative(&key("clip_high"), objective.clip.high);
+    findings.require(
+        objective.loss != GrpoLoss::DrGrpo || objective.scale == AdvantageScale::None,
+        &key("advantage"),
+        if objective.scale == AdvantageScale::BatchStd { "batch_std" } else { "group_std" },
+        "none where loss = dr_grpo: that loss is grpo without this division; for the division take loss = grpo",
+    );
     findings.require(stage.retries <= 8, &key("retries"), stage.retries, "0 to 8");
     findings.require(
         stage.beta_factor > 1.0 && (!stage.beta.is_finite() || stage.beta_at(stage.retries.min(8)).is_finite()),
