@@ -279,7 +279,7 @@ mod tests {
     fn a_category_is_scored_by_what_the_user_disliked_before() {
         let (data, names) = sample();
         let history = History::new(&data.events, 3);
-        let scores = ground(&data, &names).category_dislikes(history.before(1, 10 * DAY));
+        let scores = ground(&data, &names).category_dislikes(&history.before(1, 10 * DAY));
         let none = f64::NEG_INFINITY;
         // User 1 disliked item 3 (b) and item 4, which has no category and is never blocked.
         assert_eq!(scores, [0.0, 0.0, 1.0, 1.0, none, 0.0, 0.0]);

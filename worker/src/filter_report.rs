@@ -191,7 +191,7 @@ impl Measuring<'_> {
         let thresholds = BLOCKED_FROM.map(|n| f64::from(n) - 0.5);
         self.ground.measure(self.window, &thresholds, |i| {
             let instance = &self.window.instances()[i];
-            self.ground.category_dislikes(self.data.history.before(instance.user, instance.t0))
+            self.ground.category_dislikes(&self.data.history.before(instance.user, instance.t0))
         })
     }
 }
