@@ -55,10 +55,14 @@ pub enum Verb {
     Prepare(RestArgs),
     /// Write a made-up dataset of any size as files, with the truth about its users beside it
     Synthesize(RestArgs),
-    /// Evaluate a run again: the metrics table with intervals
+    /// Evaluate a run or an exported adapter again: the metrics table with intervals
     Evaluate(RestArgs),
     /// Ask whether semantic ids mean anything: codes, neighbours, categories, stability, controls
     SidReport(RestArgs),
+    /// Predict what all users will dislike: their predict sets as one Parquet file
+    Predict(RestArgs),
+    /// What the run's filter takes away at every threshold, beside the baselines' and the rule "block the category"
+    FilterReport(RestArgs),
     /// The paper's tables for a dataset: all models, what each part adds, rewards; several seeds, as a page
     Reproduce(ReproduceArgs),
     /// Does the curriculum matter? Other orders of contexts, and sweeps of gamma, beta and horizon; several seeds, as a page

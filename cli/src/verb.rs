@@ -33,6 +33,8 @@ pub fn run(verb: Verb) -> Result<u8, Failure> {
         Verb::Synthesize(args) => sibling::run("synthesize", &args.rest),
         Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
         Verb::SidReport(args) => sibling::run("sid-report", &args.rest),
+        Verb::Predict(args) => sibling::run("predict", &args.rest),
+        Verb::FilterReport(args) => sibling::run("filter-report", &args.rest),
         Verb::Reproduce(args) => reproduce::run(&args),
         Verb::CurriculumReport(args) => curriculum_report::run(&args),
         Verb::AlignmentReport(args) => sibling::run("alignment-report", &args.rest),

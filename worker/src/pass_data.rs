@@ -3,7 +3,7 @@
 use crate::error::WorkerError;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::{LeasePrompts, PromptSource, StagePrompts};
-use conrec_domain::spec::RunSpec;
+use conrec_domain::spec::{EvaluationSpec, RunSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::cell_ranking::CellShares;
 use conrec_feedback::evaluation::Evaluation;
@@ -43,6 +43,18 @@ impl PassData {
     /// # Errors
     /// Files that are missing or damaged.
     pub fn load(spec: &RunSpec, folder: &RunFolder, pass: Pass) -> Result<Self, WorkerError> {
+        let mut data = Self::without_prompts(spec, folder, pass)?;
+        let source = data.prompt_source(spec);
+        let stages = spec.stage.iter().map(|stage| source.stage(stage)).collect();
+        data.stages = stages;
+        Ok(data)
+    }
+
+    /// Loads a pass for what does not train: no stage has prompts.
+    ///
+    /// # Errors
+    /// Files that are missing or damaged.
+    pub fn without_prompts(spec: &RunSpec, folder: &RunFolder, pass: Pass) -> Result<Self, WorkerError> {
         let place = pass.folder();
         folder.fetch(place)?;
         let prepared = PreparedPass::load(&folder.path(place))?;
@@ -54,11 +66,7 @@ impl PassData {
         let training = TrainingTime::new(&prepared.dataset, train_end);
         let reward = ShapedReward::new(&spec.reward, reward, &prepared.ids, &training);
         let shares = CellShares::new(&prepared.ids, &prepared.dataset.events, train_end, &spec.evaluation);
-        let mut data = Self { prepared, history, trie, vocabulary, reward, shares, stages: Vec::new() };
-        let source = data.prompt_source(spec);
-        let stages = spec.stage.iter().map(|stage| source.stage(stage)).collect();
-        data.stages = stages;
-        Ok(data)
+        Ok(Self { prepared, history, trie, vocabulary, reward, shares, stages: Vec::new() })
     }
 
     /// The events that a statistic of this pass may see.
@@ -76,11 +84,24 @@ impl PassData {
     /// # Errors
     /// An empty window.
     pub fn evaluation(&self, spec: &RunSpec, role: Role) -> Result<Option<Evaluation>, WorkerError> {
+        self.evaluation_by(spec, &spec.evaluation, role)
+    }
+
+    /// The same, measured by other settings than the config's.
+    ///
+    /// # Errors
+    /// An empty window.
+    pub fn evaluation_by(
+        &self,
+        spec: &RunSpec,
+        settings: &EvaluationSpec,
+        role: Role,
+    ) -> Result<Option<Evaluation>, WorkerError> {
         let Some(set) = self.prepared.evaluation(role) else {
             return Ok(None);
         };
         let windows = PassWindows { evaluate: set.window, ..self.prepared.windows };
-        let of = Evaluation::new(&self.prepared.dataset, &self.history, &windows, &spec.data, &spec.evaluation)?;
+        let of = Evaluation::new(&self.prepared.dataset, &self.history, &windows, &spec.data, settings)?;
         Ok(Some(of))
     }
 

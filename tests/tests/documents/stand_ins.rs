@@ -18,8 +18,10 @@ pub const RUN: &str = "documents";
 pub const TRAIN_RUN: &str = "./conrec train tests/configs/tiny.toml --run-id documents --set model.rms_norm_eps=1e-6";
 
 /// A word of the documents, and what stands for it. Longer words come before those that they hold.
-const WORDS: [(&str, &str); 6] = [
+const WORDS: [(&str, &str); 8] = [
     ("RUN", RUN),
+    ("runs/RUN/adapter", "runs/documents/adapter"),
+    ("runs/RUN/base_model", "runs/documents/base_model"),
     // Its shape is the run's own; see ADDED.
     ("DIR", "runs/documents/base_model"),
     ("/shared/runs", "runs"),
