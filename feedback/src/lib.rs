@@ -75,7 +75,7 @@ pub mod linear_probe;
 pub mod metrics;
 pub mod outcomes;
 pub mod over_seeds;
-pub mod principal_plane;
 pub mod predict_sets;
+pub mod principal_plane;
 pub mod sid_quality;
 pub mod true_regions;
