@@ -18,7 +18,7 @@ pub use data::{DataSpec, Source, SyntheticSpec};
 pub use evaluation::{
     CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, DeviceKind, EvaluationSpec, Exclude, Statistics,
 };
-pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
+pub use model::{BaseKind, LoraSpec, ModelSpec, OptimizerSpec};
 pub use reward::{RewardSpec, RewardVariant, SwingSpec};
 pub use semantic_id::SemanticIdSpec;
 pub use stage::{Context, StageKind, StageSpec};

@@ -10,7 +10,14 @@ pub mod random_normal;
 // Weights.
 pub mod flat_parameters;
 pub mod llama;
+mod llama_weights;
 pub mod lora;
+pub mod new_rows;
+pub mod pretrained_files;
+pub mod text_tokenizer;
+
+// What a run begins with.
+pub mod base_model;
 
 // The forward pass.
 pub mod attention;

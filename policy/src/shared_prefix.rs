@@ -23,7 +23,7 @@ impl Padded {
             let found = if shortest == 0 { "an empty prompt or none".into() } else { format!("{longest} tokens") };
             return Err(PolicyError::Input { what: "prompts", found, expected: format!("1 to {most} tokens each") });
         }
-        let vocab = policy.config.vocab;
+        let vocab = policy.config.tokens();
         if let Some(token) = prompts.iter().flat_map(|p| p.iter()).find(|t| !(0..vocab).contains(*t)) {
             let expected = format!("a token of 0..{vocab}");
             return Err(PolicyError::Input { what: "prompts", found: format!("token {token}"), expected });
@@ -97,7 +97,7 @@ impl<'a> Prefix<'a> {
         let rows = prompts.len() as i64;
         let angles = policy.rope.first(padded.positions);
         let rope = (&policy.rope, &angles);
-        let mask = padded.mask(policy.kind());
+        let mask = padded.mask(policy.hidden_kind());
         let mut x = policy.embed(&padded.tokens);
         let mut layers = Vec::with_capacity(policy.layers.len());
         let (last, inner) = policy
@@ -173,7 +173,7 @@ impl Branches<'_> {
     pub fn advance(&mut self, tokens: &[i64]) -> Result<Tensor, PolicyError> {
         let policy = self.prefix.policy;
         let rows = self.prefix.lengths.len() as i64 * self.width;
-        let vocab = policy.config.vocab;
+        let vocab = policy.config.tokens();
         if tokens.len() as i64 != rows || tokens.iter().any(|t| !(0..vocab).contains(t)) {
             let expected = format!("{rows} tokens of 0..{vocab}");
             return Err(PolicyError::Input { what: "branches", found: format!("{} tokens", tokens.len()), expected });

@@ -370,7 +370,7 @@ fn unless_collective_failed(fence: Fence, result: Result<FromWorker, WorkerError
 
 /// Tokens of the model: the special ones and the codes of all levels.
 pub fn vocabulary_size(spec: &RunSpec) -> usize {
-    Vocabulary { levels: spec.semantic_id.levels as usize, codes: spec.semantic_id.codes as usize }.size()
+    Vocabulary::new(spec.semantic_id.levels as usize, spec.semantic_id.codes as usize).size()
 }
 
 /// Reads the training state of a checkpoint, verified part by part.

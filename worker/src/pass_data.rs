@@ -12,7 +12,7 @@ use conrec_feedback::history::History;
 use conrec_feedback::instance::Instance;
 use conrec_feedback::prefix_trie::PrefixTrie;
 use conrec_feedback::prepared::{PreparedPass, Role};
-use conrec_feedback::prompt::{PromptBuilder, Vocabulary};
+use conrec_feedback::prompt::{PromptBuilder, PromptFrame, Vocabulary};
 use conrec_feedback::reward::{RewardModel, Targets};
 use conrec_feedback::split::PassWindows;
 use conrec_policy::legal::Legal;
@@ -25,6 +25,8 @@ pub struct PassData {
     pub history: History,
     /// Legal codes.
     pub trie: PrefixTrie,
+    /// What prompts say around the events.
+    pub frame: PromptFrame,
     /// Numbering of tokens.
     pub vocabulary: Vocabulary,
     /// Rewards of completions.
@@ -46,11 +48,12 @@ impl PassData {
         let prepared = PreparedPass::load(&folder.path(place))?;
         let history = History::new(&prepared.dataset.events, prepared.dataset.users.len());
         let trie = PrefixTrie::new(&prepared.ids);
-        let vocabulary = Vocabulary::of(&prepared.ids);
+        let frame = read_frame(folder)?;
+        let vocabulary = frame.vocabulary(&prepared.ids);
         let reward = RewardModel::new(&spec.reward, &prepared.cell_vectors, &prepared.ids)?;
         let train_end = prepared.windows.train_end;
         let shares = CellShares::new(&prepared.ids, &prepared.dataset.events, train_end, &spec.evaluation);
-        let mut data = Self { prepared, history, trie, vocabulary, reward, shares, stages: Vec::new() };
+        let mut data = Self { prepared, history, trie, frame, vocabulary, reward, shares, stages: Vec::new() };
         let source = data.prompt_source(spec);
         let stages = spec.stage.iter().map(|stage| source.stage(stage)).collect();
         data.stages = stages;
@@ -79,7 +82,8 @@ impl PassData {
     pub fn serving_prompt(&self, spec: &RunSpec, instance: &Instance) -> Vec<i64> {
         let context = spec.stage.last().map_or(Context::All, |stage| stage.context);
         let past = self.history.before(instance.user, instance.t0);
-        PromptBuilder::new(&self.prepared.ids, spec.model.max_prompt_tokens as usize).prompt(past, instance.t0, context)
+        let builder = PromptBuilder::new(&self.prepared.ids, &self.frame, spec.model.max_prompt_tokens as usize);
+        builder.prompt(past, instance.t0, context)
     }
 
     /// The reward's targets of an instance.
@@ -93,6 +97,7 @@ impl PassData {
             history: &self.history,
             instances: &self.prepared.training,
             ids: &self.prepared.ids,
+            frame: &self.frame,
             swing: &self.prepared.swing,
             train_end: self.prepared.windows.train_end,
             max_prompt_tokens: spec.model.max_prompt_tokens,

@@ -4,7 +4,7 @@ use conrec_domain::spec::{StageKind, StageSpec};
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::history::History;
 use conrec_feedback::instance::Instance;
-use conrec_feedback::prompt::PromptBuilder;
+use conrec_feedback::prompt::{PromptBuilder, PromptFrame};
 use conrec_feedback::reward::Targets;
 use conrec_feedback::semantic_id::SemanticIds;
 use conrec_feedback::split::days;
@@ -47,6 +47,8 @@ pub struct PromptSource<'a> {
     pub instances: &'a [Instance],
     /// Semantic ids.
     pub ids: &'a SemanticIds,
+    /// What prompts say around the events.
+    pub frame: &'a PromptFrame,
     /// Swing neighbours of each item, which extend the ground-truth sets.
     pub swing: &'a [Vec<(u32, f64)>],
     /// Nothing at or after this moment is seen.
@@ -86,7 +88,7 @@ impl PromptSource<'_> {
     }
 
     fn prompts<'s>(&'s self, stage: &'s StageSpec, from: i64) -> impl Iterator<Item = (Vec<i64>, &'s Instance)> + 's {
-        let builder = PromptBuilder::new(self.ids, self.max_prompt_tokens as usize);
+        let builder = PromptBuilder::new(self.ids, self.frame, self.max_prompt_tokens as usize);
         self.instances.iter().filter(move |i| i.t0 >= from).map(move |instance| {
             let past = self.history.before(instance.user, instance.t0);
             (builder.prompt(past, instance.t0, stage.context), instance)
@@ -94,7 +96,7 @@ impl PromptSource<'_> {
     }
 
     fn sequences(&self, from: i64) -> Vec<Vec<i64>> {
-        let builder = PromptBuilder::new(self.ids, self.max_prompt_tokens as usize);
+        let builder = PromptBuilder::new(self.ids, self.frame, self.max_prompt_tokens as usize);
         (0..self.dataset.users.len() as u32)
             .map(|user| self.history.before(user, self.train_end))
             .filter(|events| events.last().is_some_and(|e| e.time >= from))
