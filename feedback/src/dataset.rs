@@ -83,6 +83,7 @@ pub struct DislikedRegion {
 
 /// What cleaning took away, for people and for the report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Dropped {
     /// Lines that could not be read.
     pub malformed_lines: u64,
@@ -92,12 +93,16 @@ pub struct Dropped {
     pub duplicate_items: u64,
     /// Ratings of items that the catalogue does not have.
     pub unknown_item_ratings: u64,
-    /// Ratings equal in user, item, rating and time to one before.
+    /// Ratings equal in user, item, sign and time to one before.
     pub duplicate_ratings: u64,
     /// Users left out by `data.max_users`.
     pub users_over_limit: u64,
     /// Ratings of those users.
     pub ratings_over_limit: u64,
+    /// Items of the catalogue that no event names, left out.
+    pub items_without_events: u64,
+    /// Items that the catalogue does not have and that were kept, with their ids as titles.
+    pub unlisted_items: u64,
 }
 
 impl fmt::Display for Dropped {
@@ -113,14 +118,18 @@ impl fmt::Display for Dropped {
         note(self.duplicate_ratings, "duplicate ratings");
         note(self.users_over_limit, "users over the limit");
         note(self.ratings_over_limit, "ratings of users over the limit");
+        note(self.items_without_events, "items without events");
         note(self.malformed_lines, "malformed lines");
-        if parts.is_empty() {
-            return f.write_str("nothing dropped");
+        match parts.is_empty() {
+            true => f.write_str("nothing dropped")?,
+            false => write!(f, "dropped {}", parts.join(", "))?,
         }
-        write!(f, "dropped {}", parts.join(", "))?;
-        match &self.first_malformed {
-            Some(first) => write!(f, " (the first: {first})"),
-            None => Ok(()),
+        if let Some(first) = &self.first_malformed {
+            write!(f, " (the first: {first})")?;
         }
+        if self.unlisted_items > 0 {
+            write!(f, "; kept {} items that the catalogue lacks, with their ids as titles", self.unlisted_items)?;
+        }
+        Ok(())
     }
 }

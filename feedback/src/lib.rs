@@ -11,6 +11,8 @@ pub mod history;
 pub mod matrix;
 
 // Where events come from.
+pub mod dataset_builder;
+pub mod key_table;
 pub mod movietweetings;
 pub mod prepared;
 pub mod synthetic;

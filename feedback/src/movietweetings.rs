@@ -1,10 +1,9 @@
 //! Reads MovieTweetings: `ratings.dat` (`user::movie::rating::unix time`) and `movies.dat`
 //! (`id::Title (Year)::Genre|Genre`), both UTF-8.
 
-use crate::dataset::{Dataset, Dropped, Item};
-use crate::event::{Event, Sign};
+use crate::dataset::{Dataset, Item};
+use crate::dataset_builder::{BuildError, Catalogue, DatasetBuilder, Mark, Record};
 use conrec_domain::spec::DataSpec;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,139 +28,36 @@ pub enum ReadError {
         /// What the system says.
         source: io::Error,
     },
-    /// Too many lines cannot be read.
-    #[error(
-        "{first}; {malformed} of {lines} lines cannot be read, more than data.malformed_share = {share} allows; \
-         repair the file or raise data.malformed_share"
-    )]
-    Malformed {
-        /// Lines that cannot be read, of both files.
-        malformed: u64,
-        /// Lines of both files.
-        lines: u64,
-        /// The share allowed.
-        share: f64,
-        /// `file:line: reason` of the first.
-        first: String,
-    },
-    /// No rating is left.
-    #[error("{} holds no ratings of known movies; {dropped}", path.display())]
-    NoRatings {
-        /// The file.
-        path: PathBuf,
-        /// What was dropped.
-        dropped: Dropped,
-    },
-}
-
-/// One line of ratings.dat; `item` is the dense index.
-struct Rating {
-    user: u64,
-    item: u32,
-    value: f64,
-    time: i64,
+    /// The records make no dataset.
+    #[error("{0}")]
+    Build(#[from] BuildError),
 }
 
 /// Reads and cleans the dataset in `folder`. Users are numbered by their numeric id, items in the catalogue's order;
 /// with `spec.max_users` only the first users stay.
 pub fn read(folder: &Path, spec: &DataSpec) -> Result<Dataset, ReadError> {
-    let mut reader = Reader { dropped: Dropped::default(), lines: 0 };
-    let (items, index) = reader.movies(&folder.join(MOVIES))?;
-    let ratings_path = folder.join(RATINGS);
-    let ratings = reader.ratings(&ratings_path, &index)?;
-    let Reader { mut dropped, lines } = reader;
-    if dropped.malformed_lines as f64 > spec.malformed_share * lines as f64 {
-        return Err(ReadError::Malformed {
-            malformed: dropped.malformed_lines,
-            lines,
-            share: spec.malformed_share,
-            first: dropped.first_malformed.unwrap_or_default(),
-        });
-    }
-    let users = dense_users(&ratings, spec.max_users, &mut dropped);
-    let mut seen = BTreeSet::new();
-    let mut events = Vec::with_capacity(ratings.len());
-    for rating in &ratings {
-        let Some(&user) = users.get(&rating.user) else {
-            dropped.ratings_over_limit += 1;
-            continue;
-        };
-        if !seen.insert((user, rating.item, rating.time, rating.value.to_bits())) {
-            dropped.duplicate_ratings += 1;
-            continue;
-        }
-        let sign = Sign::of_rating(rating.value, spec.negative_at_most, spec.positive_at_least);
-        events.push(Event { user, item: rating.item, time: rating.time, sign });
-    }
-    if events.is_empty() {
-        return Err(ReadError::NoRatings { path: ratings_path, dropped });
-    }
-    events.sort_by_key(Event::order);
-    let users = users.keys().map(ToString::to_string).collect();
-    Ok(Dataset { events, users, items, dropped, ..Dataset::default() })
+    let mut builder = DatasetBuilder::new(spec, Catalogue::All);
+    each_line(&folder.join(MOVIES), &mut builder, |line, builder| builder.item(parse_movie(line)?))?;
+    let ratings = folder.join(RATINGS);
+    each_line(&ratings, &mut builder, |line, builder| {
+        let (user, item, value, time) = parse_rating(line)?;
+        builder.push(Record { user: &user.to_string(), item, time, mark: Mark::Rating(value) })
+    })?;
+    Ok(builder.finish(&ratings.display().to_string())?)
 }
 
-/// Numbers the users by id; those after the first `limit` (0: no limit) are left out and counted.
-fn dense_users(ratings: &[Rating], limit: u32, dropped: &mut Dropped) -> BTreeMap<u64, u32> {
-    let all: BTreeSet<u64> = ratings.iter().map(|r| r.user).collect();
-    let keep = if limit == 0 { all.len() } else { all.len().min(limit as usize) };
-    dropped.users_over_limit = (all.len() - keep) as u64;
-    all.into_iter().take(keep).zip(0..).collect()
-}
-
-/// Counts lines and what is dropped while the files are read.
-struct Reader {
-    dropped: Dropped,
-    lines: u64,
-}
-
-impl Reader {
-    fn movies(&mut self, path: &Path) -> Result<(Vec<Item>, BTreeMap<String, u32>), ReadError> {
-        let mut items = Vec::new();
-        let mut index = BTreeMap::new();
-        self.each_line(path, |line, dropped| {
-            let item = parse_movie(line)?;
-            if index.contains_key(&item.key) {
-                dropped.duplicate_items += 1;
-            } else {
-                index.insert(item.key.clone(), items.len() as u32);
-                items.push(item);
-            }
-            Ok(())
-        })?;
-        Ok((items, index))
+/// Gives every line that is not blank to `take`; what it refuses is counted, the first with its place.
+fn each_line(
+    path: &Path,
+    builder: &mut DatasetBuilder,
+    mut take: impl FnMut(&str, &mut DatasetBuilder) -> Result<(), String>,
+) -> Result<(), ReadError> {
+    let text = fs::read_to_string(path).map_err(|source| ReadError::File { path: path.into(), source })?;
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let outcome = take(line, builder);
+        builder.line(outcome, || format!("{}:{}", path.display(), number + 1));
     }
-
-    fn ratings(&mut self, path: &Path, index: &BTreeMap<String, u32>) -> Result<Vec<Rating>, ReadError> {
-        let mut ratings = Vec::new();
-        self.each_line(path, |line, dropped| {
-            let (user, key, value, time) = parse_rating(line)?;
-            match index.get(key) {
-                Some(&item) => ratings.push(Rating { user, item, value, time }),
-                None => dropped.unknown_item_ratings += 1,
-            }
-            Ok(())
-        })?;
-        Ok(ratings)
-    }
-
-    /// Gives every line that is not blank to `take`; what it refuses is counted, the first with its place.
-    fn each_line(
-        &mut self,
-        path: &Path,
-        mut take: impl FnMut(&str, &mut Dropped) -> Result<(), String>,
-    ) -> Result<(), ReadError> {
-        let text = fs::read_to_string(path).map_err(|source| ReadError::File { path: path.into(), source })?;
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            self.lines += 1;
-            if let Err(reason) = take(line, &mut self.dropped) {
-                self.dropped.malformed_lines += 1;
-                let place = || format!("{}:{}: {reason}", path.display(), number + 1);
-                self.dropped.first_malformed.get_or_insert_with(place);
-            }
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 fn parse_rating(line: &str) -> Result<(u64, &str, f64, i64), String> {
@@ -203,6 +99,7 @@ fn split_year(full: &str) -> (&str, Option<u16>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Sign;
     use tempfile::TempDir;
 
     fn folder(ratings: &str, movies: &str) -> TempDir {
@@ -218,7 +115,7 @@ mod tests {
     fn reads_cleans_and_counts() {
         let ratings = "10::01::5::300\n2::02::8::100\n2::02::8::100\n2::77::1::50\n10::02::6::300\n";
         let dir = folder(ratings, SOME_MOVIES);
-        let data = read(dir.path(), &DataSpec::default()).unwrap();
+        let data = read(dir.path(), &DataSpec { keep_unlisted_items: false, ..DataSpec::default() }).unwrap();
         assert_eq!(data.users, ["2", "10"]);
         let expected = Item {
             key: "02".into(),
@@ -264,7 +161,8 @@ mod tests {
     #[test]
     fn no_rating_of_a_known_movie_is_an_error() {
         let dir = folder("1::77::5::3\n", SOME_MOVIES);
-        let error = read(dir.path(), &DataSpec::default()).unwrap_err().to_string();
-        assert!(error.contains("no ratings") && error.contains("1 ratings of unknown items"), "{error}");
+        let spec = DataSpec { keep_unlisted_items: false, ..DataSpec::default() };
+        let error = read(dir.path(), &spec).unwrap_err().to_string();
+        assert!(error.contains("no events") && error.contains("1 ratings of unknown items"), "{error}");
     }
 }

@@ -54,8 +54,9 @@ pub struct GrpoLease<'a> {
     pub settings: GrpoSettings,
 }
 
-/// The reward of a completion: index of the prompt in the lease, cell; none abstains.
-pub type Reward<'r> = dyn Fn(usize, u32) -> Option<f64> + 'r;
+/// The rewards of a group: index of the prompt in the lease, cells of its completions; one entry a cell, none abstains.
+/// A group is asked for once, as a whole, so that a reward may depend on what else was sampled.
+pub type Reward<'r> = dyn Fn(usize, &[u32]) -> Vec<Option<f64>> + 'r;
 
 impl GrpoLease<'_> {
     /// The gradient of the sum over prompts of
@@ -65,7 +66,7 @@ impl GrpoLease<'_> {
     /// micro-batch of such groups has no backward pass. A completion without reward takes no part in its group.
     ///
     /// # Errors
-    /// For prompts that the model cannot read, or when weights have diverged.
+    /// For prompts that the model cannot read, rewards that are not one a completion, or when weights have diverged.
     pub fn run(&self, prompts: &[GroupPrompt<'_>], reward: &Reward<'_>) -> Result<LeaseGradient, PolicyError> {
         let mut lease = LeaseGradient::default();
         let lengths: Vec<usize> = prompts.iter().map(|p| p.tokens.len()).collect();
@@ -88,7 +89,7 @@ impl GrpoLease<'_> {
         let prefix = Prefix::compute(self.policy, &tokens)?;
         let walk = sample(&prefix, &self.legal, s.temperature, &keys, s.completions)?;
         lease.metrics.prompt_tokens += tokens.iter().map(|t| t.len() as u64).sum::<u64>();
-        let weighted = self.weigh(part, &walk, reward, lease);
+        let weighted = self.weigh(part, &walk, reward, lease)?;
         let kl = self.kl(&tokens, &walk, lease)?;
         if weighted.weights.iter().all(|w| *w == 0.0) {
             return Ok(());
@@ -98,17 +99,30 @@ impl GrpoLease<'_> {
     }
 
     /// Rewards, advantages and weights of a micro-batch's completions.
-    fn weigh(&self, part: &[usize], walk: &Walk, reward: &Reward<'_>, lease: &mut LeaseGradient) -> Weighted {
+    fn weigh(
+        &self,
+        part: &[usize],
+        walk: &Walk,
+        reward: &Reward<'_>,
+        lease: &mut LeaseGradient,
+    ) -> Result<Weighted, PolicyError> {
         let group = self.settings.completions;
         let free = walk.free_codes();
         let mut weighted = Weighted { advantages: vec![0.0; free.len()], weights: vec![0.0; free.len()] };
         let metrics = &mut lease.metrics;
         for (place, prompt) in part.iter().enumerate() {
             let members = place * group..(place + 1) * group;
-            let rewards: Vec<(usize, f64)> = members
-                .clone()
-                .filter_map(|i| reward(*prompt, walk.cells[i]).filter(|r| r.is_finite()).map(|r| (i, r)))
-                .collect();
+            let given = reward(*prompt, &walk.cells[members.clone()]);
+            if given.len() != group {
+                let expected = format!("{group}, one a completion");
+                return Err(PolicyError::Input {
+                    what: "rewards of a group",
+                    found: given.len().to_string(),
+                    expected,
+                });
+            }
+            let finite = |(i, r): (usize, Option<f64>)| r.filter(|r| r.is_finite()).map(|r| (i, r));
+            let rewards: Vec<(usize, f64)> = members.clone().zip(given).filter_map(finite).collect();
             let values: Vec<f64> = rewards.iter().map(|(_, r)| *r).collect();
             metrics.groups += 1;
             metrics.completions += group as u64;
@@ -127,7 +141,7 @@ impl GrpoLease<'_> {
                 weighted.weights[*i] = if free[*i] == 0 { 0.0 } else { 1.0 / (group as f64 * f64::from(free[*i])) };
             }
         }
-        weighted
+        Ok(weighted)
     }
 
     /// Exact KL of each level's rows to the reference, on the same completions; also the sums for the metrics.

@@ -8,8 +8,9 @@ mod google;
 pub mod processes;
 pub mod run_files;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// The project's root.
 pub fn root() -> PathBuf {
@@ -39,6 +40,24 @@ pub fn conrec(arguments: &[&str]) -> Result<Command, String> {
     let mut command = Command::new(program()?);
     command.args(arguments).current_dir(root()).stdin(Stdio::null());
     Ok(command)
+}
+
+/// Starts `conrec` in the background; what it says on stderr is appended to the file `log`.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start(arguments: &[&str], log: &Path) -> Result<Child, String> {
+    let mut command = conrec(arguments)?;
+    spawn(&mut command, log)
+}
+
+/// Starts a command in the background; what it says on stderr is appended to the file `log`.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn spawn(command: &mut Command, log: &Path) -> Result<Child, String> {
+    let log = File::options().create(true).append(true).open(log).map_err(|e| e.to_string())?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().map_err(|e| e.to_string())
 }
 
 /// Runs `conrec` to its end.

@@ -5,19 +5,19 @@
 use conrec_tests::chance::Chance;
 use conrec_tests::processes::{lives, started_by};
 use conrec_tests::run_files::{committed, newest_checkpoint, outcome};
-use conrec_tests::{conrec, run, text};
+use conrec_tests::{conrec, run, spawn, text};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tempfile::{TempDir, tempdir};
 
 /// Nothing that waits takes longer.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_secs(400);
 
 /// The tiny run with more iterations, validations that take a while, and no checkpoint but those that somebody asks for.
 const SETS: [&str; 5] = [
@@ -36,10 +36,9 @@ fn arguments<'a>(store: &'a Path, verb: &'a str, workers: &'a str) -> Vec<&'a st
 }
 
 fn start(arguments: &[&str], log: &Path) -> Child {
-    let log = fs::File::options().create(true).append(true).open(log).unwrap();
     let mut command = conrec(arguments).unwrap();
     command.env("CONREC_LOG", "info,conrec_coordinator=debug");
-    command.stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    spawn(&mut command, log).unwrap()
 }
 
 fn wait_until(what: &str, mut done: impl FnMut() -> bool) {

@@ -26,6 +26,8 @@ pub struct DataSpec {
     pub malformed_share: f64,
     /// Keep only the first n users by id (0: all); for quick runs.
     pub max_users: u32,
+    /// Keep events of items that the catalogue lacks; such an item has its id for a title.
+    pub keep_unlisted_items: bool,
     /// The generator's settings; used only with `source = "synthetic"`.
     pub synthetic: SyntheticSpec,
 }
@@ -43,6 +45,7 @@ impl Default for DataSpec {
             test_days: 25,
             malformed_share: 0.001,
             max_users: 0,
+            keep_unlisted_items: true,
             synthetic: SyntheticSpec::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! A run on the bench: small spec, short names for events, and the expected effects.
 
 use conrec_domain::bookmark::Bookmark;
+use conrec_domain::curriculum::Cursor;
 use conrec_domain::effect::{Command, Effect};
 use conrec_domain::event::{Event, Hello};
 use conrec_domain::ids::{Digest, Fence, Iteration, LeaseId, WorkerId};
@@ -192,6 +193,22 @@ impl Bench {
         bench.published(1);
         bench.changed(1, "s4");
         bench
+    }
+}
+
+/// A manifest of the bench's run with these at the place.
+pub fn manifest(state: &str, cursor: Cursor, parts: Vec<Part>) -> Manifest {
+    Manifest {
+        version: Manifest::VERSION,
+        run_id: "bench".parse().unwrap(),
+        config_digest: spec_with(&[]).digest().unwrap(),
+        data_digest: d("data"),
+        code_version: "1".into(),
+        fence: Fence(1),
+        iteration: cursor.iteration,
+        state_digest: d(state),
+        cursor,
+        parts,
     }
 }
 

@@ -11,19 +11,8 @@ use conrec_domain::status::Activity;
 use std::time::Duration;
 
 fn saved(iteration: u64) -> Manifest {
-    let iteration = Iteration(iteration);
-    Manifest {
-        version: Manifest::VERSION,
-        run_id: "bench".parse().unwrap(),
-        config_digest: spec_with(&[]).digest().unwrap(),
-        data_digest: d("data"),
-        code_version: "1".into(),
-        fence: Fence(1),
-        iteration,
-        state_digest: d("state"),
-        cursor: Cursor { iteration, at: StagePoint::BeginStage, ..Cursor::start() },
-        parts: some_parts(),
-    }
+    let cursor = Cursor { iteration: Iteration(iteration), at: StagePoint::BeginStage, ..Cursor::start() };
+    manifest("state", cursor, some_parts())
 }
 
 /// A run of one worker that goes on from iteration 9, with these checkpoints before.

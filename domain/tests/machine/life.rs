@@ -181,18 +181,7 @@ fn parts_are_published_in_order_of_names_while_the_run_goes_on() {
     let after = bench.run.cursor().clone();
     let mut parts = some_parts();
     parts.reverse();
-    let manifest = Manifest {
-        version: Manifest::VERSION,
-        run_id: "bench".parse().unwrap(),
-        config_digest: spec_with(&[]).digest().unwrap(),
-        data_digest: d("data"),
-        code_version: "1".into(),
-        fence: Fence(1),
-        iteration: Iteration(1),
-        state_digest: d("s3"),
-        cursor: after,
-        parts,
-    };
+    let manifest = manifest("s3", after, parts);
     bench.changed(1, "s4");
     assert_eq!(bench.parts(1), [Effect::PublishManifest(manifest)], "it holds what was there when it was asked for");
     assert_eq!(bench.published(1), []);

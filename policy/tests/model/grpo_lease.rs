@@ -45,9 +45,9 @@ fn lease(fixture: &Fixture, trains: Trains, of: &[usize]) -> (LeaseGradient, Vec
     let groups: Vec<GroupPrompt<'_>> =
         of.iter().map(|i| GroupPrompt { id: 100 + *i as u64, tokens: &prompts[*i] }).collect();
     let seen = RefCell::new(vec![Vec::new(); of.len()]);
-    let out = lease.run(&groups, &|i, cell| {
-        seen.borrow_mut()[i].push(cell);
-        reward(of[i], cell)
+    let out = lease.run(&groups, &|i, cells| {
+        seen.borrow_mut()[i].extend(cells);
+        cells.iter().map(|cell| reward(of[i], *cell)).collect()
     });
     (out.unwrap(), seen.into_inner())
 }
@@ -187,6 +187,16 @@ fn the_same_lease_gives_the_same_bits() {
     let (second, _) = lease(&fixture, Trains::Lora, &[0, 1, 2, 3]);
     assert_eq!(first.metrics, second.metrics);
     assert!(first.gradient.unwrap() == second.gradient.unwrap());
+}
+
+#[test]
+fn rewards_that_are_not_one_a_completion_are_refused() {
+    let fixture = Fixture::new(Kind::Float);
+    let (policy, reference) = (fixture.policy(Trains::Lora), fixture.reference());
+    let lease = GrpoLease { policy: &policy, reference: &reference, legal: fixture.legal(), settings: settings() };
+    let tokens = &prompts()[0];
+    let error = lease.run(&[GroupPrompt { id: 1, tokens }], &|_, _| vec![Some(1.0); G - 1]).unwrap_err();
+    assert!(error.to_string().contains("rewards of a group"), "{error}");
 }
 
 #[test]

@@ -82,7 +82,8 @@ fn reinforce(state: &mut TrainingState, fixture: &Fixture, spec: &RunSpec, itera
     let lease = GrpoLease { policy: &policy, reference: &reference, legal: fixture.legal(), settings };
     let groups: Vec<GroupPrompt<'_>> =
         prompts.iter().enumerate().map(|(i, p)| GroupPrompt { id: i as u64, tokens: p }).collect();
-    let lease = lease.run(&groups, &|_, cell| Some(1.0 / (1.0 + f64::from(cell.abs_diff(4))))).unwrap();
+    let reward = |cell: &u32| Some(1.0 / (1.0 + f64::from(cell.abs_diff(4))));
+    let lease = lease.run(&groups, &|_, cells| cells.iter().map(reward).collect()).unwrap();
     state.sum().unwrap().accumulate(&lease).unwrap();
     commit(state, spec);
     lease.metrics.reward / lease.metrics.completions as f64

@@ -138,7 +138,8 @@ pub fn measure(args: &IterationArgs) -> Result<Value, WorkerError> {
             GrpoLease { policy: &policy, reference: &reference, legal: Legal { trie: &trie, vocabulary }, settings };
         let groups: Vec<GroupPrompt<'_>> =
             prompts.iter().enumerate().map(|(id, tokens)| GroupPrompt { id: id as u64, tokens }).collect();
-        let gradient = lease.run(&groups, &|_, cell| Some(even_share(&trie, cell)))?;
+        let gradient =
+            lease.run(&groups, &|_, cells| cells.iter().map(|cell| Some(even_share(&trie, *cell))).collect())?;
         let before_sum = cpu_ms();
         let mut sum = ExactSum::new(layout.len(), optimizer.exact_sum_bits, 1);
         if let Some(g) = &gradient.gradient {

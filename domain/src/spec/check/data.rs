@@ -19,6 +19,7 @@ pub(super) fn check(data: &DataSpec, statistics: Statistics, findings: &mut Find
         test_days,
         malformed_share,
         max_users: _, // every number is allowed: 0 keeps all users
+        keep_unlisted_items: _,
         synthetic,
     } = data;
     findings.require(
