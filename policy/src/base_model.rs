@@ -64,7 +64,7 @@ impl BaseModel {
     pub fn load(spec: &RunSpec, folder: &Path) -> Result<Self, BaseError> {
         let shape = read_shape(folder)?;
         let vocabulary = vocabulary(spec).after(shape.vocab as usize);
-        let config = LlamaConfig::pretrained(&shape, vocabulary.own(), spec.model.max_prompt_tokens)?;
+        let config = LlamaConfig::pretrained(&shape, vocabulary.own(), &spec.model)?;
         let tokenizer = TextTokenizer::open(folder, config.vocab)?;
         tokenizer.refuse_known(&new_token_names(vocabulary))?;
         let frame = frame(spec, &tokenizer, shape.vocab as usize)?;

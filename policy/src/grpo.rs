@@ -70,7 +70,7 @@ impl GrpoLease<'_> {
     pub fn run(&self, prompts: &[GroupPrompt<'_>], reward: &Reward<'_>) -> Result<LeaseGradient, PolicyError> {
         let mut lease = LeaseGradient::default();
         let lengths: Vec<usize> = prompts.iter().map(|p| p.tokens.len()).collect();
-        for part in micro_batches(&lengths) {
+        for part in micro_batches(&lengths, self.policy.config().micro_batch_tokens) {
             self.micro_batch((prompts, &part), reward, &mut lease)?;
         }
         Ok(lease)

@@ -47,6 +47,8 @@ pub struct LlamaConfig {
     pub biases: Biases,
     /// Whether queries and keys are normed head by head.
     pub head_norms: bool,
+    /// Tokens, padding included, that are computed together at most.
+    pub micro_batch_tokens: usize,
 }
 
 impl LlamaConfig {
@@ -84,22 +86,23 @@ impl LlamaConfig {
             tied: true,
             biases: Biases::default(),
             head_norms: false,
+            micro_batch_tokens: spec.micro_batch_tokens as usize,
         })
     }
 
-    /// A pretrained decoder for prompts of at most `max_prompt_tokens`, with `new_tokens` tokens after its own.
+    /// A pretrained decoder of this shape, with `new_tokens` tokens after its own.
     ///
     /// # Errors
     /// When the model was made for shorter sequences.
-    pub fn pretrained(shape: &DecoderShape, new_tokens: usize, max_prompt_tokens: u32) -> Result<Self, PolicyError> {
-        let positions = i64::from(max_prompt_tokens) + POSITIONS_AFTER_PROMPT;
+    pub fn pretrained(shape: &DecoderShape, new_tokens: usize, spec: &ModelSpec) -> Result<Self, PolicyError> {
+        let positions = i64::from(spec.max_prompt_tokens) + POSITIONS_AFTER_PROMPT;
         let most = i64::from(shape.max_positions);
         if positions > most {
             let expected = format!(
                 "at most {}: the base was made for {most} positions, and {POSITIONS_AFTER_PROMPT} are left for completions",
                 most - POSITIONS_AFTER_PROMPT
             );
-            let found = max_prompt_tokens.to_string();
+            let found = spec.max_prompt_tokens.to_string();
             return Err(PolicyError::Shape { key: "max_prompt_tokens", found, expected });
         }
         Ok(Self {
@@ -119,6 +122,7 @@ impl LlamaConfig {
             tied: shape.tied,
             biases: shape.biases,
             head_norms: shape.head_norms,
+            micro_batch_tokens: spec.micro_batch_tokens as usize,
         })
     }
 

@@ -55,7 +55,7 @@ fn initial_rows(
 ) -> Result<Tensor, PolicyError> {
     let of_all = mean_of_rows(old)?;
     let shape = [count, old.size()[1]];
-    let rows = of_all.f_view([1, -1])?.f_expand(shape, false)?.f_copy()?;
+    let rows = of_all.f_view([1, -1])?.f_expand(shape, false)?.copy();
     for (row, tokens) in (0i64..).zip(words).filter(|(row, tokens)| *row < count && !tokens.is_empty()) {
         let of_words = old.f_index_select(0, &Tensor::f_from_slice(tokens)?)?.f_to_kind(Kind::Double)?;
         rows.f_get(row)?.f_copy_(&of_words.f_mean_dim(Some([0i64].as_slice()), false, None)?)?;

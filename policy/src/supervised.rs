@@ -47,7 +47,7 @@ impl SupervisedLease<'_> {
     pub fn next_item(&self, sequences: &[&[i64]], sign_weight: f64) -> Result<LeaseGradient, PolicyError> {
         let mut lease = LeaseGradient::default();
         let lengths: Vec<usize> = sequences.iter().map(|s| s.len()).collect();
-        for part in micro_batches(&lengths) {
+        for part in micro_batches(&lengths, self.policy.config().micro_batch_tokens) {
             let chosen: Vec<&[i64]> = part.iter().map(|i| sequences[*i]).collect();
             let loss = self.next_item_loss(&chosen, sign_weight, &mut lease)?;
             lease.add(self.policy, &loss)?;
@@ -63,7 +63,7 @@ impl SupervisedLease<'_> {
     pub fn next_negative(&self, prompts: &[TargetPrompt<'_>]) -> Result<LeaseGradient, PolicyError> {
         let mut lease = LeaseGradient::default();
         let lengths: Vec<usize> = prompts.iter().map(|p| p.tokens.len()).collect();
-        for part in micro_batches(&lengths) {
+        for part in micro_batches(&lengths, self.policy.config().micro_batch_tokens) {
             let tokens: Vec<&[i64]> = part.iter().map(|i| prompts[*i].tokens).collect();
             let cells: Vec<u32> = part.iter().map(|i| prompts[*i].cell).collect();
             let prefix = Prefix::compute(self.policy, &tokens)?;

@@ -6,7 +6,9 @@ use crate::error::PolicyError;
 use crate::llama::LlamaConfig;
 use crate::llama_weights::LlamaWeights;
 use crate::lora::{LoraConfig, LoraWeights, NewRows};
+use crate::recompute::Recorded;
 use crate::rope::Rope;
+use std::cell::RefCell;
 use tch::{Device, Kind, Tensor};
 
 /// Which weights ask for gradients.
@@ -41,6 +43,10 @@ pub struct Policy {
     base: LlamaWeights,
     lora: Option<LoraWeights>,
     trains: Trains,
+    /// Whether activations of prompts are dropped and computed again.
+    recomputes: bool,
+    /// Passes whose activations were dropped since the last gradient.
+    recorded: RefCell<Vec<Recorded>>,
 }
 
 impl Policy {
@@ -70,7 +76,22 @@ impl Policy {
         let low_rank = |i: usize| lora.as_ref().map(|l| l.layer(i, base.kind()));
         let layers = layers.map(|(i, w)| DecoderLayer::new(config, w, low_rank(i))).collect();
         let rope = Rope::new(config, (base.kind(), base.device()));
-        Ok(Self { config: config.clone(), layers, rope, base: weights, lora, trains })
+        Ok(Self { config: config.clone(), layers, rope, base: weights, lora, trains, recomputes: false, recorded: RefCell::default() })
+    }
+
+    /// The same policy, which drops the activations of prompts and computes them again for the gradient, or does not.
+    pub fn recomputing(self, recomputes: bool) -> Self {
+        Self { recomputes, ..self }
+    }
+
+    /// Whether activations of prompts are to be dropped: where nothing trains there is nothing to compute again for.
+    pub(crate) fn recomputes(&self) -> bool {
+        self.recomputes && self.trains != Trains::Nothing
+    }
+
+    /// Keeps in mind that a pass was made whose gradient is to be computed by itself.
+    pub(crate) fn record(&self, pass: Recorded) {
+        self.recorded.borrow_mut().push(pass);
     }
 
     /// The decoder's shape.
@@ -151,7 +172,17 @@ impl Policy {
                 return Err(PolicyError::State("a gradient was asked for, but nothing trains".into()));
             }
         };
-        let gradients = Tensor::f_run_backward(&[loss], &leaves, false, false)?;
+        // Passes that the loss does not reach (groups without variance) get no gradient and cost nothing.
+        let recorded = self.recorded.take();
+        let mut inputs = leaves.clone();
+        inputs.extend(recorded.iter().flat_map(Recorded::leaves));
+        let mut gradients = Tensor::f_run_backward(&[loss], &inputs, false, false)?;
+        let mut rest = gradients.split_off(leaves.len());
+        for pass in &recorded {
+            let after = rest.split_off(pass.leaves().len());
+            pass.backward(self, &rest, &leaves, &mut gradients)?;
+            rest = after;
+        }
         let parts: Vec<Tensor> = gradients
             .iter()
             .zip(&leaves)

@@ -1,5 +1,6 @@
 //! The verbs of `conrec-worker`; `conrec` passes them on.
 
+use crate::base_folder::open_base;
 use crate::bench;
 use crate::cuda;
 use crate::error::WorkerError;
@@ -157,7 +158,7 @@ fn prepare_only(args: &PrepareArgs) -> Result<(), WorkerError> {
     let parent =
         args.into.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
     let folder = RunFolder::open(&Place { store: parent.display().to_string(), scratch: None, run })?;
-    let prepared = prepare(&spec, &folder)?;
+    let prepared = prepare(&spec, &open_base(&spec)?, &folder)?;
     print_json(&prepared)
 }
 
@@ -170,7 +171,7 @@ fn evaluate(args: &EvaluateArgs) -> Result<(), WorkerError> {
     cuda::ready(spec.cluster.device)?;
     let key = folder.newest_checkpoint()?;
     folder.finished(&key)?;
-    let state = load_state(&spec, (&folder, &folder.parts()), &key)?;
+    let state = load_state((&spec, &open_base(&spec)?), (&folder, &folder.parts()), &key)?;
     print_json(&evaluate_run(&spec, &folder, &state)?)
 }
 

@@ -1,6 +1,7 @@
 //! The compute thread's side of a session: performs one command after the other and says what came out. Leases go to
 //! the lanes; everything that changes the state waits until these are idle.
 
+use crate::base_folder::open_base;
 use crate::checked_sum::checked_sum;
 use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
 use crate::collective::nccl::way;
@@ -23,7 +24,7 @@ use conrec_domain::ids::{Digest, Fence, Iteration};
 use conrec_domain::manifest::Manifest;
 use conrec_domain::spec::{CollectiveKind, RunSpec};
 use conrec_domain::work::{Lease, Outcome, Pass, StateChange, Work};
-use conrec_feedback::prompt::Vocabulary;
+use conrec_policy::base_model::BaseModel;
 use conrec_policy::slot::tensor_digest;
 use conrec_policy::training_state::TrainingState;
 use conrec_proto::message::FromWorker;
@@ -54,6 +55,7 @@ pub struct Executor {
     coming: Option<Bookmark>,
     loaded: Option<Arc<Loaded>>,
     lanes: Lanes,
+    base: BaseModel,
     state: TrainingState,
     /// The iteration that this worker's sum belongs to.
     open: Option<Iteration>,
@@ -82,7 +84,8 @@ impl Executor {
         }
         cuda::ready(spec.cluster.device)?;
         let parts = folder.parts();
-        let state = TrainingState::new(&spec, vocabulary_size(&spec))?;
+        let base = open_base(&spec)?;
+        let state = TrainingState::new(&spec, &base)?;
         let lanes = Lanes::start(lanes, threads, deliver);
         let spec = Arc::new(spec);
         Ok(Self {
@@ -96,6 +99,7 @@ impl Executor {
             coming: None,
             loaded: None,
             lanes,
+            base,
             state,
             open: None,
             reduced: None,
@@ -235,7 +239,6 @@ impl Executor {
     }
 
     fn take_state(&mut self, source: &StateSource) -> Result<(), WorkerError> {
-        let vocabulary = vocabulary_size(&self.spec);
         let roster = || self.roster.as_ref().ok_or_else(|| WorkerError::Protocol("no roster has formed".to_owned()));
         let taken = match source {
             StateSource::Held { root } => {
@@ -243,9 +246,9 @@ impl Executor {
                 self.check_memory()?;
                 return root.map_or(Ok(()), |root| share(roster()?.collective.as_ref(), root, &self.state));
             }
-            StateSource::Empty => TrainingState::new(&self.spec, vocabulary)?,
-            StateSource::Checkpoint { key } => load_state(&self.spec, (&self.folder, &self.parts), key)?,
-            StateSource::Peer { root } => receive(roster()?.collective.as_ref(), *root, (&self.spec, vocabulary))?,
+            StateSource::Empty => TrainingState::new(&self.spec, &self.base)?,
+            StateSource::Checkpoint { key } => load_state((&self.spec, &self.base), (&self.folder, &self.parts), key)?,
+            StateSource::Peer { root } => receive(roster()?.collective.as_ref(), *root, (&self.spec, &self.base))?,
         };
         self.state = taken;
         (self.open, self.reduced) = (None, None);
@@ -274,7 +277,7 @@ impl Executor {
         let state = self.state.digest()?;
         let done = move |outcome| FromWorker::LeaseDone { fence, lease: id, state, outcome };
         match work {
-            Work::Prepare => Ok(Some(done(Outcome::Prepared(prepare(&self.spec, &self.folder)?)))),
+            Work::Prepare => Ok(Some(done(Outcome::Prepared(prepare(&self.spec, &self.base, &self.folder)?)))),
             Work::Train { pass, stage, iteration, attempt, prompts } => {
                 let compute = self.train_job(pass, Place { stage, attempt, iteration }, prompts)?;
                 self.lanes.submit(Box::new(move || compute().map(done)))?;
@@ -289,8 +292,10 @@ impl Executor {
                 self.lanes.wait();
                 self.loaded = None;
                 let select = summary.select_checkpoint.as_deref();
-                let select = select.map(|key| load_state(&self.spec, (&self.folder, &self.parts), key)).transpose()?;
-                write_report(&self.spec, &self.folder, (&self.state, select.as_ref()), &summary)?;
+                let load = |key| load_state((&self.spec, &self.base), (&self.folder, &self.parts), key);
+                let select = select.map(load).transpose()?;
+                let models = (&self.base, &self.state, select.as_ref());
+                write_report(&self.spec, &self.folder, models, &summary)?;
                 self.check_memory()?;
                 Ok(Some(done(Outcome::Reported)))
             }
@@ -368,17 +373,12 @@ fn unless_collective_failed(fence: Fence, result: Result<FromWorker, WorkerError
     }
 }
 
-/// Tokens of the model: the special ones and the codes of all levels.
-pub fn vocabulary_size(spec: &RunSpec) -> usize {
-    Vocabulary::new(spec.semantic_id.levels as usize, spec.semantic_id.codes as usize).size()
-}
-
 /// Reads the training state of a checkpoint, verified part by part.
 ///
 /// # Errors
 /// A manifest or part that is missing or damaged, or belongs to another shape of model.
 pub fn load_state(
-    spec: &RunSpec,
+    (spec, base): (&RunSpec, &BaseModel),
     (folder, parts): (&RunFolder, &CheckpointParts),
     key: &str,
 ) -> Result<TrainingState, WorkerError> {
@@ -389,7 +389,7 @@ pub fn load_state(
         content.push((part.name.clone(), folder.wait(parts.read(key, part))?));
     }
     let find = |name: &str| content.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes.as_ref());
-    let state = TrainingState::from_parts(spec, vocabulary_size(spec), &find)?;
+    let state = TrainingState::from_parts(spec, base, &find)?;
     let found: Digest = state.digest()?;
     if found != manifest.state_digest {
         let message = format!("the state read back has digest {found}, the manifest says {}", manifest.state_digest);

@@ -21,11 +21,13 @@ pub mod execute;
 pub mod standing;
 
 // Leases.
+pub mod base_folder;
 pub mod item_vectors;
 pub mod lanes;
 pub mod lease;
 pub mod pass_data;
 pub mod prepare;
+mod prompt_frame;
 pub mod rank;
 pub mod stage_prompts;
 pub mod state_transfer;

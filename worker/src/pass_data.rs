@@ -2,6 +2,7 @@
 
 use crate::error::WorkerError;
 use crate::prepare::pass_folder;
+use crate::prompt_frame::read_frame;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::{PromptSource, StagePrompts};
 use conrec_domain::spec::{Context, RunSpec};
@@ -48,7 +49,7 @@ impl PassData {
         let prepared = PreparedPass::load(&folder.path(place))?;
         let history = History::new(&prepared.dataset.events, prepared.dataset.users.len());
         let trie = PrefixTrie::new(&prepared.ids);
-        let frame = read_frame(folder)?;
+        let frame = read_frame(spec, folder)?;
         let vocabulary = frame.vocabulary(&prepared.ids);
         let reward = RewardModel::new(&spec.reward, &prepared.cell_vectors, &prepared.ids)?;
         let train_end = prepared.windows.train_end;

@@ -12,10 +12,11 @@ use conrec_domain::spec::{RunSpec, Source, Statistics};
 use conrec_domain::work::{Pass, Prepared, RunSummary};
 use conrec_feedback::event::Sign;
 use conrec_feedback::prepared::{EvaluationSet, Role};
+use conrec_policy::base_model::BaseModel;
 use conrec_policy::training_state::TrainingState;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Evaluates, exports and writes the report. `states` are the final state and, under `refit`, the one at the end of
+/// Evaluates, exports and writes the report. `models` are what the run began with, the final state and, under `refit`, the one at the end of
 /// the select pass, which is what validation measures.
 ///
 /// # Errors
@@ -23,10 +24,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub fn write_report(
     spec: &RunSpec,
     folder: &RunFolder,
-    states: (&TrainingState, Option<&TrainingState>),
+    models: (&BaseModel, &TrainingState, Option<&TrainingState>),
     summary: &RunSummary,
 ) -> Result<(), WorkerError> {
-    let (last, select) = states;
+    let (base, last, select) = models;
     let mut report = begin(spec, folder, summary)?;
     for &pass in passes_of(spec) {
         let state = if pass == Pass::Select { select.unwrap_or(last) } else { last };
@@ -43,7 +44,7 @@ pub fn write_report(
             }
         }
         if Some(&pass) == passes_of(spec).last() {
-            export(spec, folder, &data, last)?;
+            export(spec, folder, &data, (base, last))?;
         }
     }
     let lines = metrics_lines(folder)?;
@@ -112,22 +113,13 @@ fn evaluate_role(
         return Ok(WindowResult::default());
     };
     let (grpo, sft) = (state.frozen()?, state.supervised()?);
-    // Stages that the gate refused leave the adapter without effect.
-    let same_as = is_idle(state).then_some("sft");
+    // Stages that the gate refused leave the adapter as it was.
+    let same_as = state.is_as_supervised().then_some("sft");
     let policies = vec![
         NamedPolicy { name: "sft", policy: sft, same_as: None },
         NamedPolicy { name: "grpo", policy: grpo, same_as },
     ];
     evaluate(spec, data, &evaluation, policies)
-}
-
-/// Whether the adapter adds nothing: its second factors are all 0.
-fn is_idle(state: &TrainingState) -> bool {
-    let layout = state.lora_config().layout(state.model());
-    let mut entries = layout.entries().iter().enumerate();
-    entries.all(|(place, entry)| {
-        !entry.name.contains("lora_B") || layout.view(state.lora(), place).count_nonzero(None).int64_value(&[]) == 0
-    })
 }
 
 fn place(report: &mut ReportData, role: Role, result: WindowResult) {

@@ -1,6 +1,6 @@
 //! Files of pretrained decoders that are damaged, missing or of another model.
 
-use conrec_domain::spec::{RunConfig, RunSpec};
+use conrec_domain::spec::{ModelSpec, RunConfig, RunSpec};
 use conrec_policy::base_model::BaseModel;
 use conrec_policy::llama::LlamaConfig;
 use conrec_policy::pretrained_files::{files_digest, read_shape, read_weights};
@@ -21,7 +21,8 @@ fn copy(name: &str) -> tempfile::TempDir {
 
 fn read(folder: &Path) -> String {
     let read = read_shape(folder).and_then(|shape| {
-        let config = LlamaConfig::pretrained(&shape, 0, 64).unwrap();
+        let spec = ModelSpec { max_prompt_tokens: 64, ..ModelSpec::default() };
+        let config = LlamaConfig::pretrained(&shape, 0, &spec).unwrap();
         read_weights(folder, &config, Kind::Float)
     });
     read.map_or_else(|e| e.to_string(), |_| "read".to_owned())
@@ -35,13 +36,12 @@ fn change(folder: &Path, name: &str, from: &str, to: &str) {
 
 fn spec(folder: &Path, more: &str) -> RunSpec {
     let text = format!(
-        "[semantic_id]\nlevels = 2\ncodes = 4\n[model]\nbase = {:?}\nmax_prompt_tokens = 64\n{more}\n[[stage]]\nname = \"a\"\n\
+        "[semantic_id]\nlevels = 2\ncodes = 8\n[model]\nbase = {:?}\nmax_prompt_tokens = 64\n{more}\n[[stage]]\nname = \"a\"\n\
          kind = \"next_item\"\niterations = 1\nprompts = 2\nprompts_per_lease = 1\nlearning_rate = 0.01\n",
         folder.display()
     );
     let config = RunConfig::parse(&text, "test").unwrap();
-    RunSpec::check(RunConfig { evaluation: conrec_domain::spec::EvaluationSpec { beams: 20, ..config.evaluation }, ..config })
-        .unwrap()
+    RunSpec::check(config).unwrap()
 }
 
 fn load(folder: &Path, more: &str) -> String {
@@ -121,7 +121,8 @@ fn prompts_that_do_not_fit_are_refused() {
     let long = format!("instruction = {:?}", "the film was too long ".repeat(20));
     let message = load(folder.path(), &long);
     assert!(message.starts_with("model.max_prompt_tokens = 64: expected at least "), "{message}");
-    let config = LlamaConfig::pretrained(&read_shape(folder.path()).unwrap(), 0, 225).unwrap_err().to_string();
+    let spec = ModelSpec { max_prompt_tokens: 225, ..ModelSpec::default() };
+    let config = LlamaConfig::pretrained(&read_shape(folder.path()).unwrap(), 0, &spec).unwrap_err().to_string();
     assert!(config.starts_with("model.max_prompt_tokens = 225: expected at most 224: the base was made for 256"), "{config}");
 }
 

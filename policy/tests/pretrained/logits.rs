@@ -1,5 +1,6 @@
 //! Logits of pretrained decoders against transformers (`policy/tests/golden/pretrained.py` made the expected ones).
 
+use conrec_domain::spec::ModelSpec;
 use conrec_policy::llama::LlamaConfig;
 use conrec_policy::lora::LoraConfig;
 use conrec_policy::pretrained_files::{read_shape, read_weights};
@@ -17,6 +18,10 @@ struct Row {
     logits: Vec<f64>,
 }
 
+fn prompts_of(tokens: u32) -> ModelSpec {
+    ModelSpec { max_prompt_tokens: tokens, ..ModelSpec::default() }
+}
+
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pretrained").join(name)
 }
@@ -25,7 +30,7 @@ fn folder(name: &str) -> PathBuf {
 fn largest_difference(folder: &Path, kind: Kind, rows: &[Row]) -> f64 {
     tch::set_num_threads(1);
     let shape = read_shape(folder).unwrap();
-    let config = LlamaConfig::pretrained(&shape, 0, 200).unwrap();
+    let config = LlamaConfig::pretrained(&shape, 0, &prompts_of(200)).unwrap();
     let policy = Policy::new(&config, &read_weights(folder, &config, kind).unwrap(), None, Trains::Nothing).unwrap();
     let _no_grad = tch::no_grad_guard();
     let mut largest = 0f64;
@@ -74,7 +79,7 @@ fn new_tokens_are_embedded_and_scored_by_their_own_rows() {
     for name in ["qwen2", "qwen3"] {
         let folder = folder(name);
         let shape = read_shape(&folder).unwrap();
-        let config = LlamaConfig::pretrained(&shape, 3, 64).unwrap();
+        let config = LlamaConfig::pretrained(&shape, 3, &prompts_of(64)).unwrap();
         let base = read_weights(&folder, &config, Kind::Float).unwrap();
         let lora = LoraConfig { rank: 2, scale: 1.0 };
         let layout = lora.layout(&config);
