@@ -3,7 +3,6 @@
 
 mod chart_data;
 mod data;
-mod escape;
 mod intervals;
 mod semantic_ids;
 mod tables;
@@ -13,15 +12,12 @@ pub use data::{Difference, Interval, LevelUsage, ReportData, SemanticIdUsage, Sp
 pub use verdict::{Tone, Verdict, verdict};
 
 use conrec_domain::metrics_line::MetricsLine;
-use escape::text;
+use conrec_page::escape::{script_json, text};
+use conrec_page::shell::{Extras, shell};
 
-const STYLE: &str = include_str!("../assets/report.css");
 const SCRIPT: &str = include_str!("../assets/report.js");
 const PLOT_STYLE: &str = include_str!("../assets/uPlot.min.css");
 const PLOT_SCRIPT: &str = include_str!("../assets/uPlot.iife.min.js");
-
-/// The page allows itself nothing but what it carries: not even a bug could make it load something.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 /// The run's page. `lines` are all lines of `metrics.jsonl` in order, `config` is the text of `run.toml`.
 ///
@@ -41,17 +37,12 @@ pub fn page(report: &ReportData, lines: &[MetricsLine], config: &str) -> Result<
         tables::split(report),
         identity(report, config),
     ];
-    let data = escape::script_json(&chart_data::chart_data(report, lines))?;
-    Ok(format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
-         <title>{} · conrec report</title>\n<style>\n{PLOT_STYLE}\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}\n</main>\n\
-         <script type=\"application/json\" id=\"data\">{data}</script>\n\
-         <script>{PLOT_SCRIPT}</script>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
-        text(report.run_id.as_str()),
-        sections.join("\n"),
-    ))
+    let data = script_json(&chart_data::chart_data(report, lines))?;
+    let tail = format!(
+        "<script type=\"application/json\" id=\"data\">{data}</script>\n<script>{PLOT_SCRIPT}</script>\n\
+         <script>{SCRIPT}</script>\n"
+    );
+    Ok(shell(report.run_id.as_str(), &sections.join("\n"), Extras { style: PLOT_STYLE, tail: &tail }))
 }
 
 fn header(report: &ReportData) -> String {

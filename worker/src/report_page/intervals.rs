@@ -1,7 +1,8 @@
 //! Every model's main metric with its interval on one scale: what overlaps is seen at once. Plain SVG, no script.
 
 use super::data::{Interval, ReportData};
-use super::escape::text;
+use conrec_page::escape::text;
+use conrec_page::scale::Scale;
 
 const ROW: f64 = 26.0;
 const LEFT: f64 = 170.0;
@@ -26,19 +27,19 @@ fn figure(report: &ReportData, metric: &str) -> Option<String> {
     rows.sort_by(|a, b| b.2.value.total_cmp(&a.2.value));
     let title = rows.first()?.1.to_uppercase().replace("CAND_ACC", "CandAcc");
     let top = rows.iter().map(|(_, _, i)| i.high.unwrap_or(i.value)).fold(0.0, f64::max).max(1e-9);
-    let (tick, ticks) = scale(top);
-    let span = tick * ticks as f64;
-    let x = |value: f64| LEFT + (WIDTH - LEFT - RIGHT) * value / span;
+    let scale = Scale::covering(0.0, top);
+    let x = |value: f64| LEFT + (WIDTH - LEFT - RIGHT) * scale.place(value);
     let bottom = ROW * rows.len() as f64 + 6.0;
-    let grid: String = (0..=ticks)
-        .map(|i| {
-            let at = x(tick * i as f64);
+    let grid: String = scale
+        .marks()
+        .map(|mark| {
+            let at = x(mark);
             format!(
                 "<line x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"0\" y2=\"{bottom:.0}\" class=\"grid\"/>\
                  <text x=\"{at:.1}\" y=\"{:.0}\" class=\"tick\">{:.*}</text>",
                 bottom + 16.0,
-                decimals(tick),
-                tick * i as f64
+                scale.decimals(),
+                mark
             )
         })
         .collect();
@@ -72,31 +73,10 @@ fn mark(model: &str, interval: Interval, row: usize, x: &dyn Fn(f64) -> f64) -> 
     )
 }
 
-/// A round distance between grid lines and how many of them reach `top`: 4 to 8 lines.
-fn scale(top: f64) -> (f64, u32) {
-    let raw = top / 5.0;
-    let power = 10_f64.powf(raw.log10().floor());
-    let tick = [1.0, 2.0, 5.0, 10.0].iter().map(|m| m * power).find(|t| *t >= raw * 0.999).unwrap_or(power * 10.0);
-    (tick, (top / tick).ceil().max(1.0) as u32)
-}
-
-fn decimals(tick: f64) -> usize {
-    (-tick.log10().floor()).max(0.0) as usize
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::sample;
     use super::*;
-
-    #[test]
-    fn grid_lines_are_round_and_cover_the_values() {
-        for (top, tick, count) in [(0.267, 0.1, 3), (0.9, 0.2, 5), (0.04, 0.01, 4), (0.012, 0.005, 3)] {
-            let (found, n) = scale(top);
-            assert!((found - tick).abs() < 1e-12, "{top}: {found}");
-            assert_eq!(n, count, "{top}");
-        }
-    }
 
     #[test]
     fn every_model_has_its_row() {

@@ -1,8 +1,8 @@
 //! How evenly the semantic ids' codes are used: a tile of figures and a bar chart a level.
 
 use super::data::{LevelUsage, ReportData, SemanticIdUsage};
-use super::escape::text;
 use super::tables::{pass_name, thousands};
+use conrec_page::escape::text;
 
 /// More bars than this cannot be told apart; neighbours are joined.
 const MOST_BARS: usize = 128;

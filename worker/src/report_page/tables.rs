@@ -1,9 +1,9 @@
 //! The page's tables: metrics, paired differences, decisions of the gate, the split.
 
 use super::data::{Interval, ReportData, base};
-use super::escape::text;
 use conrec_domain::spec::Statistics;
 use conrec_domain::work::Pass;
+use conrec_page::escape::text;
 
 /// Item-level metrics in the order of the method: base name, heading, what it says, whether more is better.
 const COLUMNS: [(&str, &str, &str, bool); 8] = [

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// Text for element content and quoted attributes.
-pub(super) fn text(raw: &str) -> String {
+pub fn text(raw: &str) -> String {
     let mut safe = String::with_capacity(raw.len());
     for c in raw.chars() {
         match c {
@@ -19,7 +19,10 @@ pub(super) fn text(raw: &str) -> String {
 }
 
 /// JSON for a script element: no character in it can end the element or open a comment.
-pub(super) fn script_json<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
+///
+/// # Errors
+/// Only if the value cannot be written as JSON.
+pub fn script_json<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
     let json = serde_json::to_string(value)?;
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
