@@ -34,7 +34,8 @@ fn base_shape(spec: &RunSpec) -> Result<Option<DecoderShape>, Failure> {
     if !spec.model.is_pretrained() || !file.is_file() {
         return Ok(None);
     }
-    let refused = |message: String| Failure::new(ExitCode::BadConfig, format!("model.base: {}: {message}", file.display()));
+    let refused =
+        |message: String| Failure::new(ExitCode::BadConfig, format!("model.base: {}: {message}", file.display()));
     let text = std::fs::read_to_string(&file).map_err(|e| refused(e.to_string()))?;
     DecoderShape::parse(&text).map(Some).map_err(|e| refused(e.to_string()))
 }

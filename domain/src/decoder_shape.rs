@@ -210,9 +210,7 @@ impl Keys<'_> {
     fn number(&self, key: &'static str, default: Option<f64>) -> Result<f64, ShapeError> {
         match self.get(key) {
             None => default.ok_or_else(|| wrong(key, "nothing", "a number")),
-            Some(value) => {
-                value.as_f64().filter(|n| n.is_finite()).ok_or_else(|| wrong(key, value, "a finite number"))
-            }
+            Some(value) => value.as_f64().filter(|n| n.is_finite()).ok_or_else(|| wrong(key, value, "a finite number")),
         }
     }
 
@@ -339,7 +337,8 @@ mod tests {
             let error = with(key, value).unwrap_err().to_string();
             assert!(error.contains(says), "{key} = {value}: {error}");
         };
-        let known = "architecture GemmaForCausalLM: expected one of LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM";
+        let known =
+            "architecture GemmaForCausalLM: expected one of LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM";
         refused("architectures", r#"["GemmaForCausalLM"]"#, known);
         refused("rope_scaling", r#"{"type": "yarn", "factor": 4}"#, "rope_type: found \"yarn\", expected");
         refused("rope_scaling", r#"{"type": "llama3", "factor": 4}"#, "low_freq_factor: found nothing");

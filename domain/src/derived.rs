@@ -101,21 +101,9 @@ impl Derived {
             ),
             row("vocabulary", self.vocabulary.to_string(), vocabulary),
             row("semantic ids at most", self.semantic_ids_at_most.to_string(), "codes ^ levels"),
-            row(
-                "model parameters",
-                self.model_parameters.to_string(),
-                model,
-            ),
-            row(
-                "adapter parameters",
-                self.adapter_parameters.to_string(),
-                adapter,
-            ),
-            row(
-                "worker memory",
-                format!("about {} MiB", self.worker_bytes >> 20),
-                memory,
-            ),
+            row("model parameters", self.model_parameters.to_string(), model),
+            row("adapter parameters", self.adapter_parameters.to_string(), adapter),
+            row("worker memory", format!("about {} MiB", self.worker_bytes >> 20), memory),
         ];
         rows.extend(self.stages.iter().flat_map(DerivedStage::rows));
         rows

@@ -280,7 +280,10 @@ mod tests {
         let ids = ids();
         let frame = PromptFrame { base_tokens: Some(1000), beginning: vec![7, 8, 9], question: vec![6] };
         let builder = PromptBuilder::new(&ids, &frame, 11);
-        assert_eq!(builder.prompt(&past(), 10 * DAY, Context::Negatives), [7, 8, 9, 1000, 1003, 1014, 1000, 1005, 1016, 6, 1000]);
+        assert_eq!(
+            builder.prompt(&past(), 10 * DAY, Context::Negatives),
+            [7, 8, 9, 1000, 1003, 1014, 1000, 1005, 1016, 6, 1000]
+        );
         assert_eq!(PromptBuilder::new(&ids, &frame, 10).prompt(&past(), 10 * DAY, Context::Negatives).len(), 8);
         assert_eq!(builder.sequence(&past()[..1], DAY), [[7, 8, 9, 1000, 1003, 1014]]);
         let v = builder.vocabulary;

@@ -16,16 +16,14 @@ const SETTINGS: [&str; 3] = ["tokenizer_config.json", "special_tokens_map.json",
 ///
 /// # Errors
 /// A tokeniser without a list of names and numbers, and files that cannot be read or written.
-pub fn write_extended_tokenizer(
-    folder: &Path,
-    base: &Path,
-    (first, names): (i64, &[String]),
-) -> Result<(), FileError> {
+pub fn write_extended_tokenizer(folder: &Path, base: &Path, (first, names): (i64, &[String])) -> Result<(), FileError> {
     let path = base.join(TOKENIZER);
     let mut file: Map<String, Value> = read_json(&path)?;
     let without = |key: &str| FileError::Tokenizer {
         path: path.clone(),
-        message: format!("`{key}` is missing or of another kind; tokens can be added to BPE, WordPiece and WordLevel only"),
+        message: format!(
+            "`{key}` is missing or of another kind; tokens can be added to BPE, WordPiece and WordLevel only"
+        ),
     };
     let vocab = file.get_mut("model").and_then(|model| model.get_mut("vocab")).and_then(Value::as_object_mut);
     let vocab = vocab.ok_or_else(|| without("model.vocab"))?;
@@ -69,7 +67,8 @@ mod tests {
     #[test]
     fn a_tokeniser_without_names_is_refused() {
         let base = tempfile::tempdir().unwrap();
-        std::fs::write(base.path().join(TOKENIZER), br#"{"model": {"type": "Unigram", "vocab": [["a", 0.0]]}}"#).unwrap();
+        std::fs::write(base.path().join(TOKENIZER), br#"{"model": {"type": "Unigram", "vocab": [["a", 0.0]]}}"#)
+            .unwrap();
         let error = write_extended_tokenizer(base.path(), base.path(), (5, &[])).unwrap_err().to_string();
         assert!(error.contains("`model.vocab` is missing or of another kind"), "{error}");
     }

@@ -110,7 +110,8 @@ fn differentiate(
 ) -> Result<Option<Tensor>, PolicyError> {
     // The derivative of sum(output * g) by the output is g: so the loss is continued by a sum whose value means nothing.
     let known = outputs.iter().filter(|(output, g)| g.defined() && output.requires_grad());
-    let parts = known.map(|(output, g)| Ok((output * g).f_sum(output.kind())?)).collect::<Result<Vec<_>, PolicyError>>()?;
+    let parts =
+        known.map(|(output, g)| Ok((output * g).f_sum(output.kind())?)).collect::<Result<Vec<_>, PolicyError>>()?;
     let Some(loss) = parts.into_iter().reduce(|a, b| a + b) else { return Ok(None) };
     let inputs: Vec<&Tensor> = trained.iter().copied().chain(x).collect();
     let mut gradients = Tensor::f_run_backward(&[loss], &inputs, false, false)?;

@@ -38,8 +38,7 @@ impl<'a> Prefix<'a> {
     pub fn compute(policy: &'a Policy, prompts: &[&[i64]]) -> Result<Self, PolicyError> {
         let pass = PromptPass::new(policy, prompts)?;
         let (lengths, mask) = (pass.padded.lengths.clone(), pass.mask.as_ref().map(Tensor::shallow_clone));
-        let (layers, hidden) =
-            if policy.recomputes() { recompute::prefix(policy, pass) } else { pass.prefix(policy) };
+        let (layers, hidden) = if policy.recomputes() { recompute::prefix(policy, pass) } else { pass.prefix(policy) };
         Ok(Self { policy, layers, lengths, mask, hidden })
     }
 

@@ -109,7 +109,8 @@ impl TrainingState {
             return Ok(());
         }
         let text = |t: &Tensor| format!("{:?}", Vec::<i64>::try_from(t).unwrap_or_default());
-        let expected = format!("{}, of the base that was loaded: model.base is not what the run began with", text(&own));
+        let expected =
+            format!("{}, of the base that was loaded: model.base is not what the run began with", text(&own));
         Err(wrong(BASE_DIGEST, text(&found), expected))
     }
 }

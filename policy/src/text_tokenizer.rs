@@ -74,7 +74,8 @@ impl TextTokenizer {
         match names.iter().find_map(|name| Some((name, self.tokenizer.token_to_id(name)?))) {
             None => Ok(()),
             Some((name, id)) => {
-                Err(self.refused(format!("{name} is token {id} of the base, and the name of a token that is to be added")))
+                Err(self
+                    .refused(format!("{name} is token {id} of the base, and the name of a token that is to be added")))
             }
         }
     }

@@ -3,12 +3,12 @@
 //! it on the device that they compute on.
 
 use crate::adamw::{Moments, adamw};
+use crate::base_model::BaseModel;
 use crate::device::device_of;
 use crate::error::PolicyError;
 use crate::exact_sum::ExactSum;
 use crate::flat_parameters::FlatParameters;
 use crate::llama::LlamaConfig;
-use crate::base_model::BaseModel;
 use crate::lora::{LoraConfig, merge};
 use crate::shared_sum::SharedSum;
 use crate::slot::Slot;

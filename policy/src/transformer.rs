@@ -76,7 +76,16 @@ impl Policy {
         let low_rank = |i: usize| lora.as_ref().map(|l| l.layer(i, base.kind()));
         let layers = layers.map(|(i, w)| DecoderLayer::new(config, w, low_rank(i))).collect();
         let rope = Rope::new(config, (base.kind(), base.device()));
-        Ok(Self { config: config.clone(), layers, rope, base: weights, lora, trains, recomputes: false, recorded: RefCell::default() })
+        Ok(Self {
+            config: config.clone(),
+            layers,
+            rope,
+            base: weights,
+            lora,
+            trains,
+            recomputes: false,
+            recorded: RefCell::default(),
+        })
     }
 
     /// The same policy, which drops the activations of prompts and computes them again for the gradient, or does not.

@@ -43,7 +43,9 @@ pub enum HubError {
         cache: PathBuf,
     },
     /// A download failed.
-    #[error("model.base = {base:?}: {file} of revision {revision} cannot be downloaded: {source}; name a folder if this machine has no network")]
+    #[error(
+        "model.base = {base:?}: {file} of revision {revision} cannot be downloaded: {source}; name a folder if this machine has no network"
+    )]
     Download {
         /// The name.
         base: String,

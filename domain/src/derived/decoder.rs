@@ -48,7 +48,12 @@ impl<'a> Decoder<'a> {
     /// Tokens that the policy knows.
     pub(super) fn vocabulary(&self) -> u64 {
         let codes = u64::from(self.spec.semantic_id.levels) * u64::from(self.spec.semantic_id.codes);
-        codes + if self.pretrained() { SIGNS + self.base.map_or(0, |shape| u64::from(shape.vocab)) } else { SPECIAL_TOKENS }
+        codes
+            + if self.pretrained() {
+                SIGNS + self.base.map_or(0, |shape| u64::from(shape.vocab))
+            } else {
+                SPECIAL_TOKENS
+            }
     }
 
     /// Weights of the base: embedding, layers with two norms each, and the last norm; of a pretrained one all it has.
@@ -147,7 +152,15 @@ impl<'a> Decoder<'a> {
     /// Inputs and outputs of the linear layers of one decoder layer: q, k, v, o, gate, up, down.
     fn linear_shapes(&self) -> [(u64, u64); 7] {
         let (hidden, queries, keys, mlp) = (self.hidden, self.queries, self.keys, self.mlp);
-        [(hidden, queries), (hidden, keys), (hidden, keys), (queries, hidden), (hidden, mlp), (hidden, mlp), (mlp, hidden)]
+        [
+            (hidden, queries),
+            (hidden, keys),
+            (hidden, keys),
+            (queries, hidden),
+            (hidden, mlp),
+            (hidden, mlp),
+            (mlp, hidden),
+        ]
     }
 
     fn pretrained(&self) -> bool {

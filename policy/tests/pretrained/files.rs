@@ -68,20 +68,30 @@ fn tensors_that_do_not_fit_the_config_are_named() {
     change(folder.path(), "config.json", "\"intermediate_size\": 24", "\"intermediate_size\": 32");
     let message = read(folder.path());
     assert!(message.contains("mlp."), "{message}");
-    assert!(message.contains("found BF16 [24, 16], expected F32, F16 or BF16 [32, 16]") || message.contains("[16, 24]"), "{message}");
+    assert!(
+        message.contains("found BF16 [24, 16], expected F32, F16 or BF16 [32, 16]") || message.contains("[16, 24]"),
+        "{message}"
+    );
     let folder = copy("qwen3");
     change(folder.path(), "config.json", "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false");
     let message = read(folder.path());
-    let expected = "tensor `lm_head.weight`: found no such tensor, expected F32, F16 or BF16 [304, 16], as config.json says";
+    let expected =
+        "tensor `lm_head.weight`: found no such tensor, expected F32, F16 or BF16 [304, 16], as config.json says";
     assert!(message.ends_with(expected), "{message}");
     let folder = copy("qwen3");
     change(folder.path(), "config.json", "Qwen3ForCausalLM", "LlamaForCausalLM");
     let message = read(folder.path());
-    assert!(message.contains("_norm.weight`: found an unknown tensor, expected only the weights of a LlamaForCausalLM"), "{message}");
+    assert!(
+        message.contains("_norm.weight`: found an unknown tensor, expected only the weights of a LlamaForCausalLM"),
+        "{message}"
+    );
     let folder = copy("qwen3");
     change(folder.path(), "config.json", "Qwen3ForCausalLM", "GemmaForCausalLM");
     let message = read(folder.path());
-    assert!(message.contains("config.json: architecture GemmaForCausalLM: expected one of LlamaForCausalLM, Qwen2"), "{message}");
+    assert!(
+        message.contains("config.json: architecture GemmaForCausalLM: expected one of LlamaForCausalLM, Qwen2"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -94,7 +104,10 @@ fn an_index_with_a_missing_file_or_one_elsewhere_is_named() {
     let folder = copy("qwen2");
     change(folder.path(), "model.safetensors.index.json", "\"model-00002-of-00002", "\"../model-00002-of-00002");
     let message = read(folder.path());
-    assert!(message.contains("weight_map: found \"../model-00002-of-00002.safetensors\", expected names of files"), "{message}");
+    assert!(
+        message.contains("weight_map: found \"../model-00002-of-00002.safetensors\", expected names of files"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -123,7 +136,10 @@ fn prompts_that_do_not_fit_are_refused() {
     assert!(message.starts_with("model.max_prompt_tokens = 64: expected at least "), "{message}");
     let spec = ModelSpec { max_prompt_tokens: 225, ..ModelSpec::default() };
     let config = LlamaConfig::pretrained(&read_shape(folder.path()).unwrap(), 0, &spec).unwrap_err().to_string();
-    assert!(config.starts_with("model.max_prompt_tokens = 225: expected at most 224: the base was made for 256"), "{config}");
+    assert!(
+        config.starts_with("model.max_prompt_tokens = 225: expected at most 224: the base was made for 256"),
+        "{config}"
+    );
 }
 
 #[test]

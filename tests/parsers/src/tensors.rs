@@ -42,7 +42,8 @@ pub(crate) fn checkpoint_parts(bytes: &[u8]) {
         }
         parts.iter().find(|(known, _)| *known == name).map(|(_, content)| content.as_slice())
     };
-    let read = BaseModel::from_scratch(&spec, VOCABULARY).and_then(|base| TrainingState::from_parts(&spec, &base, &find));
+    let read =
+        BaseModel::from_scratch(&spec, VOCABULARY).and_then(|base| TrainingState::from_parts(&spec, &base, &find));
     if let Ok(read) = read {
         assert!(read.digest().is_ok());
     }

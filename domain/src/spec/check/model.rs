@@ -34,8 +34,18 @@ fn check_shape(model: &ModelSpec, findings: &mut Findings) {
         rms_norm_eps,
         init_std,
     } = model;
-    findings.require(base.trim() == base, "model.base", base, "a folder, a name on the Hub, or nothing; no spaces around it");
-    findings.require(!revision.is_empty(), "model.revision", revision, "a branch, tag or commit; \"main\" is the newest");
+    findings.require(
+        base.trim() == base,
+        "model.base",
+        base,
+        "a folder, a name on the Hub, or nothing; no spaces around it",
+    );
+    findings.require(
+        !revision.is_empty(),
+        "model.revision",
+        revision,
+        "a branch, tag or commit; \"main\" is the newest",
+    );
     findings.not_negative("model.new_row_std", *new_row_std);
     findings.at_least_one("model.hidden", *hidden);
     findings.at_least_one("model.layers", *layers);
@@ -65,7 +75,12 @@ fn check_shape(model: &ModelSpec, findings: &mut Findings) {
 fn check_prompts(model: &ModelSpec, levels: u32, findings: &mut Findings) {
     let ModelSpec { micro_batch_tokens, sign_words, max_prompt_tokens, .. } = model;
     let tokens = 64..=1_048_576;
-    findings.require(tokens.contains(micro_batch_tokens), "model.micro_batch_tokens", micro_batch_tokens, "64 to 1048576");
+    findings.require(
+        tokens.contains(micro_batch_tokens),
+        "model.micro_batch_tokens",
+        micro_batch_tokens,
+        "64 to 1048576",
+    );
     let said = sign_words.iter().all(|words| !words.trim().is_empty());
     findings.require(said, "model.sign_words", format!("{sign_words:?}"), "three texts, none of them empty");
     let shortest = 2 + levels.saturating_add(1);
