@@ -6,6 +6,7 @@ pub use trust::{
     CertsAction, CertsArgs, CertsInitArgs, CertsShowArgs, ENVIRONMENT, OperatorArgs, StatusArgs, TrustArgs,
 };
 
+use crate::reproduce::ReproduceArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use conrec_coordinator::exit_code::ExitCode as Code;
 use conrec_domain::ids::RunId;
@@ -50,8 +51,12 @@ pub enum Verb {
     Checkpoints(CheckpointsArgs),
     /// Read the data, make instances and semantic ids, print their statistics
     Prepare(RestArgs),
+    /// Write a made-up dataset of any size as files, with the truth about its users beside it
+    Synthesize(RestArgs),
     /// Evaluate a run again: the metrics table with intervals
     Evaluate(RestArgs),
+    /// The paper's tables for a dataset: all models, what each part adds, rewards; several seeds, as a page
+    Reproduce(ReproduceArgs),
     /// Measure speed and memory of this machine; prints JSON
     Bench(RestArgs),
     /// Serve one run to workers: the process that grants leases and commits iterations

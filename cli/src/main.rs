@@ -6,8 +6,10 @@ mod bench;
 mod certs;
 mod checkpoints;
 mod children;
+mod compare;
 mod config_file;
 mod coordinator;
+mod experiment;
 mod failure;
 mod operate;
 mod operator_client;
@@ -15,6 +17,7 @@ mod progress;
 mod progress_view;
 mod report;
 mod report_table;
+mod reproduce;
 mod sibling;
 mod stored_run;
 mod train;
@@ -33,15 +36,17 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return args::refused(&error),
     };
-    // What these two do lies in the store; of the others all that they do is what they say.
-    let only_says = !matches!(cli.verb, Verb::Train(_) | Verb::Coordinator(_));
+    // What these do lies in files; of the others all that they do is what they say.
+    let only_says = !matches!(cli.verb, Verb::Train(_) | Verb::Reproduce(_) | Verb::Coordinator(_));
     let done = match cli.verb {
         Verb::Validate(args) => validate::run(&args),
         Verb::Train(args) => train::run(&args),
         Verb::Coordinator(args) => coordinator::run(&args),
         Verb::Worker(args) => sibling::run("worker", &args.rest),
         Verb::Prepare(args) => sibling::run("prepare", &args.rest),
+        Verb::Synthesize(args) => sibling::run("synthesize", &args.rest),
         Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
+        Verb::Reproduce(args) => reproduce::run(&args),
         Verb::Bench(args) => bench::run(&args.rest),
         Verb::Status(args) => operate::status(&args),
         Verb::Stop(args) => operate::stop(&args),

@@ -40,7 +40,8 @@ struct Value {
 }
 
 /// Metrics of the item-level table in order; `@20` or another length may follow in the file.
-const COLUMNS: [&str; 7] = ["fhr", "hr", "frecall", "luf", "lif", "cand_acc", "pos_hit"];
+const COLUMNS: [&str; 9] =
+    ["fhr", "hr", "frecall", "luf", "lif", "cand_acc", "true_region", "true_region_recall", "pos_hit"];
 
 /// Metrics of the table that counts cells; they are comparable among themselves only.
 const CELL_COLUMNS: [&str; 6] = ["sid_fhr", "sid_hr", "sid_frecall", "sid_luf", "sid_lif", "sid_pos_hit"];

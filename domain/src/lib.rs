@@ -26,6 +26,9 @@ pub mod metrics_line;
 pub mod retention;
 pub mod status;
 
+// What is compared with what.
+pub mod arms;
+
 // What must hold, whatever happens.
 pub mod audit;
 pub mod invariants;

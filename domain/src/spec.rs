@@ -2,6 +2,7 @@
 //! Only [`RunSpec::check`] makes the second from the first.
 
 mod alarm;
+mod baseline;
 mod check;
 mod data;
 mod evaluation;
@@ -14,12 +15,13 @@ mod violation;
 mod windows;
 
 pub use alarm::AlarmSpec;
+pub use baseline::{BaselineSpec, SasRecLoss, SasRecSpec};
 pub use data::{DataSpec, Source, SyntheticSpec};
 pub use evaluation::{
     CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, DeviceKind, EvaluationSpec, Exclude, Statistics,
 };
 pub use model::{BaseKind, LoraSpec, ModelSpec, OptimizerSpec};
-pub use reward::{RewardSpec, RewardVariant, SwingSpec};
+pub use reward::{ExcludedCells, RewardShape, RewardSpec, RewardVariant, SwingSpec};
 pub use semantic_id::SemanticIdSpec;
 pub use stage::{Context, StageKind, StageSpec};
 pub use violation::{SpecError, Violation};
@@ -51,6 +53,8 @@ pub struct RunConfig {
     pub stage: Vec<StageSpec>,
     /// `[evaluation]`
     pub evaluation: EvaluationSpec,
+    /// `[baseline]`
+    pub baseline: BaselineSpec,
     /// `[alarm]`
     pub alarm: AlarmSpec,
     /// `[checkpoint]`

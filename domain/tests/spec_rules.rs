@@ -91,6 +91,8 @@ const CASES: &[(&str, &str)] = &[
     ("optimizer.exact_sum_bits=23", "optimizer.exact_sum_bits = 23"),
     ("optimizer.exact_sum_bits=53", "optimizer.exact_sum_bits = 53"),
     ("reward.gamma=-1.0", "reward.gamma = -1"),
+    ("reward.hit_weight=-0.5", "reward.hit_weight = -0.5"),
+    ("reward.popularity_alpha=inf", "reward.popularity_alpha = inf"),
     ("reward.swing.theta=-1.0", "reward.swing.theta = -1"),
     ("reward.swing.max_users=1", "reward.swing.max_users = 1"),
     ("stage.0.sign_weight=-0.1", "stage.0.sign_weight = -0.1"),
@@ -284,6 +286,17 @@ fn derived_numbers_follow_from_the_config() {
     assert_eq!((grpo.leases, grpo.completions, grpo.codes_at_most, grpo.prompts_a_pass), (3, 80, 240, 200));
     assert!(derived.rows().iter().any(|r| r.name == "grpo: leases an iteration" && r.value == "3"));
     assert!(derived.worker_bytes > 250 << 20 && derived.worker_bytes < 1 << 30, "{}", derived.worker_bytes);
+}
+
+#[test]
+fn lift_needs_another_prompt_in_every_lease() {
+    let lift = "reward.shape=lift";
+    assert_eq!(violations(&[lift]), Vec::<String>::new());
+    let found = violations(&[lift, "stage.1.prompts_per_lease=1"]);
+    assert!(found.len() == 1 && found[0].contains("stage.1.prompts_per_lease = 1"), "{found:?}");
+    // 10 = 3 + 3 + 3 + 1: the last lease holds one.
+    assert_eq!(violations(&[lift, "stage.1.prompts_per_lease=3"]).len(), 1);
+    assert_eq!(violations(&["stage.1.prompts_per_lease=3"]), Vec::<String>::new());
 }
 
 #[test]

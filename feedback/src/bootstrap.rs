@@ -94,7 +94,7 @@ fn resampled(groups: &[(f64, u64)], seed: u64, stream: u64) -> Option<f64> {
 }
 
 /// Linear interpolation between the closest ranks of sorted values.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
+pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
     let at = share * (sorted.len() - 1) as f64;
     let (low, high) = (at.floor() as usize, at.ceil() as usize);
     sorted[low] + (at - low as f64) * (sorted[high] - sorted[low])

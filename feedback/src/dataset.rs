@@ -81,6 +81,18 @@ pub struct DislikedRegion {
     pub to: i64,
 }
 
+impl DislikedRegion {
+    /// The order of one user's stretches: by begin, then region.
+    pub fn order(&self) -> (i64, u32) {
+        (self.from, self.region)
+    }
+
+    /// Whether the region was disliked at a time.
+    pub fn holds(&self, time: i64) -> bool {
+        self.from <= time && time < self.to
+    }
+}
+
 /// What cleaning took away, for people and for the report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -41,30 +41,39 @@ impl ItemScores for DislikeRate {
     }
 }
 
+/// What the content weighs, unless it is said otherwise.
+pub const CONTENT_WEIGHT: f64 = 2.0;
+
 /// ln(dislike rate) + 2 x Rocchio with gamma 0: what is disliked in general, and what this user dislikes. The
 /// logarithm makes the two terms weigh alike for items that are rarely and that are often disliked.
 #[derive(Clone, Debug)]
 pub struct DislikeRateContent {
     rate: DislikeRate,
     content: Rocchio,
+    weight: f64,
 }
 
 impl DislikeRateContent {
     /// `content` is a [`Rocchio`] with gamma 0.
     pub fn new(rate: DislikeRate, content: Rocchio) -> Self {
-        Self { rate, content }
+        Self { rate, content, weight: CONTENT_WEIGHT }
+    }
+
+    /// The same with another weight of the content.
+    pub fn with_weight(self, weight: f64) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// ln(rate) of each item plus `weight` times its closeness to what the user disliked.
+    pub fn sum(rates: &[f64], content: &[f64], weight: f64) -> Vec<f64> {
+        rates.iter().zip(content).map(|(r, c)| r.max(LOWEST_RATE).ln() + weight * c).collect()
     }
 }
 
 impl ItemScores for DislikeRateContent {
     fn scores(&self, instance: &Instance, past: &[Event], items: &[u32]) -> Vec<f64> {
         let content = self.content.scores(instance, past, items);
-        self.rate
-            .scores(instance, past, items)
-            .into_iter()
-            .zip(content)
-            .map(|(r, c)| r.max(LOWEST_RATE).ln() + 2.0 * c)
-            .collect()
+        Self::sum(&self.rate.scores(instance, past, items), &content, self.weight)
     }
 }
 

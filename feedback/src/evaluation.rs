@@ -5,7 +5,7 @@
 
 use crate::bootstrap::{MetricValue, Resampling, interval, paired_difference};
 use crate::candidates::draw_candidates;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Truth};
 use crate::event::Sign;
 use crate::history::History;
 use crate::instance::{Instance, InstanceError, evenly, future, instances_in};
@@ -14,6 +14,7 @@ use crate::metrics::{Outcome, Target, candidate_accuracy, horizon_hit, outcome};
 use crate::split::{PassWindows, days, test_window};
 use crate::top_items::top_items;
 use crate::training_time::TrainingTime;
+use crate::true_regions::{RegionOutcome, TrueRegions};
 use conrec_domain::spec::{DataSpec, EvaluationSpec, Exclude};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ pub struct Evaluation {
     rare: Vec<bool>,
     /// By item: training negatives.
     negatives: Vec<u32>,
+    /// What users truly dislike, where the data is made up and this was asked for.
+    truth: Option<TrueRegions>,
 }
 
 /// What a model says of every instance of an [`Evaluation`], in its order.
@@ -51,7 +54,8 @@ pub struct Predictions {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelMetrics {
     /// `hr@20`, `fhr@20`, `frecall@20`, `luf@20`, `lif@20`, `pos_hit@20`, `cand_acc`, and the horizon curve as
-    /// `fhr@20_next`, `fhr@20_1d`, `fhr@20_3d`, `fhr@20_7d`, `fhr@20_14d` (20 stands for `evaluation.top`).
+    /// `fhr@20_next`, `fhr@20_1d`, `fhr@20_3d`, `fhr@20_7d`, `fhr@20_14d` (20 stands for `evaluation.top`);
+    /// with a truth also `true_region@20` and `true_region_recall@20`.
     pub values: BTreeMap<String, MetricValue>,
     /// The same names: the metric of each instance, `None` where it does not apply. For paired comparisons.
     pub by_instance: BTreeMap<String, Vec<Option<f64>>>,
@@ -93,7 +97,13 @@ impl Evaluation {
         let rare = negatives.iter().map(|n| *n < spec.few_item_negatives).collect();
         let catalogue = training.catalogue();
         let spec = spec.clone();
-        Ok(Self { spec, catalogue, instances, candidates, excluded, targets, curve, rare, negatives })
+        Ok(Self { spec, catalogue, instances, candidates, excluded, targets, curve, rare, negatives, truth: None })
+    }
+
+    /// Measures also whether lists find what users truly dislike. For reports only: nothing is chosen with it.
+    pub fn with_truth(self, truth: &Truth) -> Self {
+        let regions = TrueRegions::new(truth, &self.instances, &self.catalogue);
+        Self { truth: Some(regions), ..self }
     }
 
     /// Keeps at most `limit` instances (0: all), evenly over time; candidates stay what they were.
@@ -108,6 +118,7 @@ impl Evaluation {
             excluded: pick(&self.excluded, &keep),
             targets: pick(&self.targets, &keep),
             curve: self.curve.iter().map(|of_horizon| pick(of_horizon, &keep)).collect(),
+            truth: self.truth.as_ref().map(|truth| truth.thinned(&keep)),
             ..self
         }
     }
@@ -183,7 +194,20 @@ impl Evaluation {
         if let Some(next) = by_instance.get(&format!("hr@{top}")).cloned() {
             by_instance.insert(format!("fhr@{top}_next"), next);
         }
+        if let Some(truth) = &self.truth {
+            let outcomes = lists.iter().enumerate().map(|(i, list)| truth.outcome(i, list, top));
+            by_instance.extend(region_metrics(outcomes, top));
+        }
         self.with_intervals(by_instance)
+    }
+
+    /// What lists drawn by chance would get of [`TrueRegions`]' metrics; `None` without a truth.
+    pub fn chance(&self) -> Option<ModelMetrics> {
+        let truth = self.truth.as_ref()?;
+        let top = self.spec.top as usize;
+        let one = |i: usize| truth.chance(i, (&self.catalogue, &self.excluded[i]), top);
+        let outcomes: Vec<RegionOutcome> = (0..self.instances.len()).into_par_iter().map(one).collect();
+        Some(self.with_intervals(region_metrics(outcomes.into_iter(), top)))
     }
 
     /// The metrics of lists against other targets than items: cells. Names are those of [`Self::measure`], without
@@ -217,7 +241,7 @@ impl Evaluation {
 }
 
 /// The items never listed for an instance: those disliked, or rated, before t0; sorted.
-fn excluded_items(history: &History, instance: &Instance, exclude: Exclude) -> Vec<u32> {
+pub fn excluded_items(history: &History, instance: &Instance, exclude: Exclude) -> Vec<u32> {
     let past = history.before(instance.user, instance.t0).iter();
     let mut items: Vec<u32> =
         past.filter(|e| exclude == Exclude::Rated || e.sign == Sign::Negative).map(|e| e.item).collect();
@@ -237,6 +261,11 @@ const METRICS: [Metric; 6] = [
     ("lif", |o| o.lif),
     ("pos_hit", |o| o.pos_hit),
 ];
+
+fn region_metrics(outcomes: impl Iterator<Item = RegionOutcome>, top: usize) -> BTreeMap<String, Vec<Option<f64>>> {
+    let (shares, recalls) = outcomes.map(|outcome| (outcome.share, outcome.recall)).unzip();
+    BTreeMap::from([(format!("true_region@{top}"), shares), (format!("true_region_recall@{top}"), recalls)])
+}
 
 fn by_metric(outcomes: &[Outcome], top: usize) -> BTreeMap<String, Vec<Option<f64>>> {
     METRICS.iter().map(|(name, read)| (format!("{name}@{top}"), outcomes.iter().map(read).collect())).collect()

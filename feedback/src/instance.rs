@@ -3,6 +3,7 @@
 use crate::event::{Event, Sign};
 use crate::history::History;
 use crate::split::{DAY, Window, days};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// One moment of one user, with what the horizon [t0, t0 + H) brings. The context is all events strictly before `t0`.
@@ -95,10 +96,13 @@ fn anchored(
     window: Window,
     name: &str,
     events: &[Event],
-    targets: impl Fn(&Event) -> (Vec<u32>, Vec<u32>),
+    targets: impl Fn(&Event) -> (Vec<u32>, Vec<u32>) + Sync,
 ) -> Result<Vec<Instance>, InstanceError> {
-    let anchors = || events.iter().filter(|e| window.holds(e.time) && e.sign == Sign::Negative);
-    let instances: Vec<Instance> = anchors()
+    let is_anchor = |e: &&Event| window.holds(e.time) && e.sign == Sign::Negative;
+    // Collected in the order of the events: threads change nothing.
+    let instances: Vec<Instance> = events
+        .par_iter()
+        .filter(is_anchor)
         .map(|e| {
             let (gts, fps) = targets(e);
             Instance { user: e.user, t0: e.time, next: e.item, gts, fps }
@@ -106,7 +110,7 @@ fn anchored(
         .filter(|i| !i.gts.is_empty())
         .collect();
     if instances.is_empty() {
-        let negatives = anchors().count();
+        let negatives = events.iter().filter(is_anchor).count();
         return Err(InstanceError::Empty { window: name.into(), from: window.from, to: window.to, negatives });
     }
     Ok(instances)

@@ -11,20 +11,12 @@ use crate::truncated_svd::TruncatedSvd;
 
 /// One row an item, of length 1; items without an event in training time have a zero row.
 pub fn interaction_features(training: &TrainingTime, dimensions: usize, seed: u64) -> Matrix {
-    let mut of_user = vec![Vec::new(); training.users()];
-    for e in training.events() {
-        of_user[e.user as usize].push(e.item);
-    }
-    let mut rows = vec![Vec::new(); training.items()];
-    for (user, items) in of_user.iter_mut().enumerate() {
-        items.sort_unstable();
-        items.dedup();
-        let weight = 1.0 / (std::f64::consts::E - 1.0 + items.len() as f64).ln().sqrt();
-        for item in items.iter() {
-            rows[*item as usize].push((user as u32, weight));
-        }
-    }
-    let matrix = SparseRows::from_rows(&rows, training.users());
+    let of_user = training.met_by_user();
+    let weight = |items: &[u32]| 1.0 / (std::f64::consts::E - 1.0 + items.len() as f64).ln().sqrt();
+    let weights: Vec<f64> = of_user.iter().map(weight).collect();
+    let of_item = of_user.transposed(training.items());
+    drop(of_user);
+    let matrix = SparseRows::from_lists(of_item, training.users(), |user| weights[user as usize]);
     let mut vectors = TruncatedSvd::fit(&matrix, dimensions, seed).project(&matrix, dimensions);
     vectors.normalize_rows();
     vectors

@@ -1,7 +1,9 @@
 //! Item-based nearest neighbours on negatives: cosine of the items' sets of dislikers, shrunk towards 0.
 //!
-//! `sim(i, j) = |U(i) and U(j)| / (sqrt(|U(i)| |U(j)|) + 5)`; all neighbours count.
+//! `sim(i, j) = |U(i) and U(j)| / (sqrt(|U(i)| |U(j)|) + shrink)`, shrink 5; all neighbours count, unless it is said
+//! otherwise ([`ItemKnn::with`]).
 
+use crate::compact_lists::CompactLists;
 use crate::event::{Event, Sign};
 use crate::instance::Instance;
 use crate::item_scores::ItemScores;
@@ -12,21 +14,24 @@ const SHRINK: f64 = 5.0;
 /// Negatives by user and by item; similarities are computed when they are asked for.
 #[derive(Clone, Debug)]
 pub struct ItemKnn {
-    of_user: Vec<Vec<u32>>,
-    of_item: Vec<Vec<u32>>,
+    of_user: CompactLists,
+    of_item: CompactLists,
+    shrink: f64,
+    neighbours: usize,
 }
 
 impl ItemKnn {
     /// Indexes the negatives of training time.
     pub fn fit(training: &TrainingTime) -> Self {
         let of_user = training.disliked_by_user();
-        let mut of_item = vec![Vec::new(); training.items()];
-        for (user, items) in of_user.iter().enumerate() {
-            for item in items {
-                of_item[*item as usize].push(user as u32);
-            }
-        }
-        Self { of_user, of_item }
+        let of_item = of_user.transposed(training.items());
+        Self { of_user, of_item, shrink: SHRINK, neighbours: usize::MAX }
+    }
+
+    /// The same with another shrinkage, and with the so many nearest items of each disliked item only (ties go to the
+    /// lower index).
+    pub fn with(&self, shrink: f64, neighbours: usize) -> Self {
+        Self { shrink, neighbours, ..self.clone() }
     }
 }
 
@@ -37,20 +42,28 @@ impl ItemScores for ItemKnn {
         let mut common = vec![0u32; self.of_item.len()];
         let mut touched = Vec::new();
         for e in past.iter().filter(|e| e.sign == Sign::Negative) {
-            let users = &self.of_item[e.item as usize];
-            for other in users.iter().flat_map(|user| &self.of_user[*user as usize]) {
+            let users = self.of_item.of(e.item);
+            for other in users.iter().flat_map(|user| self.of_user.of(*user)) {
                 if common[*other as usize] == 0 {
                     touched.push(*other);
                 }
                 common[*other as usize] += 1;
             }
+            let similarity = |other: &u32| {
+                let norm = (users.len() as f64 * self.of_item.of(*other).len() as f64).sqrt();
+                f64::from(common[*other as usize]) / (norm + self.shrink)
+            };
+            let others = touched.iter().filter(|other| **other != e.item);
+            let mut near: Vec<(f64, u32)> = others.map(|other| (similarity(other), *other)).collect();
+            if near.len() > self.neighbours {
+                near.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+                near.truncate(self.neighbours);
+            }
+            for (similarity, other) in near {
+                sums[other as usize] += similarity;
+            }
             for other in touched.drain(..) {
-                let o = other as usize;
-                if other != e.item {
-                    let norm = (users.len() as f64 * self.of_item[o].len() as f64).sqrt();
-                    sums[o] += f64::from(common[o]) / (norm + SHRINK);
-                }
-                common[o] = 0;
+                common[other as usize] = 0;
             }
         }
         items.iter().map(|i| if sums[*i as usize] > 0.0 { sums[*i as usize] } else { f64::NEG_INFINITY }).collect()
@@ -75,5 +88,9 @@ mod tests {
         assert!((scores[0] - 1.0 / (3.0f64.sqrt() + 5.0)).abs() < 1e-12);
         assert!((scores[1] - (2.0 / (6.0f64.sqrt() + 5.0) + 1.0 / (2.0f64.sqrt() + 5.0))).abs() < 1e-12);
         assert_eq!(scores[2], f64::NEG_INFINITY);
+        // Without shrinkage item 1 is the nearest of both: with one neighbour each, nothing else is listed.
+        let nearest = model.with(0.0, 1).scores(&instance, &[at((2, 0)), at((2, 2))], &[0, 1, 3]);
+        assert_eq!(nearest[0], f64::NEG_INFINITY);
+        assert!((nearest[1] - (2.0 / 6.0f64.sqrt() + 1.0 / 2.0f64.sqrt())).abs() < 1e-12);
     }
 }

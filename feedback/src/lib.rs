@@ -5,6 +5,7 @@
 //! sees (semantic IDs, prompts, rewards), and last the measurement.
 
 // The types.
+pub mod compact_lists;
 pub mod dataset;
 pub mod event;
 pub mod history;
@@ -16,6 +17,7 @@ pub mod key_table;
 pub mod movietweetings;
 pub mod prepared;
 pub mod synthetic;
+pub mod synthetic_files;
 
 // From events to instances.
 pub mod candidates;
@@ -33,6 +35,7 @@ pub mod cell_ranking;
 pub mod prefix_trie;
 pub mod prompt;
 pub mod reward;
+pub mod reward_shape;
 pub mod semantic_id;
 pub mod sid_files;
 
@@ -44,6 +47,7 @@ pub mod tf_idf;
 pub mod truncated_svd;
 
 // Baselines: each a function from an instance to scores over items.
+pub mod baseline_tuning;
 pub mod baselines;
 pub mod cell_popularity;
 pub mod dislike_rate;
@@ -58,3 +62,6 @@ pub mod bootstrap;
 pub mod cell_evaluation;
 pub mod evaluation;
 pub mod metrics;
+pub mod outcomes;
+pub mod over_seeds;
+pub mod true_regions;

@@ -37,6 +37,11 @@ impl NumpyRandom {
         order
     }
 
+    /// A number of `0..n`; `n` is 2 or more. Not what numpy's `integers` would draw.
+    pub fn below(&mut self, n: u32) -> u32 {
+        self.at_most(n - 1)
+    }
+
     fn next_u32(&mut self) -> u32 {
         if let Some(spare) = self.spare.take() {
             return spare;

@@ -4,7 +4,11 @@
 //! last: it names all others with size and SHA-256, so a folder without it is not whole, and a damaged file is found.
 
 mod contents;
-mod table;
+pub(crate) mod parts;
+pub(crate) mod table;
+mod truth;
+
+pub use truth::{load_truth, save_truth};
 
 use crate::dataset::Dataset;
 use crate::instance::Instance;
@@ -13,9 +17,11 @@ use crate::semantic_id::{SemanticIdError, SemanticIds};
 use crate::split::{PassWindows, Window};
 use conrec_domain::ids::Digest;
 use contents::Contents;
+use parts::Part;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Names the other files; written last.
 const MANIFEST: &str = "pass.json";
@@ -25,8 +31,9 @@ const MANIFEST: &str = "pass.json";
 pub struct PreparedPass {
     /// The pass, the end of its training time, and the window it is evaluated on.
     pub windows: PassWindows,
-    /// All events (of evaluated windows too), users and items. The generator's truth is not kept.
-    pub dataset: Dataset,
+    /// All events (of evaluated windows too), users and items. The generator's truth is never kept here: what trains
+    /// must not see it. Evaluation reads it from a folder of its own ([`load_truth`]).
+    pub dataset: Arc<Dataset>,
     /// Training instances, in order.
     pub training: Vec<Instance>,
     /// What is evaluated with this pass's statistics, each window at most once.
@@ -73,8 +80,8 @@ pub enum PreparedError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// The store does not take a file: nothing is wrong with the data.
-    #[error("cannot write {} into the store: {source}; check permissions and free space", file.display())]
+    /// A file cannot be written: nothing is wrong with the data.
+    #[error("cannot write {}: {source}; check permissions and free space", file.display())]
     Write {
         /// The file.
         file: PathBuf,
@@ -117,14 +124,6 @@ pub enum PreparedError {
     },
 }
 
-/// Size and digest of a file.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Part {
-    name: String,
-    bytes: u64,
-    sha256: Digest,
-}
-
 /// `pass.json`.
 #[derive(Debug, Serialize, Deserialize)]
 struct Manifest {
@@ -137,20 +136,14 @@ struct Manifest {
 impl PreparedPass {
     /// Writes the folder, creating it if need be; returns its digest, as [`digest`] would.
     pub fn save(&self, folder: &Path) -> Result<Digest, PreparedError> {
-        std::fs::create_dir_all(folder).map_err(|source| PreparedError::Write { file: folder.to_owned(), source })?;
-        let mut files = contents::encode(self, folder)?;
-        files.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut parts = Vec::with_capacity(files.len());
-        for (name, bytes) in &files {
-            replace(folder, name, bytes)?;
-            parts.push(Part { name: name.clone(), bytes: bytes.len() as u64, sha256: Digest::of(bytes) });
-        }
-        drop(files);
-        let manifest = Manifest { contents: Contents::of(self), files: parts };
+        parts::make_folder(folder)?;
+        let mut files = contents::write(self, folder)?;
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        let manifest = Manifest { contents: Contents::of(self), files };
         let file = folder.join(MANIFEST);
         let mut text = serde_json::to_vec_pretty(&manifest).map_err(|source| PreparedError::Json { file, source })?;
         text.push(b'\n');
-        replace(folder, MANIFEST, &text)?;
+        parts::write(folder, MANIFEST, &text)?;
         digest(folder)
     }
 
@@ -158,9 +151,9 @@ impl PreparedPass {
     pub fn load(folder: &Path) -> Result<Self, PreparedError> {
         let (manifest, _) = read_manifest(folder)?;
         for part in &manifest.files {
-            part.read(folder)?;
+            part.verified(folder, |_| ())?;
         }
-        contents::decode(manifest.contents, folder)
+        contents::read(manifest.contents, folder)
     }
 
     /// The instances of a window; none if this pass does not evaluate it.
@@ -179,60 +172,29 @@ pub fn digest(folder: &Path) -> Result<Digest, PreparedError> {
     names.sort_by_key(|part| part.map_or(MANIFEST, |part| part.name.as_str()));
     let mut hash = Sha256::new();
     for part in names {
-        let (name, bytes) = match part {
-            Some(part) => (part.name.as_str(), part.read(folder)?),
-            None => (MANIFEST, text.clone()),
-        };
+        let (name, bytes) = part.map_or((MANIFEST, text.len() as u64), Part::head);
         hash.update((name.len() as u64).to_le_bytes());
         hash.update(name);
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(&bytes);
+        hash.update(bytes.to_le_bytes());
+        match part {
+            Some(part) => part.verified(folder, |chunk| hash.update(chunk))?,
+            None => hash.update(&text),
+        }
     }
     Ok(Digest(hash.finalize().into()))
 }
 
-impl Part {
-    /// The file's bytes, if they are the ones that were written.
-    fn read(&self, folder: &Path) -> Result<Vec<u8>, PreparedError> {
-        let file = folder.join(&self.name);
-        let bytes = read(&file)?;
-        if bytes.len() as u64 != self.bytes {
-            let (found, expected) = (format!("{} bytes", bytes.len()), format!("{} bytes", self.bytes));
-            return Err(PreparedError::Damaged { file, found, expected });
-        }
-        let found = Digest::of(&bytes);
-        if found != self.sha256 {
-            let (found, expected) = (format!("SHA-256 {found}"), format!("{}", self.sha256));
-            return Err(PreparedError::Damaged { file, found, expected });
-        }
-        Ok(bytes)
-    }
-}
-
 fn read_manifest(folder: &Path) -> Result<(Manifest, Vec<u8>), PreparedError> {
     let file = folder.join(MANIFEST);
-    let text = read(&file)?;
+    let text = parts::read(&file)?;
     let manifest: Manifest =
         serde_json::from_slice(&text).map_err(|source| PreparedError::Json { file: file.clone(), source })?;
-    // A name is looked up below the folder: it must not lead out of it.
-    if let Some(part) = manifest.files.iter().find(|part| Path::new(&part.name).file_name() != Some(part.name.as_ref()))
-    {
+    if let Some(part) = manifest.files.iter().find(|part| part.leads_out()) {
         let (found, expected) =
             (format!("a part named {:?}", part.name), "the name of a file in the folder".to_owned());
         return Err(PreparedError::Damaged { file, found, expected });
     }
     Ok((manifest, text))
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, PreparedError> {
-    std::fs::read(file).map_err(|source| PreparedError::File { file: file.to_owned(), source })
-}
-
-/// Writes a file under a temporary name and renames it, so that no reader ever sees half of it.
-fn replace(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), PreparedError> {
-    let (file, temporary) = (folder.join(name), folder.join(format!(".{name}.part")));
-    let written = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, &file));
-    written.map_err(|source| PreparedError::Write { file, source })
 }
 
 #[cfg(test)]

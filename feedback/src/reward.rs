@@ -3,6 +3,7 @@
 //!
 //! GTS are the negatives of the horizon with their Swing neighbours, FPS its positives; both as cells.
 
+use crate::instance::Instance;
 use crate::matrix::Matrix;
 use crate::semantic_id::SemanticIds;
 use conrec_domain::spec::{RewardSpec, RewardVariant};
@@ -30,6 +31,12 @@ pub struct Targets {
     pub negatives: Vec<u32>,
     /// Cells of FPS.
     pub positives: Vec<u32>,
+    /// Cells of which no item may be listed for the user at that moment.
+    pub excluded: Vec<u32>,
+    /// The user, by whom shapes tell prompts apart.
+    pub user: u32,
+    /// The next negative's cell, if it has one.
+    pub next: Option<u32>,
 }
 
 /// How near a completion is to an instance's targets.
@@ -70,7 +77,21 @@ impl Targets {
     pub fn new<'a>(ids: &SemanticIds, gts: &[u32], fps: &[u32], neighbours: impl Fn(u32) -> &'a [(u32, f64)]) -> Self {
         let near = gts.iter().flat_map(|&item| neighbours(item)).map(|&(item, _)| item);
         let near = near.filter(|item| !fps.contains(item));
-        Self { negatives: cells(ids, gts.iter().copied().chain(near)), positives: cells(ids, fps.iter().copied()) }
+        let negatives = cells(ids, gts.iter().copied().chain(near));
+        Self { negatives, positives: cells(ids, fps.iter().copied()), ..Self::default() }
+    }
+
+    /// Says whose targets they are and what is left out of that user's lists: `excluded` are items, sorted.
+    pub fn of(self, instance: &Instance, excluded: &[u32], ids: &SemanticIds) -> Self {
+        let is_excluded = |item: &u32| excluded.binary_search(item).is_ok();
+        let mut whole = cells(ids, excluded.iter().copied());
+        whole.retain(|cell| ids.cell_items(*cell).iter().all(is_excluded));
+        Self { excluded: whole, user: instance.user, next: ids.cell_of(instance.next), ..self }
+    }
+
+    /// Whether a cell stands in GTS.
+    pub fn is_hit(&self, cell: u32) -> bool {
+        self.negatives.binary_search(&cell).is_ok()
     }
 }
 
@@ -127,24 +148,55 @@ impl RewardModel {
         let near = self.similarities(cell, targets);
         let negative = near.negative?;
         let positive = near.positive.unwrap_or(0.0);
-        let truncated = |sim: f64| if sim > self.truncate_below { sim } else { 0.0 };
         Some(match self.variant {
             RewardVariant::A | RewardVariant::E => negative,
-            RewardVariant::B => truncated(negative),
+            RewardVariant::B => self.truncated(negative),
             RewardVariant::C => negative - self.gamma * positive,
-            RewardVariant::D => truncated(negative) - self.gamma * truncated(positive),
+            RewardVariant::D => self.truncated(negative) - self.gamma * self.truncated(positive),
         })
     }
 
-    /// Variant e: 1 for all D leading codes in common with a target, a tenth for each code fewer, 0 for none.
+    /// The paper's reward, variant c, whatever the config's variant is: what every report shows.
+    pub fn paper_reward(&self, cell: u32, targets: &Targets) -> Option<f64> {
+        let near = self.similarities(cell, targets);
+        Some(near.negative? - self.gamma * near.positive.unwrap_or(0.0))
+    }
+
+    /// How much of one target a completion covers, 0 to 1: the variant's nearness, where it is above 0.
+    pub fn covers(&self, cell: u32, target: u32) -> f64 {
+        match self.variant {
+            RewardVariant::A | RewardVariant::C => self.similarity(cell, target).max(0.0),
+            RewardVariant::B | RewardVariant::D => self.truncated(self.similarity(cell, target)).max(0.0),
+            RewardVariant::E => self.share_of_codes(self.codes_in_common(cell, target)),
+        }
+    }
+
+    /// Weight of the positives under the variant: gamma, or 0 where it does not look at them.
+    pub fn positive_weight(&self) -> f64 {
+        match self.variant {
+            RewardVariant::A | RewardVariant::B | RewardVariant::E => 0.0,
+            RewardVariant::C | RewardVariant::D => self.gamma,
+        }
+    }
+
+    fn truncated(&self, similarity: f64) -> f64 {
+        if similarity > self.truncate_below { similarity } else { 0.0 }
+    }
+
+    /// Variant e: of the target with most leading codes in common.
     fn shared_codes_reward(&self, cell: u32, targets: &Targets) -> Option<f64> {
-        let common = |target: &u32| {
-            let pairs = self.codes_of(cell).iter().zip(self.codes_of(*target));
-            pairs.take_while(|(a, b)| a == b).count()
-        };
-        let most = targets.negatives.iter().map(common).max()?;
-        let missing = (self.levels - most) as i32;
-        Some(if most == 0 { 0.0 } else { 1.0 / 10f64.powi(missing) })
+        let most = targets.negatives.iter().map(|target| self.codes_in_common(cell, *target)).max()?;
+        Some(self.share_of_codes(most))
+    }
+
+    fn codes_in_common(&self, a: u32, b: u32) -> usize {
+        self.codes_of(a).iter().zip(self.codes_of(b)).take_while(|(a, b)| a == b).count()
+    }
+
+    /// 1 for all D leading codes in common with a target, a tenth for each code fewer, 0 for none.
+    fn share_of_codes(&self, common: usize) -> f64 {
+        let missing = (self.levels - common) as i32;
+        if common == 0 { 0.0 } else { 1.0 / 10f64.powi(missing) }
     }
 
     fn codes_of(&self, cell: u32) -> &[u16] {
@@ -205,7 +257,7 @@ mod tests {
     }
 
     fn targets(negatives: &[u32], positives: &[u32]) -> Targets {
-        Targets { negatives: negatives.to_vec(), positives: positives.to_vec() }
+        Targets { negatives: negatives.to_vec(), positives: positives.to_vec(), ..Targets::default() }
     }
 
     #[track_caller]
@@ -285,6 +337,27 @@ mod tests {
         let neighbours = |item: u32| if item == 0 { of_0.as_slice() } else { &[] };
         let found = Targets::new(&ids, &[0, 3], &[2], neighbours);
         assert_eq!(found, targets(&[0, 1, 3], &[2]));
+    }
+
+    #[test]
+    fn a_cell_is_excluded_once_all_of_its_items_are() {
+        // Cells: 0 = items 0 and 1, 1 = item 2.
+        let ids = SemanticIds::new(1, 2, vec![0, 0, 1], &[true; 3]).unwrap();
+        let instance = Instance { user: 7, t0: 0, next: 2, gts: vec![2], fps: vec![] };
+        let of = |excluded: &[u32]| Targets::new(&ids, &[2], &[], |_| &[]).of(&instance, excluded, &ids);
+        assert!(of(&[0]).excluded.is_empty());
+        assert_eq!(of(&[0, 1]).excluded, [0]);
+        assert_eq!((of(&[2]).excluded, of(&[]).user, of(&[]).next), (vec![1], 7, Some(1)));
+        assert!(of(&[]).is_hit(1) && !of(&[]).is_hit(0));
+    }
+
+    #[test]
+    fn the_papers_reward_is_variant_c_under_every_variant() {
+        use RewardVariant::{A, B, C, D, E};
+        let asked = targets(&[0], &[2, 3]);
+        for variant in [A, B, C, D, E] {
+            assert_eq!(model(variant).1.paper_reward(1, &asked), model(C).1.reward(1, &asked));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Training time: the only view of the data that a statistic or baseline may be fitted on.
 
+use crate::compact_lists::CompactLists;
 use crate::dataset::Dataset;
 use crate::event::{Event, Sign};
 
@@ -80,15 +81,13 @@ impl<'a> TrainingTime<'a> {
     }
 
     /// For each user the items disliked in training time, ascending and distinct.
-    pub fn disliked_by_user(&self) -> Vec<Vec<u32>> {
-        let mut items = vec![Vec::new(); self.users];
-        for e in self.events.iter().filter(|e| e.sign == Sign::Negative) {
-            items[e.user as usize].push(e.item);
-        }
-        for list in &mut items {
-            list.sort_unstable();
-            list.dedup();
-        }
-        items
+    pub fn disliked_by_user(&self) -> CompactLists {
+        let negatives = self.events.iter().filter(|e| e.sign == Sign::Negative);
+        CompactLists::from_pairs(self.users, negatives.map(|e| (e.user, e.item))).sorted_and_distinct()
+    }
+
+    /// For each user the items met in training time, whatever the sign, ascending and distinct.
+    pub fn met_by_user(&self) -> CompactLists {
+        CompactLists::from_pairs(self.users, self.events.iter().map(|e| (e.user, e.item))).sorted_and_distinct()
     }
 }

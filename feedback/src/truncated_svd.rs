@@ -16,6 +16,8 @@ const OVERSAMPLES: usize = 32;
 const POWER_ITERATIONS: usize = 12;
 /// Entries of a column that one thread updates at a time.
 const CHUNK: usize = 2048;
+/// Random vectors held at a time, each as long as the matrix is wide.
+const DRAWS_AT_A_TIME: usize = 8;
 
 /// The right singular vectors of a matrix: rows of the same width are projected on them.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,30 +32,26 @@ impl TruncatedSvd {
     pub fn fit(matrix: &SparseRows, dimensions: usize, seed: u64) -> Self {
         let transposed = matrix.transpose();
         let width = (dimensions + OVERSAMPLES).min(matrix.rows()).min(matrix.cols());
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let draws: Vec<Vec<f64>> =
-            (0..width).map(|_| (0..matrix.cols()).map(|_| gaussian(&mut random)).collect()).collect();
-        let mut range = orthonormal(matrix.times(&draws));
+        let mut range = orthonormal(first_range(matrix, width, seed));
         for _ in 0..POWER_ITERATIONS {
-            range = orthonormal(matrix.times(&transposed.times(&range)));
+            // Column by column there and back: all columns of the wider side at once would not fit for many users.
+            range = orthonormal(range.par_iter().map(|x| matrix.times_one(&transposed.times_one(x))).collect());
         }
         // projected = (range' * matrix)' : its columns span the right singular vectors.
-        let projected = transposed.times(&range);
-        let gram = DMatrix::from_fn(projected.len(), projected.len(), |i, j| dot(&projected[i], &projected[j]));
-        let eigen = gram.symmetric_eigen();
+        let mut projected = transposed.times(&range);
+        drop((transposed, range));
+        let eigen = gram(&projected).symmetric_eigen();
         let mut order: Vec<usize> = (0..projected.len()).collect();
         order.sort_by(|a, b| eigen.eigenvalues[*b].total_cmp(&eigen.eigenvalues[*a]).then(a.cmp(b)));
         let largest = order.first().map_or(0.0, |i| eigen.eigenvalues[*i].max(0.0));
         order.truncate(dimensions);
         order.retain(|i| eigen.eigenvalues[*i] > 1e-12 * largest);
-        let components = order
-            .par_iter()
-            .map(|&i| {
-                let sigma = eigen.eigenvalues[i].sqrt();
-                let weights: Vec<f64> = eigen.eigenvectors.column(i).iter().map(|w| w / sigma).collect();
-                signed(combine(&projected, &weights, matrix.cols()))
-            })
-            .collect();
+        let weights = |i: &usize| {
+            let sigma = eigen.eigenvalues[*i].sqrt();
+            eigen.eigenvectors.column(*i).iter().map(|w| w / sigma).collect()
+        };
+        combine(&mut projected, &order.iter().map(weights).collect::<Vec<_>>());
+        let components = projected.into_par_iter().map(signed).collect();
         Self { components, singular_values: order.iter().map(|i| eigen.eigenvalues[*i].sqrt()).collect() }
     }
 
@@ -75,13 +73,45 @@ impl TruncatedSvd {
     }
 }
 
-/// Sum of `columns[k] * weights[k]`.
-fn combine(columns: &[Vec<f64>], weights: &[f64], length: usize) -> Vec<f64> {
-    let mut sum = vec![0.0; length];
-    for (column, weight) in columns.iter().zip(weights) {
-        sum.iter_mut().zip(column).for_each(|(s, c)| *s += c * weight);
+/// The matrix times `width` random vectors, a few of them at a time.
+fn first_range(matrix: &SparseRows, width: usize, seed: u64) -> Vec<Vec<f64>> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut range = Vec::with_capacity(width);
+    while range.len() < width {
+        let some = (width - range.len()).min(DRAWS_AT_A_TIME);
+        let draws: Vec<Vec<f64>> =
+            (0..some).map(|_| (0..matrix.cols()).map(|_| gaussian(&mut random)).collect()).collect();
+        range.extend(matrix.times(&draws));
     }
-    sum
+    range
+}
+
+/// The products of all pairs of columns.
+fn gram(columns: &[Vec<f64>]) -> DMatrix<f64> {
+    let row = |i: usize| (0..=i).map(|j| dot(&columns[i], &columns[j])).collect();
+    let lower: Vec<Vec<f64>> = (0..columns.len()).into_par_iter().map(row).collect();
+    DMatrix::from_fn(columns.len(), columns.len(), |i, j| lower[i.max(j)][i.min(j)])
+}
+
+/// Puts the sums of `columns[k] * weights[_][k]` in the columns' place, one for each of the weights; no more of these
+/// than columns. Rows are taken in chunks, so that there is never a second matrix.
+fn combine(columns: &mut Vec<Vec<f64>>, weights: &[Vec<f64>]) {
+    let rows = columns.first().map_or(0, Vec::len);
+    for first in (0..rows).step_by(CHUNK) {
+        let place = first..(first + CHUNK).min(rows);
+        let sums: Vec<Vec<f64>> = weights
+            .par_iter()
+            .map(|weights| {
+                let mut sum = vec![0.0; place.len()];
+                for (column, weight) in columns.iter().zip(weights) {
+                    sum.iter_mut().zip(&column[place.clone()]).for_each(|(s, c)| *s += c * weight);
+                }
+                sum
+            })
+            .collect();
+        columns.iter_mut().zip(sums).for_each(|(column, sum)| column[place.clone()].copy_from_slice(&sum));
+    }
+    columns.truncate(weights.len());
 }
 
 /// Turns a vector so that its largest entry by size (the first of equals) is positive.

@@ -53,6 +53,9 @@ pub mod training_state;
 // Semantic ids.
 pub mod rq_vae;
 
+// A baseline.
+pub mod sasrec;
+
 // Search and files.
 pub mod adapter_files;
 pub mod atomic_write;

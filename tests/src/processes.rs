@@ -24,3 +24,10 @@ pub fn started_by(parent: u32, named: &str) -> Vec<i32> {
 pub fn lives(id: i32) -> bool {
     fs::exists(format!("/proc/{id}")).unwrap_or(false)
 }
+
+/// Whether the process has a handler of its own for this signal, so that it may decide what to do.
+pub fn catches(id: u32, signal: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 use conrec_tests::chance::Chance;
-use conrec_tests::processes::{lives, started_by};
+use conrec_tests::processes::{catches, lives, started_by};
 use conrec_tests::run_files::{committed, newest_checkpoint, outcome};
 use conrec_tests::{conrec, run, spawn, text};
 use nix::sys::signal::{Signal, kill};
@@ -173,7 +173,7 @@ fn workers_leave_one_by_one_and_the_run_goes_on_or_waits() {
     // A worker that reaches nobody ends at once.
     let mut lonely =
         start(&["worker", "--coordinator", "127.0.0.1:1", "--name", "lonely"], &store.path().join("lonely.log"));
-    sleep(Duration::from_millis(300));
+    wait_until("the worker's handler", || catches(lonely.id(), Signal::SIGTERM as i32));
     ask(&mut lonely);
     assert_eq!(outcome(&folder).unwrap(), undisturbed());
 }

@@ -1,5 +1,6 @@
 //! `conrec bench`: speed and memory of this machine, as one JSON object. Timing lives here, never in tests.
 
+mod data;
 mod exact_sum;
 mod iteration;
 mod process;
@@ -15,6 +16,7 @@ Examples:
   conrec bench                                        all measurements at their defaults
   conrec bench iteration --model-dir tiny-llama       one GRPO iteration on an exported Hugging Face model
   conrec bench iteration --iterations 1000            is resident memory flat?
+  conrec bench data --users 1000000 --items 100000 --events 10000000
   conrec bench faults                                 what lost processes and checkpoints cost; see its --help")]
 pub struct BenchArgs {
     /// What to measure; all of it by default.
@@ -26,6 +28,8 @@ pub struct BenchArgs {
 enum What {
     /// One GRPO iteration: rollout, reward, gradient, exact sum, optimiser
     Iteration(iteration::IterationArgs),
+    /// Made-up data of any size: histories, instances, Swing, features, files, baselines; times and memory
+    Data(data::DataArgs),
     /// The exact integer sum and the digests, for a million values
     ExactSum,
 }
@@ -37,10 +41,17 @@ enum What {
 pub fn run(args: &BenchArgs) -> Result<(), WorkerError> {
     let measured = match &args.what {
         Some(What::Iteration(args)) => iteration::measure(args)?,
+        Some(What::Data(args)) => data::measure(args)?,
         Some(What::ExactSum) => exact_sum::measure()?,
         None => {
             let iteration = iteration::measure(&iteration::IterationArgs::default())?;
-            Value::from_iter([("iteration".to_owned(), iteration), ("exact_sum".to_owned(), exact_sum::measure()?)])
+            let sum = exact_sum::measure()?;
+            let data = data::measure(&data::DataArgs::small())?;
+            Value::from_iter([
+                ("iteration".to_owned(), iteration),
+                ("exact_sum".to_owned(), sum),
+                ("data".to_owned(), data),
+            ])
         }
     };
     conrec_process::say!("{measured:#}");

@@ -9,6 +9,7 @@ use crate::prepare::prepare;
 use crate::report::evaluate_run;
 use crate::run_folder::{Place, RunFolder};
 use crate::session::{self, Ended, SessionOptions};
+use crate::synthesize::{self, SynthesizeArgs};
 use clap::{Args, Parser, Subcommand};
 use conrec_domain::address::listening;
 use conrec_domain::ids::RunId;
@@ -31,6 +32,8 @@ enum Verb {
     Worker(WorkerArgs),
     /// Read the data, make instances and semantic ids, print their statistics
     Prepare(PrepareArgs),
+    /// Write a made-up dataset as files, with the truth about its users beside it
+    Synthesize(SynthesizeArgs),
     /// Evaluate a run's newest policy again and print the table as JSON
     Evaluate(EvaluateArgs),
     /// Measure speed and memory; prints one JSON object
@@ -110,6 +113,7 @@ pub fn run(cli: Cli) -> Result<u8, WorkerError> {
     match cli.verb {
         Verb::Worker(args) => work(args),
         Verb::Prepare(args) => prepare_only(&args).map(|()| 0),
+        Verb::Synthesize(args) => synthesize::run(&args).map(|()| 0),
         Verb::Evaluate(args) => evaluate(&args).map(|()| 0),
         Verb::Bench(args) => bench::run(&args).map(|()| 0),
     }

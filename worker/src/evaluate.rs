@@ -6,17 +6,17 @@ use crate::held_out_reward::held_out_rewards;
 use crate::pass_data::PassData;
 use crate::rank::rank;
 use crate::report_page::{Difference, Interval};
+use crate::tuned_baselines::{TunedBaselines, content};
 use conrec_domain::spec::RunSpec;
+use conrec_feedback::baseline_tuning::Fitting;
 use conrec_feedback::baselines::fit_baselines;
 use conrec_feedback::bootstrap::{MetricValue, Resampling, interval};
 use conrec_feedback::cell_evaluation::CellEvaluation;
 use conrec_feedback::cell_popularity::CellPopularity;
-use conrec_feedback::content_vectors::content_vectors;
 use conrec_feedback::evaluation::{Evaluation, ModelMetrics};
-use conrec_feedback::training_time::TrainingTime;
+use conrec_feedback::outcomes::Outcomes;
 use conrec_policy::transformer::Policy;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A window's table.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,8 @@ pub struct WindowResult {
     pub models: BTreeMap<String, BTreeMap<String, Interval>>,
     /// Paired differences of GRPO against SFT and the strongest popularity.
     pub differences: Vec<Difference>,
+    /// What each model scored on each instance.
+    pub outcomes: Outcomes,
 }
 
 /// A trained model by its name in the report.
@@ -37,7 +39,10 @@ pub struct NamedPolicy {
     pub same_as: Option<&'static str>,
 }
 
-/// Evaluates policies and baselines.
+/// What GRPO is compared with, instance by instance.
+const COMPARED: [&str; 5] = ["sft", "neg_pop_28d", "neg_pop_7d", "neg_pop_tuned", "sasrec_signed"];
+
+/// Evaluates policies and baselines, those with chosen settings among them.
 ///
 /// # Errors
 /// What the policy refuses.
@@ -46,11 +51,13 @@ pub fn evaluate(
     data: &PassData,
     evaluation: &Evaluation,
     policies: Vec<NamedPolicy>,
+    tuned: &TunedBaselines,
 ) -> Result<WindowResult, WorkerError> {
     let mut result = WindowResult::default();
     let mut measured = measure_policies(spec, data, evaluation, policies)?;
-    baselines(spec, data, evaluation, &mut measured);
-    for (left, right) in [("grpo", "sft"), ("grpo", "neg_pop_28d"), ("grpo", "neg_pop_7d")] {
+    measured.extend(measure_baselines(spec, data, evaluation, tuned)?);
+    measured.extend(evaluation.chance().map(|chance| ("chance".to_owned(), chance)));
+    for (left, right) in COMPARED.map(|right| ("grpo", right)) {
         for metric in [format!("fhr@{}", spec.evaluation.top), "cand_acc".to_owned()] {
             let (Some(a), Some(b)) = (measured.get(left), measured.get(right)) else { continue };
             if let Some(value) = evaluation.difference(a, b, &metric) {
@@ -59,6 +66,8 @@ pub fn evaluate(
             }
         }
     }
+    result.outcomes.instances = data.keys(evaluation.instances());
+    result.outcomes.models = measured.iter().map(|(name, m)| (name.clone(), m.by_instance.clone())).collect();
     result.models = measured
         .into_iter()
         .map(|(name, m)| (name, m.values.iter().filter(|(_, v)| v.n > 0).map(|(k, v)| (k.clone(), shown(v))).collect()))
@@ -112,14 +121,21 @@ fn measure_policy(
     metrics.values.extend(CellEvaluation::new(evaluation, &data.prepared.ids).measure(&ranked.cells).values);
     let rewards = held_out_rewards(spec, data, evaluation, policy)?;
     let resampling = Resampling { times: spec.evaluation.bootstrap, seed: spec.evaluation.seed };
-    metrics.values.insert("reward".to_owned(), interval(&evaluation.users(), &rewards, resampling));
+    for (name, rewards) in [("reward", rewards.shaped), ("paper_reward", rewards.paper)] {
+        metrics.values.insert(name.to_owned(), interval(&evaluation.users(), &rewards, resampling));
+    }
     Ok(metrics)
 }
 
-fn baselines(spec: &RunSpec, data: &PassData, evaluation: &Evaluation, measured: &mut BTreeMap<String, ModelMetrics>) {
-    let training = TrainingTime::new(&data.prepared.dataset, data.prepared.windows.train_end);
-    let dimensions = spec.evaluation.content_dimensions as usize;
-    let content = Arc::new(content_vectors(&data.prepared.dataset, &training, dimensions, spec.seed));
+fn measure_baselines(
+    spec: &RunSpec,
+    data: &PassData,
+    evaluation: &Evaluation,
+    tuned: &TunedBaselines,
+) -> Result<BTreeMap<String, ModelMetrics>, WorkerError> {
+    let (training, content) = (data.training_time(), content(spec, data));
+    let fitting = Fitting { training: &training, content: &content, reward: &spec.reward };
+    let mut measured = tuned.measure(spec, data, evaluation, &fitting)?;
     for (name, model) in fit_baselines(&training, &content, &spec.reward) {
         let predictions = evaluation.predict(model.as_ref(), &data.history);
         measured.insert(name.to_owned(), evaluation.measure(&predictions));
@@ -130,6 +146,7 @@ fn baselines(spec: &RunSpec, data: &PassData, evaluation: &Evaluation, measured:
     let lists: Vec<Vec<u32>> =
         (0..evaluation.instances().len()).map(|i| popular.list(ids, evaluation.excluded(i), top)).collect();
     measured.insert("cell_pop".to_owned(), CellEvaluation::new(evaluation, ids).measure(&lists));
+    Ok(measured)
 }
 
 fn shown(value: &MetricValue) -> Interval {

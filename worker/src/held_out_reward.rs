@@ -1,15 +1,26 @@
-//! The mean reward of completions sampled for held-out instances: what GRPO raises, whatever becomes of the lists.
+//! The mean reward of completions sampled for held-out instances: what GRPO raises, whatever becomes of the lists; and
+//! beside the config's shape always the paper's reward, so that runs of different shapes can be compared.
 
 use crate::error::WorkerError;
 use crate::pass_data::PassData;
 use conrec_domain::spec::RunSpec;
 use conrec_feedback::evaluation::Evaluation;
+use conrec_feedback::reward::Targets;
 use conrec_policy::micro_batch::micro_batches;
 use conrec_policy::rollout::{DrawKey, sample};
 use conrec_policy::shared_prefix::Prefix;
 use conrec_policy::transformer::Policy;
 
-/// Mean reward of each instance's completions at T = 1; none where no target has a cell.
+/// Mean rewards of each instance's completions at T = 1; none where no target has a cell.
+pub struct HeldOutRewards {
+    /// By the config's variant and shape; a group is the instance's completions, a lease are `instances_per_lease`
+    /// instances in a row.
+    pub shaped: Vec<Option<f64>>,
+    /// By the paper's formula: variant c, each completion for itself.
+    pub paper: Vec<Option<f64>>,
+}
+
+/// Samples completions of all instances and pays them.
 ///
 /// # Errors
 /// What the policy refuses.
@@ -18,25 +29,49 @@ pub fn held_out_rewards(
     data: &PassData,
     evaluation: &Evaluation,
     policy: &Policy,
-) -> Result<Vec<Option<f64>>, WorkerError> {
-    let _no_grad = tch::no_grad_guard();
+) -> Result<HeldOutRewards, WorkerError> {
     let instances = evaluation.instances();
+    let completions = completions(spec, data, evaluation, policy)?;
+    let targets: Vec<Targets> = instances.iter().map(|i| data.targets(spec, i)).collect();
+    let mut rewards = HeldOutRewards { shaped: Vec::new(), paper: Vec::new() };
+    let a_lease = spec.evaluation.instances_per_lease as usize;
+    for (lease, completions) in targets.chunks(a_lease).zip(completions.chunks(a_lease)) {
+        let together: Vec<&Targets> = lease.iter().collect();
+        for (place, cells) in completions.iter().enumerate() {
+            let paper = cells.iter().map(|cell| data.reward.model().paper_reward(*cell, &lease[place]));
+            rewards.paper.push(mean(paper.collect()));
+            rewards.shaped.push(mean(data.reward.group(&together, place, cells).into_iter().collect()));
+        }
+    }
+    Ok(rewards)
+}
+
+/// Completions of each instance: cells, `evaluation.reward_completions` of them.
+fn completions(
+    spec: &RunSpec,
+    data: &PassData,
+    evaluation: &Evaluation,
+    policy: &Policy,
+) -> Result<Vec<Vec<u32>>, WorkerError> {
+    let _no_grad = tch::no_grad_guard();
     let group = spec.evaluation.reward_completions as usize;
-    let prompts: Vec<Vec<i64>> = instances.iter().map(|i| data.serving_prompt(spec, i)).collect();
+    let prompts: Vec<Vec<i64>> = evaluation.instances().iter().map(|i| data.serving_prompt(spec, i)).collect();
     let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
-    let mut rewards = vec![None; prompts.len()];
+    let mut completions = vec![Vec::new(); prompts.len()];
     for micro_batch in micro_batches(&lengths, policy.config().micro_batch_tokens) {
         let tokens: Vec<&[i64]> = micro_batch.iter().map(|i| prompts[*i].as_slice()).collect();
         let key = |i: &usize| DrawKey { seed: spec.evaluation.seed, iteration: u64::MAX, prompt: *i as u64 };
         let keys: Vec<DrawKey> = micro_batch.iter().map(key).collect();
         let prefix = Prefix::compute(policy, &tokens)?;
         let walk = sample(&prefix, &data.legal(), 1.0, &keys, group)?;
-        for (slot, i) in micro_batch.iter().enumerate() {
-            let targets = data.targets(spec, &instances[*i]);
-            let completions = &walk.cells[slot * group..(slot + 1) * group];
-            let found: Option<Vec<f64>> = completions.iter().map(|c| data.reward.reward(*c, &targets)).collect();
-            rewards[*i] = found.map(|r| r.iter().sum::<f64>() / r.len() as f64);
+        for (i, cells) in micro_batch.iter().zip(walk.cells.chunks(group)) {
+            completions[*i] = cells.to_vec();
         }
     }
-    Ok(rewards)
+    Ok(completions)
+}
+
+/// Mean of a group's rewards; none if one of them abstains.
+fn mean(rewards: Option<Vec<f64>>) -> Option<f64> {
+    rewards.map(|r| r.iter().sum::<f64>() / r.len() as f64)
 }

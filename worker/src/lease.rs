@@ -130,8 +130,7 @@ pub fn train(
                 .map(|(id, (tokens, _))| GroupPrompt { id: u64::from(*id), tokens })
                 .collect();
             let targets: Vec<&Targets> = chosen.iter().map(|(_, targets)| targets).collect();
-            let one = |prompt: usize, cell: u32| data.reward.reward(cell, targets.get(prompt)?);
-            Ok(lease.run(&groups, &|prompt, cells| cells.iter().map(|cell| one(prompt, *cell)).collect())?)
+            Ok(lease.run(&groups, &|prompt, cells| data.reward.group(&targets, prompt, cells))?)
         }
     }
 }

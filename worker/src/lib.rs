@@ -31,6 +31,8 @@ mod prompt_frame;
 pub mod rank;
 pub mod stage_prompts;
 pub mod state_transfer;
+mod synthesize;
+mod truth;
 pub mod validate;
 
 pub mod evaluate;
@@ -38,5 +40,7 @@ pub mod export;
 pub mod held_out_reward;
 pub mod report;
 pub mod report_page;
+pub mod sasrec_baseline;
+pub mod tuned_baselines;
 
 pub mod bench;

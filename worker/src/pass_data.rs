@@ -11,11 +11,14 @@ use conrec_feedback::cell_ranking::CellShares;
 use conrec_feedback::evaluation::Evaluation;
 use conrec_feedback::history::History;
 use conrec_feedback::instance::Instance;
+use conrec_feedback::outcomes::InstanceKey;
 use conrec_feedback::prefix_trie::PrefixTrie;
 use conrec_feedback::prepared::{PreparedPass, Role};
 use conrec_feedback::prompt::{PromptBuilder, PromptFrame, Vocabulary};
 use conrec_feedback::reward::{RewardModel, Targets};
+use conrec_feedback::reward_shape::ShapedReward;
 use conrec_feedback::split::PassWindows;
+use conrec_feedback::training_time::TrainingTime;
 use conrec_policy::legal::Legal;
 
 /// A loaded pass.
@@ -31,7 +34,7 @@ pub struct PassData {
     /// Numbering of tokens.
     pub vocabulary: Vocabulary,
     /// Rewards of completions.
-    pub reward: RewardModel,
+    pub reward: ShapedReward,
     /// Items' shares of their cells.
     pub shares: CellShares,
     /// Training prompts of each stage of the config.
@@ -53,12 +56,19 @@ impl PassData {
         let vocabulary = frame.vocabulary(&prepared.ids);
         let reward = RewardModel::new(&spec.reward, &prepared.cell_vectors, &prepared.ids)?;
         let train_end = prepared.windows.train_end;
+        let training = TrainingTime::new(&prepared.dataset, train_end);
+        let reward = ShapedReward::new(&spec.reward, reward, &prepared.ids, &training);
         let shares = CellShares::new(&prepared.ids, &prepared.dataset.events, train_end, &spec.evaluation);
         let mut data = Self { prepared, history, trie, frame, vocabulary, reward, shares, stages: Vec::new() };
         let source = data.prompt_source(spec);
         let stages = spec.stage.iter().map(|stage| source.stage(stage)).collect();
         data.stages = stages;
         Ok(data)
+    }
+
+    /// The events that a statistic of this pass may see.
+    pub fn training_time(&self) -> TrainingTime<'_> {
+        TrainingTime::new(&self.prepared.dataset, self.prepared.windows.train_end)
     }
 
     /// The legal codes as the policy needs them.
@@ -87,6 +97,15 @@ impl PassData {
         builder.prompt(past, instance.t0, context)
     }
 
+    /// What names these instances in every run on the same data.
+    pub fn keys(&self, instances: &[Instance]) -> Vec<InstanceKey> {
+        let dataset = &self.prepared.dataset;
+        let user = |index: u32| dataset.users.get(index as usize).cloned().unwrap_or_default();
+        let item = |index: u32| dataset.items.get(index as usize).map(|item| item.key.clone()).unwrap_or_default();
+        let key = |i: &Instance| InstanceKey { user: user(i.user), t0: i.t0, next: item(i.next) };
+        instances.iter().map(key).collect()
+    }
+
     /// The reward's targets of an instance.
     pub fn targets(&self, spec: &RunSpec, instance: &Instance) -> Targets {
         self.prompt_source(spec).targets(instance)
@@ -102,6 +121,7 @@ impl PassData {
             swing: &self.prepared.swing,
             train_end: self.prepared.windows.train_end,
             max_prompt_tokens: spec.model.max_prompt_tokens,
+            exclude: spec.evaluation.exclude,
         }
     }
 }

@@ -25,6 +25,7 @@ use conrec_policy::base_model::BaseModel;
 use conrec_policy::rq_vae::{RqVaeInput, cell_vectors, train_rq_vae};
 use serde::Serialize;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The file that makes the prepared data whole; written last.
 const MANIFEST: &str = "prepared/manifest.json";
@@ -43,7 +44,10 @@ pub fn pass_folder(pass: Pass) -> &'static str {
 /// Bad data, windows that do not fit it, a config that does not fit the catalogue, a store that cannot be written.
 pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<Prepared, WorkerError> {
     let frame = base.frame();
-    let dataset = read(spec)?;
+    let mut dataset = read(spec)?;
+    // Kept apart from here on: what trains must not see it.
+    let truth = dataset.truth.take();
+    let dataset = Arc::new(dataset);
     tracing::info!(
         events = dataset.events.len(),
         users = dataset.users.len(),
@@ -91,13 +95,14 @@ pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<P
         test_instances: counts.1 as u32,
         summary,
     };
-    write_manifest(&prepared, folder)?;
+    let truth = truth.map(|truth| crate::truth::save(&truth, folder)).transpose()?;
+    write_manifest(&prepared, truth, folder)?;
     Ok(prepared)
 }
 
 /// The manifest: what the coordinator needs to know, and size and digest of each pass's own manifest, which in turn
 /// names all its files.
-fn write_manifest(prepared: &Prepared, folder: &RunFolder) -> Result<(), WorkerError> {
+fn write_manifest(prepared: &Prepared, truth: Option<Part>, folder: &RunFolder) -> Result<(), WorkerError> {
     #[derive(Serialize)]
     struct Manifest<'a> {
         #[serde(flatten)]
@@ -110,7 +115,8 @@ fn write_manifest(prepared: &Prepared, folder: &RunFolder) -> Result<(), WorkerE
         let name = place.trim_start_matches("prepared/").to_owned();
         Ok(Part { name, bytes: bytes.len() as u64, sha256: Digest::of(&bytes) })
     };
-    let parts = prepared.passes.iter().map(part).collect::<Result<_, WorkerError>>()?;
+    let mut parts = prepared.passes.iter().map(part).collect::<Result<Vec<Part>, WorkerError>>()?;
+    parts.extend(truth);
     let text = serde_json::to_vec_pretty(&Manifest { prepared, parts })
         .map_err(|e| WorkerError::file(folder.path(MANIFEST), e))?;
     folder.write(MANIFEST, &text)?;
@@ -131,7 +137,7 @@ fn read(spec: &RunSpec) -> Result<Dataset, WorkerError> {
 /// Windows without instances, and a config that does not fit the catalogue.
 pub fn prepare_pass(
     spec: &RunSpec,
-    dataset: &Dataset,
+    dataset: &Arc<Dataset>,
     history: &History,
     windows: PassWindows,
 ) -> Result<PreparedPass, WorkerError> {
@@ -161,10 +167,13 @@ pub fn prepare_pass(
     );
     Ok(PreparedPass {
         windows,
-        dataset: Dataset { truth: None, ..dataset.clone() },
+        dataset: match dataset.truth {
+            None => Arc::clone(dataset),
+            Some(_) => Arc::new(Dataset { truth: None, ..dataset.as_ref().clone() }),
+        },
         training: instances,
         evaluations,
-        swing: (0..dataset.items.len() as u32).map(|item| swing.neighbours(item).to_vec()).collect(),
+        swing: swing.into_lists(),
         cell_vectors: cell_vectors(&ids, &output.codebooks)?,
         ids,
     })
@@ -207,6 +216,7 @@ fn prompt_counts(
         swing: &pass.swing,
         train_end: pass.windows.train_end,
         max_prompt_tokens: spec.model.max_prompt_tokens,
+        exclude: spec.evaluation.exclude,
     };
     let count = |stage| {
         let prompts = source.stage(stage);

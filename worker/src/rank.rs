@@ -63,7 +63,7 @@ pub fn rank(
 fn candidate_scores(spec: &RunSpec, data: &PassData, candidates: &[u32], found: &Ranking) -> Vec<f64> {
     let nearest = |item: &u32| {
         let cell = data.prepared.ids.cell_of(*item)?;
-        found.beams.iter().map(|beam| data.reward.similarity(cell, beam.cell)).reduce(f64::max)
+        found.beams.iter().map(|beam| data.reward.model().similarity(cell, beam.cell)).reduce(f64::max)
     };
     let score = |(item, log_probability): (&u32, &f64)| match spec.evaluation.candidate_score {
         CandidateScore::LogProbability => (log_probability + data.shares.log_share(*item)).max(OUTSIDE),

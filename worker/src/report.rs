@@ -7,10 +7,14 @@ use crate::export::export;
 use crate::pass_data::PassData;
 use crate::report_page::{Interval, LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow, page};
 use crate::run_folder::RunFolder;
+use crate::truth;
+use crate::tuned_baselines::TunedBaselines;
+use conrec_domain::ids::Digest;
 use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::spec::{RunSpec, Source, Statistics};
 use conrec_domain::work::{Pass, Prepared, RunSummary};
 use conrec_feedback::event::Sign;
+use conrec_feedback::outcomes::Outcomes;
 use conrec_feedback::prepared::{EvaluationSet, Role};
 use conrec_policy::base_model::BaseModel;
 use conrec_policy::training_state::TrainingState;
@@ -29,6 +33,7 @@ pub fn write_report(
 ) -> Result<(), WorkerError> {
     let (base, last, select) = models;
     let mut report = begin(spec, folder, summary)?;
+    let mut tuned = TunedBaselines::default();
     for &pass in passes_of(spec) {
         let state = if pass == Pass::Select { select.unwrap_or(last) } else { last };
         let data = PassData::load(spec, folder, pass)?;
@@ -39,7 +44,12 @@ pub fn write_report(
         for role in [Role::Validation, Role::Test] {
             if let Some(set) = data.prepared.evaluation(role) {
                 report.split.windows.push(window(&data, set));
-                let result = evaluate_role(spec, &data, state, role)?;
+                if role == Role::Validation {
+                    tuned = choose(spec, &data)?;
+                }
+                let result = evaluate_role(spec, (folder, &data), (state, role), &tuned)?;
+                let (name, digest) = keep_outcomes(folder, role, &result.outcomes)?;
+                report.outcomes.insert(name, digest);
                 place(&mut report, role, result);
             }
         }
@@ -47,6 +57,7 @@ pub fn write_report(
             export(spec, folder, &data, (base, last))?;
         }
     }
+    report.baseline_choices = tuned.choices();
     let lines = metrics_lines(folder)?;
     let config = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
     let html = page(&report, &lines, &config).map_err(|e| WorkerError::file(folder.path("report.html"), e))?;
@@ -54,6 +65,17 @@ pub fn write_report(
     let json = serde_json::to_vec_pretty(&report).map_err(|e| WorkerError::file(folder.path("report.json"), e))?;
     folder.write("report.json", &json)?;
     Ok(())
+}
+
+/// Keeps what each model scored on each instance: by that runs are compared.
+fn keep_outcomes(folder: &RunFolder, role: Role, outcomes: &Outcomes) -> Result<(String, Digest), WorkerError> {
+    let place = match role {
+        Role::Validation => "outcomes/validation.parquet",
+        Role::Test => "outcomes/test.parquet",
+    };
+    let bytes = outcomes.encode().map_err(|e| WorkerError::file(folder.path(place), e))?;
+    folder.write(place, &bytes)?;
+    Ok((place.to_owned(), Digest::of(&bytes)))
 }
 
 /// The table of the test window for a state, as `report.json` has it.
@@ -65,9 +87,19 @@ pub fn evaluate_run(
     folder: &RunFolder,
     state: &TrainingState,
 ) -> Result<BTreeMap<String, BTreeMap<String, Interval>>, WorkerError> {
-    let pass = passes_of(spec).last().copied().unwrap_or(Pass::Select);
-    let data = PassData::load(spec, folder, pass)?;
-    Ok(evaluate_role(spec, &data, state, Role::Test)?.models)
+    let select = PassData::load(spec, folder, Pass::Select)?;
+    let tuned = choose(spec, &select)?;
+    let data = match passes_of(spec).last() {
+        Some(Pass::Refit) => PassData::load(spec, folder, Pass::Refit)?,
+        Some(Pass::Select) | None => select,
+    };
+    Ok(evaluate_role(spec, (folder, &data), (state, Role::Test), &tuned)?.models)
+}
+
+/// The settings of baselines that have some, by the select pass's validation window.
+fn choose(spec: &RunSpec, select: &PassData) -> Result<TunedBaselines, WorkerError> {
+    let validation = select.evaluation(spec, Role::Validation)?;
+    validation.map_or_else(|| Ok(TunedBaselines::default()), |window| TunedBaselines::choose(spec, select, &window))
 }
 
 /// The passes of a run, in order.
@@ -96,8 +128,10 @@ fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<Rep
         models: BTreeMap::new(),
         validation: BTreeMap::new(),
         differences: Vec::new(),
+        outcomes: BTreeMap::new(),
         last_changes: summary.changes.clone(),
         decisions: summary.decisions.clone(),
+        baseline_choices: Vec::new(),
         semantic_ids: Vec::new(),
         notes: prepared.summary.iter().cloned().chain(notes(spec)).collect(),
     })
@@ -105,12 +139,16 @@ fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<Rep
 
 fn evaluate_role(
     spec: &RunSpec,
-    data: &PassData,
-    state: &TrainingState,
-    role: Role,
+    (folder, data): (&RunFolder, &PassData),
+    (state, role): (&TrainingState, Role),
+    tuned: &TunedBaselines,
 ) -> Result<WindowResult, WorkerError> {
     let Some(evaluation) = data.evaluation(spec, role)? else {
         return Ok(WindowResult::default());
+    };
+    let evaluation = match truth::load(spec, folder, data.prepared.dataset.items.len())? {
+        Some(truth) => evaluation.with_truth(&truth),
+        None => evaluation,
     };
     let (grpo, sft) = (state.frozen()?, state.supervised()?);
     // Stages that the gate refused leave the adapter as it was.
@@ -119,7 +157,7 @@ fn evaluate_role(
         NamedPolicy { name: "sft", policy: sft, same_as: None },
         NamedPolicy { name: "grpo", policy: grpo, same_as },
     ];
-    evaluate(spec, data, &evaluation, policies)
+    evaluate(spec, data, &evaluation, policies, tuned)
 }
 
 fn place(report: &mut ReportData, role: Role, result: WindowResult) {
@@ -146,8 +184,13 @@ fn notes(spec: &RunSpec) -> Vec<String> {
             "Proxy negatives: a rating of {} or less; nobody was asked what they dislike.",
             spec.data.negative_at_most
         )),
-        Source::Synthetic => notes.push(
-            "Made-up users with known disliked regions; the numbers say that the trainer works, not more.".to_owned(),
+        Source::Synthetic => notes.extend(
+            [
+                "Made-up users with known disliked regions; the numbers say that the trainer works, not more.",
+                "true_region: share of the list's places that hold an item of a region which the user truly dislikes at that \
+                 moment; true_region_recall: share of these regions that the list meets; row `chance`: an even draw.",
+            ]
+            .map(str::to_owned),
         ),
     }
     notes.push(format!(

@@ -2,13 +2,14 @@
 //! `metrics.jsonl` and the resolved config to text. The page needs no network: styles, scripts and data are inside it.
 
 mod chart_data;
+mod choices;
 mod data;
 mod intervals;
 mod semantic_ids;
 mod tables;
 mod verdict;
 
-pub use data::{Difference, Interval, LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow};
+pub use data::{BaselineChoice, Difference, Interval, LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow};
 pub use verdict::{Tone, Verdict, verdict};
 
 use conrec_domain::metrics_line::MetricsLine;
@@ -31,6 +32,7 @@ pub fn page(report: &ReportData, lines: &[MetricsLine], config: &str) -> Result<
         tables::metrics(report, "test"),
         report.on_validation().map(|on| tables::metrics(&on, "validation")).unwrap_or_default(),
         tables::differences(report),
+        choices::section(report),
         charts(report, lines),
         tables::decisions(report),
         semantic_ids::section(report),

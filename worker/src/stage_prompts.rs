@@ -1,7 +1,8 @@
 //! The training prompts of a stage: a fixed list, which leases name by index.
 
-use conrec_domain::spec::{StageKind, StageSpec};
+use conrec_domain::spec::{Exclude, StageKind, StageSpec};
 use conrec_feedback::dataset::Dataset;
+use conrec_feedback::evaluation::excluded_items;
 use conrec_feedback::history::History;
 use conrec_feedback::instance::Instance;
 use conrec_feedback::prompt::{PromptBuilder, PromptFrame};
@@ -55,6 +56,8 @@ pub struct PromptSource<'a> {
     pub train_end: i64,
     /// The longest prompt.
     pub max_prompt_tokens: u32,
+    /// What is left out of a user's lists, which a reward may leave unpaid.
+    pub exclude: Exclude,
 }
 
 impl PromptSource<'_> {
@@ -82,9 +85,9 @@ impl PromptSource<'_> {
 
     /// The reward's targets of an instance.
     pub fn targets(&self, instance: &Instance) -> Targets {
-        Targets::new(self.ids, &instance.gts, &instance.fps, |item| {
-            self.swing.get(item as usize).map_or(&[][..], Vec::as_slice)
-        })
+        let neighbours = |item: u32| self.swing.get(item as usize).map_or(&[][..], Vec::as_slice);
+        let excluded = excluded_items(self.history, instance, self.exclude);
+        Targets::new(self.ids, &instance.gts, &instance.fps, neighbours).of(instance, &excluded, self.ids)
     }
 
     fn prompts<'s>(&'s self, stage: &'s StageSpec, from: i64) -> impl Iterator<Item = (Vec<i64>, &'s Instance)> + 's {

@@ -5,16 +5,17 @@
 
 use conrec_domain::spec::{Context, RunConfig, RunSpec, StageKind, StageSpec};
 use conrec_domain::work::Pass;
-use conrec_feedback::dataset::Dataset;
+use conrec_feedback::dataset::{Dataset, Truth};
 use conrec_feedback::event::{Event, Sign};
 use conrec_feedback::history::History;
 use conrec_feedback::prepared::EvaluationSet;
 use conrec_feedback::split::{DAY, PassWindows, days, passes};
 use conrec_feedback::synthetic;
 use conrec_worker::pass_data::PassData;
-use conrec_worker::prepare::{pass_folder, prepare_pass};
+use conrec_worker::prepare::{pass_folder, prepare, prepare_pass};
 use conrec_worker::run_folder::{Place, RunFolder};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const CONFIG: &str = include_str!("../../tests/configs/tiny.toml");
 
@@ -113,7 +114,8 @@ fn prepared(spec: &RunSpec, dataset: &Dataset, windows: PassWindows) -> Handed {
     let (run, url) = ("leakage".parse().unwrap(), store.path().to_str().unwrap().to_owned());
     let folder = RunFolder::open(&Place { store: url, scratch: None, run }).unwrap();
     let history = History::new(&dataset.events, dataset.users.len());
-    let pass = prepare_pass(spec, dataset, &history, windows).unwrap();
+    let pass = prepare_pass(spec, &Arc::new(dataset.clone()), &history, windows).unwrap();
+    assert!(pass.dataset.truth.is_none());
     pass.save(&folder.path(pass_folder(windows.pass))).unwrap();
     let data = PassData::load(spec, &folder, windows.pass).unwrap();
     let ids = &data.prepared.ids;
@@ -215,4 +217,41 @@ fn an_event_at_train_end_shows_a_second_later() {
     for kind in ["NextItem", "NextNegative", "Grpo"] {
         assert!(differ.iter().any(|name| name.starts_with(&format!("prompts: {kind}"))), "{kind}: {differ:#?}");
     }
+}
+
+/// What the generator knows may be measured with and never be learnt from: another truth about the same events, or none,
+/// prepares to the same bits.
+#[test]
+fn the_generators_truth_reaches_no_pass() {
+    let spec = spec();
+    let (dataset, windows) = sample(&spec, Pass::Select, Content::Given);
+    assert!(dataset.truth.as_ref().is_some_and(|truth| !truth.disliked.is_empty()));
+    let known = prepared(&spec, &dataset, windows);
+    for truth in [None, Some(Truth::default())] {
+        let other = prepared(&spec, &Dataset { truth, ..dataset.clone() }, windows);
+        assert!(known.training == other.training && known.evaluations == other.evaluations);
+    }
+}
+
+/// The truth lies in a folder of its own, which reports read; the passes' files are the same with and without it.
+#[test]
+fn the_generators_truth_lies_beside_the_passes() {
+    let store = tempfile::tempdir().unwrap();
+    let (run, url) = ("truth".parse().unwrap(), store.path().to_str().unwrap().to_owned());
+    let folder = RunFolder::open(&Place { store: url, scratch: None, run }).unwrap();
+    let spec = spec();
+    prepare(&spec, &folder).unwrap();
+    let names = |place: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(folder.path(place)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    assert!(names("prepared/truth").contains(&"disliked.parquet".to_owned()));
+    for pass in names("prepared").iter().filter(|name| ["select", "refit"].contains(&name.as_str())) {
+        let has = names(&format!("prepared/{pass}"));
+        assert!(!has.iter().any(|name| name.contains("truth") || name.contains("disliked") || name.contains("region")));
+    }
+    // Lost truth is no loss to training.
+    std::fs::remove_dir_all(folder.path("prepared/truth")).unwrap();
+    let data = PassData::load(&spec, &folder, Pass::Select).unwrap();
+    assert!(data.prepared.dataset.truth.is_none());
 }

@@ -2,6 +2,7 @@
 //! so that a new key does not compile until somebody has said what is allowed.
 
 mod alarm;
+mod baseline;
 mod data;
 mod evaluation;
 mod model;
@@ -24,6 +25,7 @@ pub(super) fn violations(config: &RunConfig) -> Vec<Violation> {
         reward,
         stage,
         evaluation,
+        baseline,
         alarm,
         checkpoint,
         cluster,
@@ -36,9 +38,10 @@ pub(super) fn violations(config: &RunConfig) -> Vec<Violation> {
     model::check(model, semantic_id.levels, &mut findings);
     model::check_lora(lora, &mut findings);
     model::check_optimizer(optimizer, &mut findings);
-    reward::check(reward, &mut findings);
+    reward::check(reward, stage, &mut findings);
     stages::check(stage, &mut findings);
     evaluation::check(evaluation, semantic_id, &mut findings);
+    baseline::check(baseline, &mut findings);
     alarm::check(alarm, &mut findings);
     evaluation::check_checkpoint(checkpoint, &mut findings);
     evaluation::check_cluster(cluster, &mut findings);

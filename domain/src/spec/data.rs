@@ -94,6 +94,10 @@ pub struct SyntheticSpec {
     pub personal: f64,
     /// Days during which items of a region just disliked are shown less.
     pub filter_days: u32,
+    /// Probability that an item drawn from such a region is shown all the same.
+    pub filtered_rate: f64,
+    /// Keep exposures that draw no reaction, as neutral events; without them only dislikes and likes are left.
+    pub neutral_events: bool,
     /// Share of items that belong to no region.
     pub neutral_share: f64,
     /// Dimension of the item vectors.
@@ -119,6 +123,8 @@ impl Default for SyntheticSpec {
             popularity: 0.2,
             personal: 0.5,
             filter_days: 1,
+            filtered_rate: 0.1,
+            neutral_events: true,
             neutral_share: 0.1,
             dimensions: 32,
             spread: 0.35,

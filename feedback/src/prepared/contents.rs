@@ -1,6 +1,7 @@
 //! The tables of a prepared pass: what stands in which file and column.
 
-use super::table::{Columns, Table};
+use super::parts::{self, Part};
+use super::table::{Columns, Table, write_table, write_tables};
 use super::{EvaluationSet, PreparedError, PreparedPass, Role};
 use crate::dataset::{Dataset, Dropped, Item};
 use crate::event::{Event, Sign};
@@ -11,6 +12,7 @@ use crate::sid_files;
 use crate::split::{PassWindows, Window};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Separates the categories of an item in one text column.
 const SEPARATOR: char = '|';
@@ -61,37 +63,34 @@ fn role_file(role: Role) -> &'static str {
     }
 }
 
-/// Name and bytes of every file but `pass.json`.
-pub(super) fn encode(pass: &PreparedPass, folder: &Path) -> Result<Vec<(String, Vec<u8>)>, PreparedError> {
+/// Writes every file but `pass.json`, one after the other.
+pub(super) fn write(pass: &PreparedPass, folder: &Path) -> Result<Vec<Part>, PreparedError> {
     let data = &pass.dataset;
-    let mut tables = vec![
-        (EVENTS, events_table(&data.events)),
-        (USERS, Table::default().texts("key", data.users.iter().map(String::as_str))),
-        (ITEMS, items_table(data, &pass.ids)),
-        (TRAINING, instances_table(&pass.training)),
-        (SWING, swing_table(&pass.swing)),
-        (SIDS, sids_table(&pass.ids)),
-        (CELL_VECTORS, matrix_table(&pass.cell_vectors)),
+    let whole = |name: &str, table: Table| write_table(folder, name, table);
+    let mut files = vec![
+        write_tables(folder, EVENTS, &data.events, events_table)?,
+        whole(USERS, Table::default().texts("key", data.users.iter().map(String::as_str)))?,
+        whole(ITEMS, items_table(data, &pass.ids))?,
+        write_tables(folder, TRAINING, &pass.training, instances_table)?,
+        whole(SWING, swing_table(&pass.swing))?,
+        whole(SIDS, sids_table(&pass.ids))?,
+        whole(CELL_VECTORS, matrix_table(&pass.cell_vectors))?,
+        parts::write(folder, INDEX, sid_files::index_json(&data.items, &pass.ids).as_bytes())?,
+        parts::write(folder, ITEM_TEXTS, sid_files::item_json(&data.items).as_bytes())?,
     ];
     if let Some(vectors) = &data.vectors {
-        tables.push((ITEM_VECTORS, matrix_table(vectors)));
+        files.push(whole(ITEM_VECTORS, matrix_table(vectors))?);
     }
     for set in &pass.evaluations {
         let table = instances_table(&set.instances);
-        tables.push((role_file(set.role), table.u32_lists("candidates", set.candidates.iter().map(Vec::as_slice))));
-    }
-    let mut files = vec![
-        (INDEX.to_owned(), sid_files::index_json(&data.items, &pass.ids).into_bytes()),
-        (ITEM_TEXTS.to_owned(), sid_files::item_json(&data.items).into_bytes()),
-    ];
-    for (name, table) in tables {
-        files.push((name.to_owned(), table.encode(&folder.join(name))?));
+        let table = table.u32_lists("candidates", set.candidates.iter().map(Vec::as_slice));
+        files.push(whole(role_file(set.role), table)?);
     }
     Ok(files)
 }
 
 /// Reads all tables of a folder.
-pub(super) fn decode(contents: Contents, folder: &Path) -> Result<PreparedPass, PreparedError> {
+pub(super) fn read(contents: Contents, folder: &Path) -> Result<PreparedPass, PreparedError> {
     let open = |name: &str| Columns::read(&folder.join(name));
     let users = open(USERS)?.texts("key")?;
     let (items, candidates) = read_items(&open(ITEMS)?)?;
@@ -109,11 +108,17 @@ pub(super) fn decode(contents: Contents, folder: &Path) -> Result<PreparedPass, 
         let candidates = columns.index_lists("candidates", sizes.items)?;
         evaluations.push(EvaluationSet { role, window, instances, candidates });
     }
-    let events = read_events(&open(EVENTS)?, sizes)?;
+    let mut events = Vec::new();
+    Columns::each(&folder.join(EVENTS), |columns| read_events(columns, sizes, &mut events))?;
+    let mut training = Vec::new();
+    Columns::each(&folder.join(TRAINING), |columns| {
+        training.extend(read_instances(columns, sizes)?);
+        Ok(())
+    })?;
     Ok(PreparedPass {
         windows: contents.windows,
-        dataset: Dataset { events, users, items, vectors, dropped: contents.dropped, truth: None },
-        training: read_instances(&open(TRAINING)?, sizes)?,
+        dataset: Arc::new(Dataset { events, users, items, vectors, dropped: contents.dropped, truth: None }),
+        training,
         evaluations,
         swing: read_swing(&open(SWING)?, sizes)?,
         ids,
@@ -141,10 +146,9 @@ fn events_table(events: &[Event]) -> Table {
         .u8s("sign", events.iter().map(sign))
 }
 
-fn read_events(columns: &Columns, sizes: Sizes) -> Result<Vec<Event>, PreparedError> {
+fn read_events(columns: &Columns, sizes: Sizes, events: &mut Vec<Event>) -> Result<(), PreparedError> {
     let (users, items) = (columns.indices("user", sizes.users)?, columns.indices("item", sizes.items)?);
     let (times, signs) = (columns.i64s("time")?, columns.u8s("sign")?);
-    let mut events = Vec::with_capacity(users.len());
     for (((user, item), time), sign) in users.into_iter().zip(items).zip(times).zip(signs) {
         let sign = match sign {
             0 => Sign::Negative,
@@ -154,7 +158,7 @@ fn read_events(columns: &Columns, sizes: Sizes) -> Result<Vec<Event>, PreparedEr
         };
         events.push(Event { user, item, time, sign });
     }
-    Ok(events)
+    Ok(())
 }
 
 fn items_table(data: &Dataset, ids: &SemanticIds) -> Table {

@@ -1,6 +1,7 @@
 //! Parquet tables of plain columns: built from iterators, read back into vectors.
 
 use super::PreparedError;
+use super::parts::{Part, PartWriter};
 use arrow_array::types::{Float32Type, UInt32Type};
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Float32Array, Float64Array, Int64Array, ListArray, RecordBatch, StringArray,
@@ -18,9 +19,12 @@ use std::sync::Arc;
 /// Rows decoded at a time.
 const ROWS_AT_A_TIME: usize = 1 << 16;
 
+/// Rows that are compressed together. It is part of a file's bytes, and so of the data's digest.
+const ROWS_A_GROUP: usize = 1 << 20;
+
 /// A table that is being built, column by column.
 #[derive(Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     columns: Vec<(String, ArrayRef)>,
 }
 
@@ -30,130 +34,210 @@ impl Table {
         self
     }
 
-    pub(super) fn bools(self, name: &str, values: impl Iterator<Item = bool>) -> Self {
+    pub(crate) fn bools(self, name: &str, values: impl Iterator<Item = bool>) -> Self {
         self.with(name, BooleanArray::from(values.collect::<Vec<bool>>()))
     }
 
-    pub(super) fn u8s(self, name: &str, values: impl Iterator<Item = u8>) -> Self {
+    pub(crate) fn u8s(self, name: &str, values: impl Iterator<Item = u8>) -> Self {
         self.with(name, UInt8Array::from_iter_values(values))
     }
 
-    pub(super) fn u16s(self, name: &str, values: impl Iterator<Item = u16>) -> Self {
+    pub(crate) fn u16s(self, name: &str, values: impl Iterator<Item = u16>) -> Self {
         self.with(name, UInt16Array::from_iter_values(values))
     }
 
-    pub(super) fn u32s(self, name: &str, values: impl Iterator<Item = u32>) -> Self {
+    pub(crate) fn u32s(self, name: &str, values: impl Iterator<Item = u32>) -> Self {
         self.with(name, UInt32Array::from_iter_values(values))
     }
 
-    pub(super) fn i64s(self, name: &str, values: impl Iterator<Item = i64>) -> Self {
+    pub(crate) fn i64s(self, name: &str, values: impl Iterator<Item = i64>) -> Self {
         self.with(name, Int64Array::from_iter_values(values))
     }
 
-    pub(super) fn f64s(self, name: &str, values: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn f64s(self, name: &str, values: impl Iterator<Item = f64>) -> Self {
         self.with(name, Float64Array::from_iter_values(values))
     }
 
-    pub(super) fn texts<'a>(self, name: &str, values: impl Iterator<Item = &'a str>) -> Self {
+    pub(crate) fn texts<'a>(self, name: &str, values: impl Iterator<Item = &'a str>) -> Self {
         self.with(name, StringArray::from_iter_values(values))
     }
 
-    pub(super) fn u32_lists<'a>(self, name: &str, values: impl Iterator<Item = &'a [u32]>) -> Self {
+    pub(crate) fn u32_lists<'a>(self, name: &str, values: impl Iterator<Item = &'a [u32]>) -> Self {
         let rows = values.map(|row| Some(row.iter().map(|&value| Some(value))));
         self.with(name, ListArray::from_iter_primitive::<UInt32Type, _, _>(rows))
     }
 
-    pub(super) fn f32_lists<'a>(self, name: &str, values: impl Iterator<Item = &'a [f32]>) -> Self {
+    pub(crate) fn f32_lists<'a>(self, name: &str, values: impl Iterator<Item = &'a [f32]>) -> Self {
         let rows = values.map(|row| Some(row.iter().map(|&value| Some(value))));
         self.with(name, ListArray::from_iter_primitive::<Float32Type, _, _>(rows))
     }
 
-    /// The table as the bytes of a Parquet file; `file` is for the error.
-    pub(super) fn encode(self, file: &Path) -> Result<Vec<u8>, PreparedError> {
-        self.bytes().map_err(|source| PreparedError::Parquet { file: file.to_owned(), source })
-    }
-
-    fn bytes(self) -> Result<Vec<u8>, ParquetError> {
-        let rows = RecordBatch::try_from_iter(self.columns).map_err(|e| ParquetError::ArrowError(e.to_string()))?;
-        let properties =
-            WriterProperties::builder().set_created_by("conrec".into()).set_compression(Compression::SNAPPY).build();
-        let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties))?;
-        writer.write(&rows)?;
-        writer.into_inner()
+    fn into_batch(self) -> Result<RecordBatch, ParquetError> {
+        RecordBatch::try_from_iter(self.columns).map_err(|e| ParquetError::ArrowError(e.to_string()))
     }
 }
 
+/// A Parquet file that is written table by table; all tables have the same columns.
+pub(crate) struct TableWriter {
+    file: PathBuf,
+    writer: ArrowWriter<PartWriter>,
+}
+
+impl TableWriter {
+    /// Begins a file in a folder, with its first rows.
+    pub(crate) fn create(folder: &Path, name: &str, first: Table) -> Result<Self, PreparedError> {
+        let part = PartWriter::create(folder, name)?;
+        let file = part.file().to_owned();
+        let created = first.into_batch().and_then(|rows| {
+            let properties = WriterProperties::builder()
+                .set_created_by("conrec".into())
+                .set_compression(Compression::SNAPPY)
+                .set_max_row_group_row_count(Some(ROWS_A_GROUP))
+                .build();
+            let mut writer = ArrowWriter::try_new(part, rows.schema(), Some(properties))?;
+            writer.write(&rows)?;
+            Ok(writer)
+        });
+        match created {
+            Ok(writer) => Ok(Self { file, writer }),
+            Err(source) => Err(write_error(file, source)),
+        }
+    }
+
+    /// Appends rows.
+    pub(crate) fn write(&mut self, table: Table) -> Result<(), PreparedError> {
+        let written = table.into_batch().and_then(|rows| self.writer.write(&rows));
+        written.map_err(|source| write_error(self.file.clone(), source))
+    }
+
+    /// Ends the file and gives it its name.
+    pub(crate) fn finish(self) -> Result<Part, PreparedError> {
+        let Self { file, writer } = self;
+        writer.into_inner().map_err(|source| write_error(file, source))?.finish()
+    }
+}
+
+/// A full disk is no fault of the data, though it comes as an error of the format.
+fn write_error(file: PathBuf, source: ParquetError) -> PreparedError {
+    match source {
+        ParquetError::External(error) => match error.downcast::<std::io::Error>() {
+            Ok(source) => PreparedError::Write { file, source: *source },
+            Err(error) => PreparedError::Parquet { file, source: ParquetError::External(error) },
+        },
+        source => PreparedError::Parquet { file, source },
+    }
+}
+
+/// Writes one table as a Parquet file.
+pub(super) fn write_table(folder: &Path, name: &str, table: Table) -> Result<Part, PreparedError> {
+    TableWriter::create(folder, name, table)?.finish()
+}
+
+/// Writes rows as a Parquet file, a row group at a time: the bytes are those of one large table, the memory is not.
+pub(crate) fn write_tables<T>(
+    folder: &Path,
+    name: &str,
+    rows: &[T],
+    table_of: impl Fn(&[T]) -> Table,
+) -> Result<Part, PreparedError> {
+    let mut groups = rows.chunks(ROWS_A_GROUP);
+    let mut writer = TableWriter::create(folder, name, table_of(groups.next().unwrap_or_default()))?;
+    for group in groups {
+        writer.write(table_of(group))?;
+    }
+    writer.finish()
+}
+
 /// A table that was read.
-pub(super) struct Columns {
+pub(crate) struct Columns {
     file: PathBuf,
     batches: Vec<RecordBatch>,
 }
 
 impl Columns {
     /// Reads all rows of a Parquet file.
-    pub(super) fn read(file: &Path) -> Result<Self, PreparedError> {
+    pub(crate) fn read(file: &Path) -> Result<Self, PreparedError> {
+        let mut batches = Vec::new();
+        Self::each_batch(file, |batch| {
+            batches.push(batch);
+            Ok(())
+        })?;
+        Ok(Self { file: file.to_owned(), batches })
+    }
+
+    /// Reads a Parquet file some rows at a time, in order.
+    pub(crate) fn each(
+        file: &Path,
+        mut take: impl FnMut(&Self) -> Result<(), PreparedError>,
+    ) -> Result<(), PreparedError> {
+        Self::each_batch(file, |batch| take(&Self { file: file.to_owned(), batches: vec![batch] }))
+    }
+
+    fn each_batch(
+        file: &Path,
+        mut take: impl FnMut(RecordBatch) -> Result<(), PreparedError>,
+    ) -> Result<(), PreparedError> {
         let opened = File::open(file).map_err(|source| PreparedError::File { file: file.to_owned(), source })?;
         let parquet_error = |source| PreparedError::Parquet { file: file.to_owned(), source };
         let reader = ParquetRecordBatchReaderBuilder::try_new(opened)
             .and_then(|builder| builder.with_batch_size(ROWS_AT_A_TIME).build())
             .map_err(parquet_error)?;
-        let mut batches = Vec::new();
         for batch in reader {
-            batches.push(batch.map_err(|e| parquet_error(ParquetError::ArrowError(e.to_string())))?);
+            take(batch.map_err(|e| parquet_error(ParquetError::ArrowError(e.to_string())))?)?;
         }
-        Ok(Self { file: file.to_owned(), batches })
+        Ok(())
     }
 
     /// The file, for errors about its content.
-    pub(super) fn damaged(&self, found: impl Into<String>, expected: impl Into<String>) -> PreparedError {
+    pub(crate) fn damaged(&self, found: impl Into<String>, expected: impl Into<String>) -> PreparedError {
         PreparedError::Damaged { file: self.file.clone(), found: found.into(), expected: expected.into() }
     }
 
-    pub(super) fn bools(&self, name: &str) -> Result<Vec<bool>, PreparedError> {
+    pub(crate) fn bools(&self, name: &str) -> Result<Vec<bool>, PreparedError> {
         self.gather(name, |column: &BooleanArray, into| into.extend(column.values().iter()))
     }
 
-    pub(super) fn u8s(&self, name: &str) -> Result<Vec<u8>, PreparedError> {
+    pub(crate) fn u8s(&self, name: &str) -> Result<Vec<u8>, PreparedError> {
         self.gather(name, |column: &UInt8Array, into| into.extend_from_slice(column.values()))
     }
 
-    pub(super) fn u16s(&self, name: &str) -> Result<Vec<u16>, PreparedError> {
+    pub(crate) fn u16s(&self, name: &str) -> Result<Vec<u16>, PreparedError> {
         self.gather(name, |column: &UInt16Array, into| into.extend_from_slice(column.values()))
     }
 
-    pub(super) fn u32s(&self, name: &str) -> Result<Vec<u32>, PreparedError> {
+    pub(crate) fn u32s(&self, name: &str) -> Result<Vec<u32>, PreparedError> {
         self.gather(name, |column: &UInt32Array, into| into.extend_from_slice(column.values()))
     }
 
     /// Numbers of which each must be an index below `limit`.
-    pub(super) fn indices(&self, name: &str, limit: usize) -> Result<Vec<u32>, PreparedError> {
+    pub(crate) fn indices(&self, name: &str, limit: usize) -> Result<Vec<u32>, PreparedError> {
         let values = self.u32s(name)?;
         self.all_below(name, limit, values.iter().copied())?;
         Ok(values)
     }
 
-    pub(super) fn i64s(&self, name: &str) -> Result<Vec<i64>, PreparedError> {
+    pub(crate) fn i64s(&self, name: &str) -> Result<Vec<i64>, PreparedError> {
         self.gather(name, |column: &Int64Array, into| into.extend_from_slice(column.values()))
     }
 
-    pub(super) fn f64s(&self, name: &str) -> Result<Vec<f64>, PreparedError> {
+    pub(crate) fn f64s(&self, name: &str) -> Result<Vec<f64>, PreparedError> {
         self.gather(name, |column: &Float64Array, into| into.extend_from_slice(column.values()))
     }
 
-    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, PreparedError> {
+    pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>, PreparedError> {
         self.gather(name, |column: &StringArray, into| {
             into.extend((0..column.len()).map(|row| column.value(row).to_owned()));
         })
     }
 
     /// Lists of numbers of which each must be an index below `limit`.
-    pub(super) fn index_lists(&self, name: &str, limit: usize) -> Result<Vec<Vec<u32>>, PreparedError> {
+    pub(crate) fn index_lists(&self, name: &str, limit: usize) -> Result<Vec<Vec<u32>>, PreparedError> {
         let lists = self.lists(name, |values: &UInt32Array| values.values())?;
         self.all_below(name, limit, lists.iter().flatten().copied())?;
         Ok(lists)
     }
 
-    pub(super) fn f32_lists(&self, name: &str) -> Result<Vec<Vec<f32>>, PreparedError> {
+    pub(crate) fn f32_lists(&self, name: &str) -> Result<Vec<Vec<f32>>, PreparedError> {
         self.lists(name, |values: &Float32Array| values.values())
     }
 

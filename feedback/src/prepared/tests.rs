@@ -35,7 +35,7 @@ fn sample() -> PreparedPass {
         |user, t0, next, gts: &[u32], fps: &[u32]| Instance { user, t0, next, gts: gts.to_vec(), fps: fps.to_vec() };
     PreparedPass {
         windows: PassWindows { pass: Pass::Select, train_end: 50, evaluate: Window { from: 50, to: 90 } },
-        dataset: dataset(),
+        dataset: Arc::new(dataset()),
         training: vec![instance(0, -5, 2, &[2], &[]), instance(1, 20, 0, &[0, 1], &[2])],
         evaluations: vec![
             EvaluationSet {
@@ -103,7 +103,7 @@ fn what_is_saved_is_loaded() {
 fn a_pass_without_item_vectors_or_test_window_is_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let mut pass = sample();
-    pass.dataset.vectors = None;
+    Arc::make_mut(&mut pass.dataset).vectors = None;
     pass.evaluations.truncate(1);
     pass.save(folder.path()).unwrap();
     let loaded = PreparedPass::load(folder.path()).unwrap();
@@ -129,7 +129,7 @@ fn the_same_pass_gives_the_same_bytes_and_another_pass_another_digest() {
     changed.windows.train_end += 1;
     assert_ne!(changed.save(b.path()).unwrap(), first);
     let mut changed = sample();
-    changed.dataset.events[3].time += 1;
+    Arc::make_mut(&mut changed.dataset).events[3].time += 1;
     assert_ne!(changed.save(b.path()).unwrap(), first);
     // Saving again over another pass leaves nothing of it behind.
     assert_eq!(sample().save(b.path()).unwrap(), first);
@@ -213,7 +213,7 @@ fn rows_beyond_one_batch_come_back_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let mut pass = sample();
     let event = |n: u32| Event { user: n % 2, item: n % 3, time: i64::from(n) * 7, sign: Sign::Negative };
-    pass.dataset.events = (0..150_000).map(event).collect();
+    Arc::make_mut(&mut pass.dataset).events = (0..150_000).map(event).collect();
     pass.save(folder.path()).unwrap();
     let begun = Instant::now();
     let loaded = PreparedPass::load(folder.path()).unwrap();

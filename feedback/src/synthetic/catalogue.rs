@@ -5,12 +5,14 @@ use crate::matrix::Matrix;
 use conrec_domain::spec::SyntheticSpec;
 
 /// Items drawn by popularity; kept as running sums of weights.
+#[derive(Debug)]
 pub(super) struct Weighted {
     items: Vec<u32>,
     running_sums: Vec<f64>,
 }
 
 /// All items of the generator.
+#[derive(Debug)]
 pub(super) struct Catalogue {
     /// Region of each item; none for neutral items.
     pub(super) region_of: Vec<Option<u32>>,
@@ -62,8 +64,13 @@ impl Catalogue {
                 *to = from as f32;
             }
         }
-        let of_region = |region| (0..spec.items).filter(|&item| region_of[item as usize] == Some(region)).collect();
-        let by_region = (0..spec.regions).map(|region| Weighted::new(of_region(region), &weights)).collect();
+        let mut members = vec![Vec::new(); spec.regions as usize];
+        for (item, region) in (0..).zip(&region_of) {
+            if let Some(region) = region {
+                members[*region as usize].push(item);
+            }
+        }
+        let by_region = members.into_iter().map(|items| Weighted::new(items, &weights)).collect();
         let all = Weighted::new((0..spec.items).collect(), &weights);
         Self { region_of, vectors, all, by_region }
     }

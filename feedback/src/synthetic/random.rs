@@ -14,6 +14,12 @@ pub(super) enum Purpose {
 /// A stream of random numbers.
 pub(super) struct Stream(ChaCha8Rng);
 
+/// How far a stream has been read; a hundred times smaller than the stream, which it is enough to take up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parked {
+    words: u64,
+}
+
 impl Stream {
     /// The stream of one region, item or user.
     pub(super) fn new(seed: u64, purpose: Purpose, index: u32) -> Self {
@@ -22,6 +28,19 @@ impl Stream {
         key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());
         key[16..20].copy_from_slice(&index.to_le_bytes());
         Self(ChaCha8Rng::from_seed(key))
+    }
+
+    /// The same stream from where it was parked.
+    pub(super) fn resumed(seed: u64, purpose: Purpose, index: u32, parked: Parked) -> Self {
+        let mut stream = Self::new(seed, purpose, index);
+        stream.0.set_word_pos(u128::from(parked.words));
+        stream
+    }
+
+    /// Where the stream stands.
+    pub(super) fn parked(&self) -> Parked {
+        // 2^64 words would be drawn for longer than anybody waits.
+        Parked { words: self.0.get_word_pos() as u64 }
     }
 
     /// Uniform in [0, 1), with 53 bits.
@@ -84,6 +103,16 @@ mod tests {
         ];
         assert!((0..4).all(|i| (0..i).all(|j| all[i] != all[j])));
         assert_eq!(all[0], first(0, Purpose::User, 0));
+    }
+
+    #[test]
+    fn a_parked_stream_goes_on_where_it_stood() {
+        for drawn in [0, 1, 7, 8, 31, 32, 33, 1000] {
+            let mut whole = Stream::new(3, Purpose::User, 5);
+            (0..drawn).for_each(|_| _ = whole.uniform());
+            let mut resumed = Stream::resumed(3, Purpose::User, 5, whole.parked());
+            assert!((0..100).all(|_| whole.uniform() == resumed.uniform()), "{drawn}");
+        }
     }
 
     #[test]

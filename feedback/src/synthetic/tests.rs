@@ -182,3 +182,80 @@ fn what_cannot_be_made_is_refused() {
     let message = error(SyntheticSpec { regions: 7, ..small() });
     assert!(message.contains("regions = 7") && message.contains("= 7, so"), "{message}");
 }
+
+/// SHA-256 over all that a dataset of the generator holds.
+fn digest_of(data: &Dataset) -> String {
+    let mut bytes = Vec::new();
+    for e in &data.events {
+        bytes.extend(format!("{} {} {} {:?}\n", e.user, e.item, e.time, e.sign).into_bytes());
+    }
+    let truth = data.truth.as_ref().unwrap();
+    bytes.extend(
+        format!("{:?}\n{:?}\n{:?}\n{:?}", truth.region_of_item, truth.disliked, data.items, data.users).into_bytes(),
+    );
+    bytes.extend(data.vectors.as_ref().unwrap().data.iter().flat_map(|v| v.to_bits().to_le_bytes()));
+    conrec_domain::ids::Digest::of(&bytes).to_string()
+}
+
+/// The values were made by the generator's first version, which kept each user whole in memory: runs on synthetic data
+/// keep their bits.
+#[test]
+fn the_bits_are_those_of_the_first_version() {
+    let steep = SyntheticSpec { drift_rate: 0.2, filter_days: 3, popularity: 1.0, personal: 0.9, ..small() };
+    let golden = [
+        "5cff5060bf653d3e0fdf4f1677b105760460a49a8dce2cb871bde335025376e7",
+        "92f768c74295d5cad49826191579defd97e6c06793293804dc8e5405f1629fdb",
+    ];
+    for ((spec, seed), golden) in [(small(), 1), (steep, 7)].into_iter().zip(golden) {
+        assert_eq!(digest_of(&generate(&spec, seed).unwrap()), golden);
+    }
+}
+
+/// All events and all that was disliked, in blocks of so many days.
+fn in_blocks(generator: &Generator, days: u32) -> (Vec<Vec<Event>>, Vec<DislikedRegion>) {
+    let mut stream = generator.in_time_order();
+    stream.days_a_block = days;
+    let blocks = stream.by_ref().collect();
+    (blocks, stream.disliked())
+}
+
+#[test]
+fn blocks_of_any_length_make_the_same_stream_in_time_order() {
+    let generator = Generator::new(&SyntheticSpec { drift_rate: 0.1, ..small() }, 13).unwrap();
+    let (whole, truth) = in_blocks(&generator, 60);
+    assert_eq!(whole.len(), 1);
+    for days in [1, 7, 59] {
+        let (blocks, same) = in_blocks(&generator, days);
+        assert_eq!(blocks.len(), 60_usize.div_ceil(days as usize));
+        assert!(blocks.concat() == whole[0] && same == truth, "{days} days a block");
+    }
+}
+
+#[test]
+fn user_by_user_the_events_are_the_same() {
+    let generator = Generator::new(&SyntheticSpec { users: 5000, days: 10, drift_rate: 0.1, ..small() }, 14).unwrap();
+    let (in_time, truth) = in_blocks(&generator, 10);
+    let (events, disliked): (Vec<_>, Vec<_>) = generator.by_user().unzip();
+    assert_eq!(events.len(), 2, "two blocks of users");
+    let mut events = events.concat();
+    assert!(events.is_sorted_by_key(|e| (e.user, e.time)));
+    events.sort_by_key(Event::order);
+    assert!(events == in_time.concat() && disliked.concat() == truth);
+}
+
+#[test]
+fn without_neutral_events_the_reactions_stay_what_they_were() {
+    let all = generate(&small(), 15).unwrap();
+    let reactions = generate(&SyntheticSpec { neutral_events: false, ..small() }, 15).unwrap();
+    let kept: Vec<Event> = all.events.into_iter().filter(|e| e.sign != Sign::Neutral).collect();
+    assert!(reactions.events == kept && !kept.is_empty());
+}
+
+#[test]
+fn the_filters_strength_is_what_was_asked_for() {
+    let shown = |filtered_rate| {
+        shown_again(&generate(&SyntheticSpec { filter_days: 2, filtered_rate, ..small() }, 16).unwrap(), 2)
+    };
+    let (none, half, all) = (shown(0.0), shown(0.5), shown(1.0));
+    assert!(none == 0.0 && 0.3 * all < half && half < 0.8 * all, "{none} {half} {all}");
+}

@@ -1,109 +1,130 @@
 //! One user of the generator, day by day: drift, exposures, reactions, and the filter after a dislike.
 
-use super::catalogue::Catalogue;
-use super::midnight;
-use super::random::{Purpose, Stream};
+use super::random::{Parked, Purpose, Stream};
+use super::{Generator, midnight};
 use crate::dataset::DislikedRegion;
 use crate::event::{Event, Sign};
 use crate::split::DAY;
-use conrec_domain::spec::SyntheticSpec;
-use std::collections::BTreeSet;
-
-/// Probability that an item of a filtered region is shown all the same.
-const SHOWN_IN_FILTERED_REGION: f64 = 0.1;
+use std::ops::Range;
 
 /// Draws for one exposure before it is given up: the filter may leave a small catalogue with nothing to show.
 const MOST_DRAWS: usize = 30;
 
-/// A user's state while its events are made.
-pub(super) struct UserStream<'a> {
-    spec: &'a SyntheticSpec,
-    catalogue: &'a Catalogue,
-    stream: Stream,
+/// A user between two days. There may be millions of them: its random stream is kept as a position only.
+#[derive(Debug)]
+pub(super) struct User {
     user: u32,
-    /// Regions disliked now, with the time since when.
-    disliked: Vec<(u32, i64)>,
-    liked: Vec<u32>,
-    /// Time until which each region is filtered.
-    filtered_until: Vec<i64>,
-    disliked_items: BTreeSet<u32>,
-    events: Vec<Event>,
-    truth: Vec<DislikedRegion>,
+    stream: Parked,
+    regions: OwnRegions,
+    /// Regions that are shown less, with the time until which they are; each at most once.
+    filtered: Vec<(u32, i64)>,
+    /// Sorted.
+    disliked_items: Vec<u32>,
 }
 
-impl<'a> UserStream<'a> {
+/// The regions that a user has an opinion on; distinct.
+#[derive(Debug)]
+struct OwnRegions {
+    /// Disliked ones first; with the time since when they are.
+    regions: Box<[(u32, i64)]>,
+    disliked: u32,
+}
+
+impl OwnRegions {
+    fn disliked(&self) -> &[(u32, i64)] {
+        &self.regions[..self.disliked as usize]
+    }
+
+    fn liked(&self) -> &[(u32, i64)] {
+        &self.regions[self.disliked as usize..]
+    }
+
+    fn holds(regions: &[(u32, i64)], region: u32) -> bool {
+        regions.iter().any(|&(own, _)| own == region)
+    }
+}
+
+impl User {
     /// A user on the first day, with regions drawn.
-    pub(super) fn new(spec: &'a SyntheticSpec, catalogue: &'a Catalogue, seed: u64, user: u32) -> Self {
-        let mut stream = Stream::new(seed, Purpose::User, user);
-        let mut owned: Vec<u32> = Vec::new();
+    pub(super) fn new(world: &Generator, user: u32) -> Self {
+        let spec = &world.spec;
+        let mut stream = Stream::new(world.seed, Purpose::User, user);
+        let mut owned: Vec<(u32, i64)> = Vec::new();
         while owned.len() < (spec.disliked_regions + spec.liked_regions) as usize {
             let region = stream.below(spec.regions as usize) as u32;
-            if !owned.contains(&region) {
-                owned.push(region);
+            if !OwnRegions::holds(&owned, region) {
+                owned.push((region, midnight(0)));
             }
         }
-        let liked = owned.split_off(spec.disliked_regions as usize);
         Self {
-            spec,
-            catalogue,
-            stream,
             user,
-            disliked: owned.into_iter().map(|region| (region, midnight(0))).collect(),
-            liked,
-            filtered_until: vec![i64::MIN; spec.regions as usize],
-            disliked_items: BTreeSet::new(),
-            events: Vec::new(),
-            truth: Vec::new(),
+            stream: stream.parked(),
+            regions: OwnRegions { regions: owned.into(), disliked: spec.disliked_regions },
+            filtered: Vec::new(),
+            disliked_items: Vec::new(),
         }
     }
 
-    /// All events of the user and the stretches in which it disliked each region, both in order of time.
-    pub(super) fn run(mut self) -> (Vec<Event>, Vec<DislikedRegion>) {
-        for day in 0..self.spec.days {
-            if day > 0 && self.stream.chance(self.spec.drift_rate) {
-                self.drift(midnight(day));
+    /// Lives some days, which must follow those lived before: appends events in order of time, and stretches of dislike
+    /// that ended.
+    pub(super) fn live(
+        &mut self,
+        world: &Generator,
+        days: Range<u32>,
+        events: &mut Vec<Event>,
+        ended: &mut Vec<DislikedRegion>,
+    ) {
+        let mut stream = Stream::resumed(world.seed, Purpose::User, self.user, self.stream);
+        for day in days {
+            if day > 0 && stream.chance(world.spec.drift_rate) {
+                ended.extend(self.drift(world, &mut stream, midnight(day)));
             }
-            let exposures = self.stream.poisson(self.spec.exposures_per_day);
+            self.filtered.retain(|&(_, until)| until > midnight(day));
+            let exposures = stream.poisson(world.spec.exposures_per_day);
             let mut times: Vec<i64> =
-                (0..exposures).map(|_| midnight(day) + self.stream.below(DAY as usize) as i64).collect();
+                (0..exposures).map(|_| midnight(day) + stream.below(DAY as usize) as i64).collect();
             times.sort_unstable();
             for time in times {
-                if let Some(item) = self.exposed(time) {
-                    self.react(item, time);
+                if let Some(item) = self.exposed(world, &mut stream, time) {
+                    let sign = self.react(world, &mut stream, item, time);
+                    if sign != Sign::Neutral || world.spec.neutral_events {
+                        events.push(Event { user: self.user, item, time, sign });
+                    }
                 }
             }
         }
-        let end = midnight(self.spec.days);
-        for (region, from) in std::mem::take(&mut self.disliked) {
-            self.truth.push(DislikedRegion { user: self.user, region, from, to: end });
-        }
-        self.truth.sort_by_key(|stretch| (stretch.from, stretch.region));
-        (self.events, self.truth)
+        self.stream = stream.parked();
     }
 
-    /// One disliked region moves to a region that the user neither dislikes nor likes.
-    fn drift(&mut self, now: i64) {
-        if self.disliked.is_empty() {
-            return;
+    /// The stretches of dislike that last until the end of all days.
+    pub(super) fn end(self, world: &Generator, ended: &mut Vec<DislikedRegion>) {
+        let (user, to) = (self.user, midnight(world.spec.days));
+        ended.extend(self.regions.disliked().iter().map(|&(region, from)| DislikedRegion { user, region, from, to }));
+    }
+
+    /// One disliked region moves to a region that the user neither dislikes nor likes; gives the stretch that ends.
+    fn drift(&mut self, world: &Generator, stream: &mut Stream, now: i64) -> Option<DislikedRegion> {
+        let own = &self.regions.regions;
+        if self.regions.disliked == 0 {
+            return None;
         }
-        let moves = self.stream.below(self.disliked.len());
-        let owned = |r: &u32| self.liked.contains(r) || self.disliked.iter().any(|(region, _)| region == r);
-        let free: Vec<u32> = (0..self.spec.regions).filter(|r| !owned(r)).collect();
-        let target = free[self.stream.below(free.len())];
-        let (region, from) = std::mem::replace(&mut self.disliked[moves], (target, now));
-        self.truth.push(DislikedRegion { user: self.user, region, from, to: now });
+        let moves = stream.below(self.regions.disliked as usize);
+        let free: Vec<u32> = (0..world.spec.regions).filter(|&region| !OwnRegions::holds(own, region)).collect();
+        let target = free[stream.below(free.len())];
+        let (region, from) = std::mem::replace(&mut self.regions.regions[moves], (target, now));
+        Some(DislikedRegion { user: self.user, region, from, to: now })
     }
 
     /// The item shown at a time; none if the filter leaves nothing after many draws.
-    fn exposed(&mut self, time: i64) -> Option<u32> {
+    fn exposed(&self, world: &Generator, stream: &mut Stream, time: i64) -> Option<u32> {
         for _ in 0..MOST_DRAWS {
-            let Some(item) = self.drawn() else { continue };
-            if self.disliked_items.contains(&item) {
+            let Some(item) = self.drawn(world, stream) else { continue };
+            if self.disliked_items.binary_search(&item).is_ok() {
                 continue;
             }
-            let region = self.catalogue.region_of[item as usize];
-            let filtered = region.is_some_and(|r| time < self.filtered_until[r as usize]);
-            if !filtered || self.stream.chance(SHOWN_IN_FILTERED_REGION) {
+            let region = world.catalogue.region_of[item as usize];
+            let is_filtered = |r| self.filtered.iter().any(|&(region, until)| region == r && time < until);
+            if !region.is_some_and(is_filtered) || stream.chance(world.spec.filtered_rate) {
                 return Some(item);
             }
         }
@@ -111,39 +132,39 @@ impl<'a> UserStream<'a> {
     }
 
     /// An item before the filter: from one of the user's own regions, or from the whole catalogue.
-    fn drawn(&mut self) -> Option<u32> {
-        let own = self.disliked.len() + self.liked.len();
-        if own == 0 || !self.stream.chance(self.spec.personal) {
-            return self.catalogue.all.draw(&mut self.stream);
+    fn drawn(&self, world: &Generator, stream: &mut Stream) -> Option<u32> {
+        let own = &self.regions.regions;
+        if own.is_empty() || !stream.chance(world.spec.personal) {
+            return world.catalogue.all.draw(stream);
         }
-        let at = self.stream.below(own);
-        let region = match self.disliked.get(at) {
-            Some(&(region, _)) => region,
-            None => self.liked[at - self.disliked.len()],
-        };
-        self.catalogue.by_region[region as usize].draw(&mut self.stream)
+        let (region, _) = own[stream.below(own.len())];
+        world.catalogue.by_region[region as usize].draw(stream)
     }
 
-    fn react(&mut self, item: u32, time: i64) {
-        let region = self.catalogue.region_of[item as usize];
-        let is_disliked = region.is_some_and(|r| self.disliked.iter().any(|&(d, _)| d == r));
-        let is_liked = region.is_some_and(|r| self.liked.contains(&r));
-        let negative = if is_disliked { self.spec.dislike_rate } else { self.spec.noise_rate };
-        let positive = if is_liked { self.spec.like_rate } else { 0.0 };
-        let drawn = self.stream.uniform();
-        let sign = if drawn < negative {
+    fn react(&mut self, world: &Generator, stream: &mut Stream, item: u32, time: i64) -> Sign {
+        let (spec, region) = (&world.spec, world.catalogue.region_of[item as usize]);
+        let is_in = |regions: &[(u32, i64)]| region.is_some_and(|r| OwnRegions::holds(regions, r));
+        let negative = if is_in(self.regions.disliked()) { spec.dislike_rate } else { spec.noise_rate };
+        let positive = if is_in(self.regions.liked()) { spec.like_rate } else { 0.0 };
+        let drawn = stream.uniform();
+        if drawn < negative {
+            self.dislike(item, region, time + i64::from(spec.filter_days) * DAY);
             Sign::Negative
         } else if drawn < negative + positive {
             Sign::Positive
         } else {
             Sign::Neutral
-        };
-        if sign == Sign::Negative {
-            self.disliked_items.insert(item);
-            if let Some(region) = region {
-                self.filtered_until[region as usize] = time + i64::from(self.spec.filter_days) * DAY;
-            }
         }
-        self.events.push(Event { user: self.user, item, time, sign });
+    }
+
+    fn dislike(&mut self, item: u32, region: Option<u32>, until: i64) {
+        if let Err(place) = self.disliked_items.binary_search(&item) {
+            self.disliked_items.insert(place, item);
+        }
+        let Some(region) = region else { return };
+        match self.filtered.iter_mut().find(|(filtered, _)| *filtered == region) {
+            Some((_, end)) => *end = until,
+            None => self.filtered.push((region, until)),
+        }
     }
 }

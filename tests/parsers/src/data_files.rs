@@ -88,7 +88,7 @@ pub fn some_pass() -> Option<PreparedPass> {
     let instance = Instance { user: 0, t0: 60, next: 1, gts: vec![1], fps: Vec::new() };
     Some(PreparedPass {
         windows: PassWindows { pass: Pass::Select, train_end: 50, evaluate: window },
-        dataset,
+        dataset: dataset.into(),
         training: vec![instance.clone()],
         evaluations: vec![EvaluationSet {
             role: Role::Test,

@@ -32,7 +32,7 @@ const WORDS: [(&str, &str); 8] = [
 /// Makes a job small without changing what it does.
 const SMALL: &str = "--set stage.0.warmup=0 --set stage.1.warmup=0 --set stage.2.warmup=0 --set data.max_users=1500 --set semantic_id.epochs=2 --set semantic_id.text_dimensions=16 \
     --set semantic_id.interaction_dimensions=16 --set model.hidden=32 --set model.layers=1 --set model.intermediate=64 \
-    --set model.max_prompt_tokens=32 --set evaluation.bootstrap=20 --set evaluation.validation_instances=16 \
+    --set model.max_prompt_tokens=32 --set evaluation.bootstrap=20 --set evaluation.validation_instances=16 --set baseline.sasrec.epochs=1 --set baseline.sasrec.hidden=16 \
     --set stage.0.iterations=1 --set stage.1.iterations=1 --set stage.2.iterations=1 --set stage.3.iterations=1 \
     --set stage.4.iterations=1 --set stage.5.iterations=1";
 

@@ -17,6 +17,19 @@ pub fn resident_mib() -> f64 {
     pages * 4096.0 / 1_048_576.0
 }
 
+/// The most memory that was resident since the last [`reset_peak`], in MiB.
+pub fn peak_resident_mib() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib: f64 = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0.0);
+    kib / 1024.0
+}
+
+/// Forgets the peak, where the system allows it; else it stays that of the whole process.
+pub fn reset_peak() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
 /// The load of the machine over the last minute.
 pub fn load() -> f64 {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();

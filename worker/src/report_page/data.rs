@@ -3,7 +3,7 @@
 use conrec_domain::ids::{Digest, RunId};
 use conrec_domain::ledger::StateLink;
 use conrec_domain::spec::Statistics;
-use conrec_domain::work::{Decision, Pass};
+use conrec_domain::work::{Decision, Pass, Score};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,12 +38,17 @@ pub struct ReportData {
     /// Paired differences between models on the test window, where they were computed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
+    /// Files with what each model scored on each instance, and their digests.
+    pub outcomes: BTreeMap<String, Digest>,
     /// Changes of the training state after the last iteration, as links of the chain that the ledger begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub last_changes: Vec<StateLink>,
     /// Decisions of the gate, and alarms, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,
+    /// Settings of baselines that validation chose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub baseline_choices: Vec<BaselineChoice>,
     /// Use of the semantic ids' codes, one entry a pass.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub semantic_ids: Vec<SemanticIdUsage>,
@@ -80,6 +85,19 @@ pub struct Difference {
     /// The difference of the values and its interval.
     #[serde(flatten)]
     pub interval: Interval,
+}
+
+/// A baseline's setting that was chosen on validation, by the scores that the gate reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BaselineChoice {
+    /// The model's name.
+    pub model: String,
+    /// What was chosen, in words.
+    pub setting: String,
+    /// Settings tried.
+    pub tried: u32,
+    /// The validation scores of the chosen one.
+    pub score: Score,
 }
 
 /// The data as it was read, and the windows that are evaluated.

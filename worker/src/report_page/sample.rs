@@ -1,6 +1,6 @@
 //! A made-up run for the page's tests; numbers in the range of a real one.
 
-use super::{Difference, Interval, LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow};
+use super::{BaselineChoice, Difference, Interval, LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow};
 use conrec_domain::ids::{Digest, Iteration};
 use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::spec::Statistics;
@@ -35,6 +35,7 @@ pub(super) fn run() -> (ReportData, Vec<MetricsLine>) {
         split: split(),
         models: models(),
         validation: BTreeMap::new(),
+        outcomes: BTreeMap::new(),
         differences: vec![
             difference("sft", "fhr@20", [0.0024, -0.0021, 0.0068]),
             difference("sft", "cand_acc", [0.0068, 0.0012, 0.0121]),
@@ -42,6 +43,12 @@ pub(super) fn run() -> (ReportData, Vec<MetricsLine>) {
         ],
         last_changes: Vec::new(),
         decisions: decisions(),
+        baseline_choices: vec![BaselineChoice {
+            model: "neg_pop_tuned".into(),
+            setting: "the last 7 days".into(),
+            tried: 6,
+            score: Score { fhr: 0.2401, candidate_accuracy: 0.0812 },
+        }],
         semantic_ids: vec![usage(Pass::Select, 9_120), usage(Pass::Refit, 9_514)],
         notes: vec!["Proxy negatives: rating <= 5. Nobody was asked what they dislike.".into()],
     };

@@ -6,14 +6,27 @@ use conrec_domain::work::Pass;
 use conrec_page::escape::text;
 
 /// Item-level metrics in the order of the method: base name, heading, what it says, whether more is better.
-const COLUMNS: [(&str, &str, &str, bool); 8] = [
+const COLUMNS: [(&str, &str, &str, bool); 11] = [
     ("fhr", "FHR", "share of instances whose list meets a negative of the horizon", true),
     ("hr", "HR", "the next negative is in the list", true),
     ("frecall", "FRecall", "share of the horizon's negatives found", true),
     ("luf", "LUF", "FHR over users with few training negatives", true),
     ("lif", "LIF", "FHR restricted to items with few training negatives", true),
     ("cand_acc", "CandAcc", "the true negative scores highest among the candidates", true),
-    ("reward", "reward", "mean reward of sampled completions: what GRPO raises", true),
+    (
+        "reward",
+        "reward",
+        "mean reward of sampled completions by the config's variant and shape: what GRPO raises",
+        true,
+    ),
+    ("paper_reward", "paper's reward", "the same completions by the paper's formula, variant c alone", true),
+    (
+        "true_region",
+        "TrueRegion",
+        "share of the list's places with an item of a region that the user truly dislikes",
+        true,
+    ),
+    ("true_region_recall", "RegionRecall", "share of these regions that the list meets", true),
     ("pos_hit", "PosHit", "the list meets a future positive: harm, less is better", false),
 ];
 

@@ -80,6 +80,9 @@ fn check_synthetic(synthetic: &SyntheticSpec, findings: &mut Findings) {
         popularity,
         personal,
         filter_days,
+        filtered_rate,
+        // Either is allowed.
+        neutral_events: _,
         neutral_share,
         dimensions,
         spread,
@@ -106,6 +109,7 @@ fn check_synthetic(synthetic: &SyntheticSpec, findings: &mut Findings) {
         ("data.synthetic.noise_rate", *noise_rate),
         ("data.synthetic.like_rate", *like_rate),
         ("data.synthetic.drift_rate", *drift_rate),
+        ("data.synthetic.filtered_rate", *filtered_rate),
     ] {
         findings.share(key, rate);
     }

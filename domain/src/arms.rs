@@ -1,0 +1,150 @@
+//! The arms of an experiment: configs that differ from a given one in what is to be compared, each with its name and
+//! what it says. A run of an arm is an ordinary run, so that it resumes, and that an arm which stands in two tables is
+//! trained once.
+
+use crate::spec::{Context, RewardVariant, RunConfig, StageKind, StageSpec};
+
+/// One arm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arm {
+    /// For tables and folders.
+    pub name: &'static str,
+    /// What is different, for people.
+    pub says: String,
+    /// The whole config.
+    pub config: RunConfig,
+}
+
+impl Arm {
+    fn new(name: &'static str, says: impl Into<String>, config: RunConfig) -> Self {
+        Self { name, says: says.into(), config }
+    }
+}
+
+/// The config as it is given.
+pub const GIVEN: &str = "conrec";
+
+/// Arms of the paper's ablation (its table 2): what each part of the method adds.
+pub fn ablation_arms(given: &RunConfig) -> Vec<Arm> {
+    vec![
+        Arm::new(GIVEN, "the config as it is", given.clone()),
+        Arm::new(
+            "no_positive_penalty",
+            "reward a: future negatives only (gamma = 0)",
+            rewarded(given, RewardVariant::A),
+        ),
+        Arm::new("hit_reward", "reward e: leading codes in common with a target", rewarded(given, RewardVariant::E)),
+        Arm::new(
+            "not_progressive",
+            "every GRPO stage sees all events; the same iterations and prompts",
+            contexts(given, |_, _| Context::All),
+        ),
+        Arm::new(
+            "negatives_only",
+            "no stage sees a positive",
+            supervised_too(contexts(given, |_, _| Context::Negatives), Context::Negatives),
+        ),
+    ]
+}
+
+/// Arms of the paper's comparison of rewards (its table 3): a to e.
+pub fn reward_arms(given: &RunConfig) -> Vec<Arm> {
+    let arm =
+        |(name, says, variant): (&'static str, &str, RewardVariant)| Arm::new(name, says, rewarded(given, variant));
+    [
+        ("reward_a", "largest similarity to a future negative", RewardVariant::A),
+        ("reward_b", "a, where it is above the truncation", RewardVariant::B),
+        ("reward_c", "a minus gamma x the largest similarity to a future positive", RewardVariant::C),
+        ("reward_d", "c, each term truncated", RewardVariant::D),
+        ("reward_e", "leading codes in common with a future negative", RewardVariant::E),
+    ]
+    .into_iter()
+    .map(arm)
+    .collect()
+}
+
+/// Arms about the order of the curriculum's contexts; all have as many iterations and prompts as the given one.
+pub fn order_arms(given: &RunConfig) -> Vec<Arm> {
+    let grpo = given.stage.iter().filter(|stage| is_grpo(stage)).map(|stage| stage.context).collect::<Vec<_>>();
+    let last = grpo.last().copied().unwrap_or_default();
+    vec![
+        Arm::new("in_order", "the config as it is: contexts grow", given.clone()),
+        Arm::new(
+            "backwards",
+            "contexts shrink",
+            contexts(given, |at, own| grpo.iter().rev().nth(at).copied().unwrap_or(own)),
+        ),
+        Arm::new("only_last", "every GRPO stage has the last one's context", contexts(given, |_, _| last)),
+    ]
+}
+
+fn is_grpo(stage: &StageSpec) -> bool {
+    stage.kind == StageKind::Grpo
+}
+
+fn rewarded(given: &RunConfig, variant: RewardVariant) -> RunConfig {
+    let mut config = given.clone();
+    config.reward.variant = variant;
+    config
+}
+
+/// With other contexts of the GRPO stages, by their number among these.
+fn contexts(given: &RunConfig, context: impl Fn(usize, Context) -> Context) -> RunConfig {
+    let mut config = given.clone();
+    for (at, stage) in config.stage.iter_mut().filter(|stage| is_grpo(stage)).enumerate() {
+        stage.context = context(at, stage.context);
+    }
+    config
+}
+
+fn supervised_too(mut config: RunConfig, context: Context) -> RunConfig {
+    config.stage.iter_mut().for_each(|stage| stage.context = context);
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::RunSpec;
+
+    fn demo() -> RunConfig {
+        RunConfig::parse(include_str!("../../configs/demo.toml"), "demo.toml").unwrap()
+    }
+
+    fn grpo_contexts(config: &RunConfig) -> Vec<Context> {
+        config.stage.iter().filter(|stage| is_grpo(stage)).map(|stage| stage.context).collect()
+    }
+
+    #[test]
+    fn every_arm_is_a_valid_config_of_the_same_size() {
+        let given = demo();
+        let size = |config: &RunConfig| {
+            config.stage.iter().map(|s| u64::from(s.iterations) * u64::from(s.prompts)).sum::<u64>()
+        };
+        for arm in [ablation_arms(&given), reward_arms(&given), order_arms(&given)].concat() {
+            assert_eq!(size(&arm.config), size(&given), "{}", arm.name);
+            RunSpec::check(arm.config).unwrap();
+        }
+    }
+
+    #[test]
+    fn arms_differ_in_what_they_say_and_in_nothing_else() {
+        let given = demo();
+        let arms = ablation_arms(&given);
+        assert_eq!(arms[0].config, given);
+        let penalty = RunConfig { reward: given.reward.clone(), ..arms[1].config.clone() };
+        assert_eq!((penalty, arms[1].config.reward.variant), (given.clone(), RewardVariant::A));
+        assert_eq!(grpo_contexts(&arms[3].config), [Context::All; 3]);
+        assert!(arms[4].config.stage.iter().all(|stage| stage.context == Context::Negatives));
+        // What is trained twice under two names has the same config, and so the same run.
+        assert!(reward_arms(&given).iter().any(|arm| arm.config == given));
+    }
+
+    #[test]
+    fn orders_turn_the_contexts_round() {
+        let arms = order_arms(&demo());
+        assert_eq!(grpo_contexts(&arms[0].config), [Context::Negatives3d, Context::Negatives, Context::All]);
+        assert_eq!(grpo_contexts(&arms[1].config), [Context::All, Context::Negatives, Context::Negatives3d]);
+        assert_eq!(grpo_contexts(&arms[2].config), [Context::All; 3]);
+    }
+}

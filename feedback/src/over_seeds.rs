@@ -1,0 +1,180 @@
+//! What several runs that differ in their seed say together: the mean over seeds, and an interval over users AND seeds.
+//!
+//! A resample draws users with replacement, the same for all seeds, and seeds with replacement. So the interval holds
+//! both what other users would have said and what other seeds would have given; with three seeds the latter is a rough
+//! estimate, and too small by about a fifth (a variance over n has n - 1 degrees of freedom).
+
+use crate::bootstrap::{Resampling, percentile};
+use crate::outcomes::InstanceKey;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// One run's values of a metric.
+#[derive(Clone, Debug)]
+pub struct Sample<'a> {
+    /// Its instances.
+    pub instances: &'a [InstanceKey],
+    /// One value an instance; `None` where the metric does not apply.
+    pub values: &'a [Option<f64>],
+}
+
+/// A metric over several seeds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OverSeeds {
+    /// Mean over seeds of the mean over instances.
+    pub value: f64,
+    /// 2.5th percentile of the resampled means.
+    pub low: f64,
+    /// 97.5th percentile.
+    pub high: f64,
+    /// The mean of each seed, in the order of the samples.
+    pub by_seed: Vec<f64>,
+}
+
+/// The metric over seeds; none where a seed has no value.
+pub fn over_seeds(samples: &[Sample<'_>], resampling: Resampling) -> Option<OverSeeds> {
+    let values = |sample: &Sample<'_>| {
+        sample.instances.iter().zip(sample.values).map(|(key, value)| (key.user.clone(), *value)).collect()
+    };
+    measured(&samples.iter().map(values).collect::<Vec<_>>(), resampling)
+}
+
+/// How much more the runs `a` have than the runs `b`, seed by seed and instance by instance: only instances that both
+/// of a pair have a value for count. None where a pair has no such instance, or the numbers of seeds differ.
+pub fn difference_over_seeds(a: &[Sample<'_>], b: &[Sample<'_>], resampling: Resampling) -> Option<OverSeeds> {
+    if a.len() != b.len() {
+        return None;
+    }
+    let pair = |(a, b): (&Sample<'_>, &Sample<'_>)| {
+        let of_b: BTreeMap<&InstanceKey, Option<f64>> = b.instances.iter().zip(b.values.iter().copied()).collect();
+        let both = a.instances.iter().zip(a.values).filter_map(|(key, value)| Some((key, *value, *of_b.get(key)?)));
+        both.map(|(key, a, b)| (key.user.clone(), a.zip(b).map(|(a, b)| a - b))).collect()
+    };
+    measured(&a.iter().zip(b).map(pair).collect::<Vec<_>>(), resampling)
+}
+
+type Values = Vec<(String, Option<f64>)>;
+
+fn measured(seeds: &[Values], resampling: Resampling) -> Option<OverSeeds> {
+    let by_seed = seeds.iter().map(mean).collect::<Option<Vec<f64>>>()?;
+    if by_seed.is_empty() {
+        return None;
+    }
+    let value = by_seed.iter().sum::<f64>() / by_seed.len() as f64;
+    let groups = by_user(seeds);
+    let mut means: Vec<f64> = (0..u64::from(resampling.times))
+        .into_par_iter()
+        .filter_map(|k| resampled(&groups, seeds.len(), resampling.seed, k))
+        .collect();
+    if means.is_empty() {
+        return Some(OverSeeds { value, low: value, high: value, by_seed });
+    }
+    means.sort_unstable_by(f64::total_cmp);
+    Some(OverSeeds { value, low: percentile(&means, 0.025), high: percentile(&means, 0.975), by_seed })
+}
+
+fn mean(values: &Values) -> Option<f64> {
+    let (sum, n) = values.iter().filter_map(|(_, value)| *value).fold((0.0, 0u64), |(sum, n), v| (sum + v, n + 1));
+    (n > 0).then(|| sum / n as f64)
+}
+
+/// Sum and number of values, by user and then by seed; users in the order of their ids.
+fn by_user(seeds: &[Values]) -> Vec<Vec<(f64, u64)>> {
+    let mut users: BTreeMap<&str, Vec<(f64, u64)>> = BTreeMap::new();
+    for (seed, values) in seeds.iter().enumerate() {
+        for (user, value) in values {
+            let sums = users.entry(user).or_insert_with(|| vec![(0.0, 0); seeds.len()]);
+            if let (Some((sum, n)), Some(value)) = (sums.get_mut(seed), value) {
+                *sum += value;
+                *n += 1;
+            }
+        }
+    }
+    users.into_values().collect()
+}
+
+/// One resample; none if a seed that was drawn has no value in it.
+fn resampled(groups: &[Vec<(f64, u64)>], seeds: usize, seed: u64, stream: u64) -> Option<f64> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(stream);
+    let mut draw = |below: usize| ((u128::from(random.next_u64()) * below as u128) >> 64) as usize;
+    let drawn: Vec<usize> = (0..seeds).map(|_| draw(seeds)).collect();
+    let mut sums = vec![(0.0, 0u64); seeds];
+    for _ in 0..groups.len() {
+        let user = groups.get(draw(groups.len()))?;
+        for ((sum, n), (more, count)) in sums.iter_mut().zip(user) {
+            *sum += more;
+            *n += count;
+        }
+    }
+    let means: Option<Vec<f64>> =
+        drawn.iter().map(|seed| sums.get(*seed).filter(|(_, n)| *n > 0).map(|(sum, n)| sum / *n as f64)).collect();
+    means.map(|means| means.iter().sum::<f64>() / seeds as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bootstrap::interval;
+
+    const RESAMPLING: Resampling = Resampling { times: 2000, seed: 5 };
+
+    fn keys(users: &[u32]) -> Vec<InstanceKey> {
+        let key = |(i, user): (usize, &u32)| InstanceKey { user: format!("{user:04}"), t0: i as i64, next: "x".into() };
+        users.iter().enumerate().map(key).collect()
+    }
+
+    #[test]
+    fn one_seed_has_the_interval_over_users() {
+        let users: Vec<u32> = (0..400).map(|i| i / 2).collect();
+        let values: Vec<Option<f64>> = users.iter().map(|u| Some(f64::from(u % 2))).collect();
+        let keys = keys(&users);
+        let found = over_seeds(&[Sample { instances: &keys, values: &values }], RESAMPLING).unwrap();
+        let expected = interval(&users, &values, RESAMPLING);
+        assert!((found.value - expected.value).abs() < 1e-12);
+        assert!((found.low - expected.low).abs() < 0.02 && (found.high - expected.high).abs() < 0.02, "{found:?}");
+    }
+
+    #[test]
+    fn seeds_that_disagree_widen_the_interval() {
+        let users: Vec<u32> = (0..300).collect();
+        let keys = keys(&users);
+        let run = |share: u32| users.iter().map(|u| Some(f64::from(u8::from(u % 10 < share)))).collect::<Vec<_>>();
+        let widths: Vec<f64> = [[5, 5, 5], [2, 5, 8]]
+            .iter()
+            .map(|shares| {
+                let runs: Vec<Vec<Option<f64>>> = shares.iter().map(|share| run(*share)).collect();
+                let samples: Vec<Sample<'_>> = runs.iter().map(|v| Sample { instances: &keys, values: v }).collect();
+                let found = over_seeds(&samples, RESAMPLING).unwrap();
+                assert!((found.value - 0.5).abs() < 1e-12);
+                found.high - found.low
+            })
+            .collect();
+        assert!(widths[1] > 3.0 * widths[0], "{widths:?}");
+    }
+
+    #[test]
+    fn differences_are_paired_by_instance_whatever_their_order() {
+        let users: Vec<u32> = (0..50).collect();
+        let keys = keys(&users);
+        let backwards: Vec<InstanceKey> = keys.iter().rev().cloned().collect();
+        let a: Vec<Option<f64>> = (0..50).map(|i| Some(f64::from(i) + 0.25)).collect();
+        let b: Vec<Option<f64>> = (0..50).rev().map(|i| Some(f64::from(i))).collect();
+        let sample = |instances, values| [Sample { instances, values }];
+        let found = difference_over_seeds(&sample(&keys, &a), &sample(&backwards, &b), RESAMPLING).unwrap();
+        assert!((found.value - 0.25).abs() < 1e-12 && (found.high - found.low) < 1e-12, "{found:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_compared_has_no_number() {
+        let keys = keys(&[1, 2]);
+        let none = [Sample { instances: &keys, values: &[None, None] }];
+        let some = [Sample { instances: &keys, values: &[Some(1.0), None] }];
+        assert_eq!(over_seeds(&none, RESAMPLING), None);
+        assert_eq!(over_seeds(&[], RESAMPLING), None);
+        assert_eq!(difference_over_seeds(&some, &none, RESAMPLING), None);
+        assert_eq!(difference_over_seeds(&some, &[], RESAMPLING), None);
+    }
+}
