@@ -16,6 +16,8 @@ mod grpo_lease;
 mod oracle;
 #[path = "model/prefix.rs"]
 mod prefix;
+#[path = "model/recompute.rs"]
+mod recompute;
 #[path = "model/state.rs"]
 mod state;
 #[path = "model/supervised_lease.rs"]

@@ -5,3 +5,6 @@ mod logits;
 
 #[path = "pretrained/files.rs"]
 mod files;
+
+#[path = "pretrained/training.rs"]
+mod training;
