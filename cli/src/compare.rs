@@ -3,8 +3,10 @@
 
 use crate::experiment::Trained;
 use conrec_feedback::bootstrap::Resampling;
+use conrec_feedback::metrics::{COLUMNS, Column};
 use conrec_feedback::over_seeds::{OverSeeds, Sample, difference_over_seeds, over_seeds};
 use conrec_page::{Cell, Table};
+use std::collections::BTreeMap;
 
 /// A model of an arm, and its name in a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,18 +21,8 @@ pub struct Contender {
     pub own: bool,
 }
 
-/// A metric: the beginning of its name, heading, what it says, whether more is better.
-pub type Metric = (&'static str, &'static str, &'static str, bool);
-
-/// The metrics of the paper's tables, and harm.
-pub const METRICS: [Metric; 6] = [
-    ("hr", "HR@20", "the next negative is in the list", true),
-    ("fhr", "FHR@20", "the list meets a negative of the horizon", true),
-    ("luf", "LUF@20", "FHR of users with few training negatives", true),
-    ("lif", "LIF@20", "FHR restricted to items with few training negatives", true),
-    ("cand_acc", "CandAcc", "the true negative scores highest among the candidates", true),
-    ("pos_hit", "PosHit@20", "the list meets a future positive: harm, less is better", false),
-];
+/// Metrics that tables of several runs leave out: the reward's own scale differs from arm to arm.
+const LEFT_OUT: [&str; 2] = ["reward", "paper_reward"];
 
 /// All runs of an experiment, and how intervals are drawn.
 pub struct Comparison<'a> {
@@ -38,43 +30,64 @@ pub struct Comparison<'a> {
     pub trained: &'a [Trained],
     /// Draws of users and seeds.
     pub resampling: Resampling,
+    /// Length of the ranked lists.
+    pub top: u32,
 }
 
 impl Comparison<'_> {
+    /// The metrics that any run has, in the order of the method.
+    pub fn columns(&self) -> impl Iterator<Item = &'static Column> {
+        let keys = || self.trained.iter().flat_map(|run| run.outcomes.models.values()).flat_map(BTreeMap::keys);
+        let shown = COLUMNS.iter().filter(|column| !LEFT_OUT.contains(&column.base));
+        shown.filter(move |column| keys().any(|key| is_metric(key, column.base)))
+    }
+
     /// A row a contender, a column a metric; the best of each stands out. Contenders without any metric have no row.
     pub fn table(&self, contenders: &[Contender]) -> Table {
-        let heads: Vec<(&str, &str)> = std::iter::once(("model", "")).chain(METRICS.map(|m| (m.1, m.2))).collect();
-        let mut table = Table::with_columns(&heads);
+        let mut table = self.empty_table(true);
         for contender in contenders {
-            let measured = METRICS.map(|metric| self.metric(contender, metric.0));
+            let measured: Vec<Option<OverSeeds>> =
+                self.columns().map(|column| self.metric(contender, column.base)).collect();
             if measured.iter().all(Option::is_none) {
                 continue;
             }
             let cell = |m: Option<OverSeeds>| m.map_or(Cell::Empty, |m| Cell::interval(m.value, Some((m.low, m.high))));
-            let cells = std::iter::once(Cell::text(&contender.name)).chain(measured.map(cell)).collect();
+            let cells = std::iter::once(Cell::text(&contender.name)).chain(measured.into_iter().map(cell)).collect();
             if contender.own { table.push_own(cells) } else { table.push(cells) }
         }
-        METRICS.iter().enumerate().for_each(|(at, metric)| table.mark_best(at + 1, metric.3));
+        self.columns().enumerate().for_each(|(at, column)| table.mark_best(at + 1, column.more_is_better));
         table
     }
 
     /// How much more each contender has than the one given, on the same instances.
     pub fn differences(&self, contenders: &[Contender], than: &Contender) -> Table {
-        let heads: Vec<(&str, &str)> = std::iter::once(("model", "")).chain(METRICS.map(|m| (m.1, ""))).collect();
-        let mut table = Table::with_columns(&heads);
+        let mut table = self.empty_table(false);
         table.caption = format!("The same, minus {}: paired by instance and seed", than.name);
         for contender in contenders.iter().filter(|contender| *contender != than) {
-            let cell = |metric: Metric| {
-                let (a, b) = (self.samples(contender, metric.0), self.samples(than, metric.0));
+            let cell = |column: &Column| {
+                let (a, b) = (self.samples(contender, column.base), self.samples(than, column.base));
                 let found = difference_over_seeds(&a?, &b?, self.resampling)?;
                 Some(Cell::Difference { value: found.value, range: Some((found.low, found.high)) })
             };
-            let cells: Vec<Cell> = METRICS.iter().map(|metric| cell(*metric).unwrap_or_default()).collect();
+            let cells: Vec<Cell> = self.columns().map(|column| cell(column).unwrap_or_default()).collect();
             if cells.iter().any(|cell| *cell != Cell::Empty) {
                 table.push(std::iter::once(Cell::text(&contender.name)).chain(cells).collect());
             }
         }
         table
+    }
+
+    fn empty_table(&self, explained: bool) -> Table {
+        let of_lists = |base: &str| !matches!(base, "cand_acc");
+        let heading = |column: &Column| {
+            let length = if of_lists(column.base) { format!("@{}", self.top) } else { String::new() };
+            format!("{}{length}", column.heading)
+        };
+        let heads: Vec<(String, &str)> =
+            self.columns().map(|c| (heading(c), if explained { c.says } else { "" })).collect();
+        let heads: Vec<(&str, &str)> =
+            std::iter::once(("model", "")).chain(heads.iter().map(|(name, says)| (name.as_str(), *says))).collect();
+        Table::with_columns(&heads)
     }
 
     /// A metric of a contender over all seeds.
@@ -110,7 +123,6 @@ mod tests {
     use super::*;
     use crate::experiment::Identity;
     use conrec_feedback::outcomes::{InstanceKey, Outcomes};
-    use std::collections::BTreeMap;
 
     const RESAMPLING: Resampling = Resampling { times: 200, seed: 1 };
 
@@ -148,27 +160,28 @@ mod tests {
         let runs: Vec<Trained> = (0..3)
             .flat_map(|seed| [trained("a", seed, &[1.0, 1.0, 0.0, 0.0]), trained("b", seed, &[1.0; 4])])
             .collect();
-        let comparison = Comparison { trained: &runs, resampling: RESAMPLING };
+        let comparison = Comparison { trained: &runs, resampling: RESAMPLING, top: 20 };
         let contenders = [contender("a", "grpo"), contender("b", "grpo"), contender("a", "absent")];
         let table = comparison.table(&contenders);
         assert_eq!(table.rows.len(), 2);
-        let fhr = |row: usize| match &table.rows[row].cells[2] {
+        let fhr = |row: usize| match &table.rows[row].cells[1] {
             Cell::Interval { value, best, .. } => (*value, *best),
             other => panic!("{other:?}"),
         };
         assert_eq!((fhr(0), fhr(1)), ((0.5, false), (1.0, true)));
-        assert!(matches!(table.rows[0].cells[6], Cell::Interval { value: 0.5, .. }), "the harm is not left out");
-        assert_eq!(table.rows[0].cells[5], Cell::Empty, "nobody measured CandAcc");
+        assert!(matches!(table.rows[0].cells[2], Cell::Interval { value: 0.5, .. }), "the harm is not left out");
+        let heads: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(heads, ["model", "FHR@20", "PosHit@20"], "nobody measured the others");
     }
 
     #[test]
     fn differences_leave_out_the_one_they_are_to() {
         let runs = [trained("a", 0, &[1.0, 0.0]), trained("b", 0, &[1.0, 1.0])];
-        let comparison = Comparison { trained: &runs, resampling: RESAMPLING };
+        let comparison = Comparison { trained: &runs, resampling: RESAMPLING, top: 20 };
         let contenders = [contender("a", "grpo"), contender("b", "grpo")];
         let table = comparison.differences(&contenders, &contenders[0]);
         assert_eq!(table.rows.len(), 1);
-        assert!(matches!(table.rows[0].cells[2], Cell::Difference { value: 0.5, .. }), "{table:?}");
+        assert!(matches!(table.rows[0].cells[1], Cell::Difference { value: 0.5, .. }), "{table:?}");
     }
 
     #[test]

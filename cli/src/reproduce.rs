@@ -78,7 +78,7 @@ async fn reproduce(args: &ReproduceArgs) -> Result<u8, Failure> {
         }
     };
     let resampling = Resampling { times: spec.evaluation.bootstrap, seed: spec.evaluation.seed };
-    let comparison = Comparison { trained: &trained, resampling };
+    let comparison = Comparison { trained: &trained, resampling, top: spec.evaluation.top };
     let document = document(&stem, given, &comparison);
     for (name, text) in [("reproduce.html", document.html()), ("reproduce.md", document.markdown())] {
         let place = folder.join(name);
@@ -213,11 +213,11 @@ fn runs(trained: &[Trained]) -> Table {
 fn as_json(name: &str, given: &RunConfig, comparison: &Comparison<'_>) -> Value {
     let table = |contenders: &[Contender]| -> Value {
         let row = |contender: &Contender| {
-            let metrics = crate::compare::METRICS.iter().filter_map(|metric| {
-                let found = comparison.metric(contender, metric.0)?;
+            let metrics = comparison.columns().filter_map(|column| {
+                let found = comparison.metric(contender, column.base)?;
                 let value =
                     json!({"value": found.value, "low": found.low, "high": found.high, "by_seed": found.by_seed});
-                Some((metric.0.to_owned(), value))
+                Some((column.base.to_owned(), value))
             });
             let metrics: serde_json::Map<String, Value> = metrics.collect();
             json!({"name": contender.name, "arm": contender.arm, "model": contender.model, "metrics": metrics})

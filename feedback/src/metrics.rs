@@ -3,6 +3,49 @@
 
 use serde::{Deserialize, Serialize};
 
+/// A metric as tables show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The beginning of its name in reports; `@20` or another length may follow.
+    pub base: &'static str,
+    /// Its heading.
+    pub heading: &'static str,
+    /// What it says.
+    pub says: &'static str,
+    /// Whether more of it is better.
+    pub more_is_better: bool,
+}
+
+const fn column(base: &'static str, heading: &'static str, says: &'static str) -> Column {
+    Column { base, heading, says, more_is_better: true }
+}
+
+/// The metrics at item level, in the order of the method.
+pub const COLUMNS: [Column; 11] = [
+    column("fhr", "FHR", "share of instances whose list meets a negative of the horizon"),
+    column("hr", "HR", "the next negative is in the list"),
+    column("frecall", "FRecall", "share of the horizon's negatives found"),
+    column("luf", "LUF", "FHR over users with few training negatives"),
+    column("lif", "LIF", "FHR restricted to items with few training negatives"),
+    column("cand_acc", "CandAcc", "the true negative scores highest among the candidates"),
+    column(
+        "reward",
+        "reward",
+        "mean reward of sampled completions by the config's variant and shape: what GRPO raises",
+    ),
+    column("paper_reward", "paper's reward", "the same completions by the paper's formula, variant c alone"),
+    column(
+        "true_region",
+        "TrueRegion",
+        "share of the list's places with an item of a region that the user truly dislikes",
+    ),
+    column("true_region_recall", "RegionRecall", "share of these regions that the list meets"),
+    Column {
+        more_is_better: false,
+        ..column("pos_hit", "PosHit", "the list meets a future positive: harm, less is better")
+    },
+];
+
 /// What a list is held against. Ids are items, or cells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {

@@ -1,6 +1,7 @@
 //! Names, shapes and places of weights inside ONE flat tensor: what optimiser, exact sum, digests and files work on.
 
 use crate::error::PolicyError;
+use std::borrow::Borrow;
 use std::ops::Range;
 use tch::Tensor;
 
@@ -30,6 +31,27 @@ impl FlatParameter {
     pub fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.len()
     }
+}
+
+/// The gradient of a loss by these leaves, flat, in their order, and no node of a graph. A leaf that the loss does not
+/// reach gets zeros.
+///
+/// # Errors
+/// When the loss has no graph.
+pub(crate) fn flat_gradient<T: Borrow<Tensor>>(loss: &Tensor, leaves: &[T]) -> Result<Tensor, PolicyError> {
+    flatten(&Tensor::f_run_backward(&[loss], leaves, false, false)?, leaves)
+}
+
+/// The gradients by these leaves as one flat tensor; one that is undefined is zeros.
+///
+/// # Errors
+/// When libtorch cannot join them.
+pub(crate) fn flatten<T: Borrow<Tensor>>(gradients: &[Tensor], leaves: &[T]) -> Result<Tensor, PolicyError> {
+    let flat = |(gradient, leaf): (&Tensor, &T)| {
+        if gradient.defined() { gradient.reshape([-1]) } else { leaf.borrow().zeros_like().reshape([-1]) }
+    };
+    let parts: Vec<Tensor> = gradients.iter().zip(leaves).map(flat).collect();
+    Ok(Tensor::f_cat(&parts, 0)?.f_detach()?)
 }
 
 /// The layout of a flat tensor: weights one after another, row-major, without gaps.

@@ -3,6 +3,7 @@
 use crate::decoder::DecoderLayer;
 use crate::decoder::rms_norm;
 use crate::error::PolicyError;
+use crate::flat_parameters::flatten;
 use crate::llama::LlamaConfig;
 use crate::llama_weights::LlamaWeights;
 use crate::lora::{LoraConfig, LoraWeights, NewRows};
@@ -192,12 +193,7 @@ impl Policy {
             pass.backward(self, &rest, &leaves, &mut gradients)?;
             rest = after;
         }
-        let parts: Vec<Tensor> = gradients
-            .iter()
-            .zip(&leaves)
-            .map(|(g, leaf)| if g.defined() { g.reshape([-1]) } else { leaf.zeros_like().reshape([-1]) })
-            .collect();
-        Ok(Tensor::cat(&parts, 0).detach())
+        flatten(&gradients, &leaves)
     }
 }
 

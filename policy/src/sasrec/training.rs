@@ -12,6 +12,7 @@ use super::dropout::Dropout;
 use super::{SasRec, Seen, Weights, zero};
 use crate::adamw::{Moments, adamw};
 use crate::error::PolicyError;
+use crate::flat_parameters::flat_gradient;
 use crate::random_normal::{below, shuffle_front, stream};
 use conrec_domain::spec::{OptimizerSpec, SasRecLoss, SasRecSpec};
 use conrec_feedback::event::Sign;
@@ -117,15 +118,10 @@ fn descend(
             "SASRec's loss is no finite number any more; lower baseline.sasrec.learning_rate".into(),
         ));
     }
-    let gradients = Tensor::f_run_backward(&[loss], &leaves, false, false)?;
-    let parts: Vec<Tensor> = gradients
-        .iter()
-        .zip(&leaves)
-        .map(|(g, leaf)| if g.defined() { g.reshape([-1]) } else { leaf.zeros_like().reshape([-1]) })
-        .collect();
+    let gradient = flat_gradient(&loss, &leaves)?;
     let adam = OptimizerSpec { beta2: BETA2, weight_decay: 0.0, max_grad_norm: 0.0, ..OptimizerSpec::default() };
     let rate = model.spec.learning_rate;
-    adamw(&adam, &mut model.flat, moments, &Tensor::f_cat(&parts, 0)?.f_detach()?, rate)?;
+    adamw(&adam, &mut model.flat, moments, &gradient, rate)?;
     Ok(())
 }
 

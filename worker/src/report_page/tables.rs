@@ -3,32 +3,8 @@
 use super::data::{Interval, ReportData, base};
 use conrec_domain::spec::Statistics;
 use conrec_domain::work::Pass;
+use conrec_feedback::metrics::COLUMNS;
 use conrec_page::escape::text;
-
-/// Item-level metrics in the order of the method: base name, heading, what it says, whether more is better.
-const COLUMNS: [(&str, &str, &str, bool); 11] = [
-    ("fhr", "FHR", "share of instances whose list meets a negative of the horizon", true),
-    ("hr", "HR", "the next negative is in the list", true),
-    ("frecall", "FRecall", "share of the horizon's negatives found", true),
-    ("luf", "LUF", "FHR over users with few training negatives", true),
-    ("lif", "LIF", "FHR restricted to items with few training negatives", true),
-    ("cand_acc", "CandAcc", "the true negative scores highest among the candidates", true),
-    (
-        "reward",
-        "reward",
-        "mean reward of sampled completions by the config's variant and shape: what GRPO raises",
-        true,
-    ),
-    ("paper_reward", "paper's reward", "the same completions by the paper's formula, variant c alone", true),
-    (
-        "true_region",
-        "TrueRegion",
-        "share of the list's places with an item of a region that the user truly dislikes",
-        true,
-    ),
-    ("true_region_recall", "RegionRecall", "share of these regions that the list meets", true),
-    ("pos_hit", "PosHit", "the list meets a future positive: harm, less is better", false),
-];
 
 /// The metrics table: one row a model, the best of each column in bold.
 pub(super) fn metrics(report: &ReportData, window: &str) -> String {
@@ -37,31 +13,32 @@ pub(super) fn metrics(report: &ReportData, window: &str) -> String {
     }
     let names = report.model_order();
     let columns: Vec<_> =
-        COLUMNS.iter().filter(|(name, ..)| names.iter().any(|m| report.metric(m, name).is_some())).collect();
+        COLUMNS.iter().filter(|column| names.iter().any(|m| report.metric(m, column.base).is_some())).collect();
     let head: String = columns
         .iter()
-        .map(|(name, heading, says, more)| {
-            let metric = names.iter().find_map(|m| report.metric(m, name)).map_or(*name, |(key, _)| key);
+        .map(|column| {
+            let metric = names.iter().find_map(|m| report.metric(m, column.base)).map_or(column.base, |(key, _)| key);
             let list = metric.split_once('@').map(|(_, n)| format!("@{n}")).unwrap_or_default();
-            let less = if *more { "" } else { " ↓" };
-            format!("<th scope=\"col\" title=\"{}\">{heading}{}{less}</th>", text(says), text(&list))
+            let less = if column.more_is_better { "" } else { " ↓" };
+            format!("<th scope=\"col\" title=\"{}\">{}{}{less}</th>", text(column.says), column.heading, text(&list))
         })
         .collect();
-    let best: Vec<Option<f64>> = columns.iter().map(|(name, _, _, more)| best(report, name, *more)).collect();
+    let best: Vec<Option<f64>> =
+        columns.iter().map(|column| best(report, column.base, column.more_is_better)).collect();
     let rows: String = names
         .iter()
         .map(|model| {
             let cells: String = columns
                 .iter()
                 .zip(&best)
-                .map(|((name, ..), best)| cell(report.metric(model, name).map(|(_, interval)| interval), *best))
+                .map(|(column, best)| cell(report.metric(model, column.base).map(|(_, interval)| interval), *best))
                 .collect();
             let own = if matches!(*model, "grpo" | "sft") { " class=\"own\"" } else { "" };
             format!("<tr{own}><th scope=\"row\">{}</th>{cells}</tr>", text(model))
         })
         .collect();
     let legend: String =
-        columns.iter().map(|(_, heading, says, _)| format!("<b>{heading}</b> {}. ", text(says))).collect();
+        columns.iter().map(|column| format!("<b>{}</b> {}. ", column.heading, text(column.says))).collect();
     format!(
         "<section>\n<h2>Metrics on the {window} window</h2>\n<p class=\"hint\">Item level. Statistics <b>{}</b>. In brackets: \
          95 % bootstrap intervals over users. Bold: the best of a column.</p>\n\
@@ -90,7 +67,7 @@ fn best(report: &ReportData, metric: &str, more: bool) -> Option<f64> {
 
 /// Metrics that have no column (those of the SID level among them), folded away.
 fn other_metrics(report: &ReportData, names: &[&str]) -> String {
-    let known = |metric: &str| COLUMNS.iter().any(|(name, ..)| *name == base(metric));
+    let known = |metric: &str| COLUMNS.iter().any(|column| column.base == base(metric));
     let rows: String = names
         .iter()
         .flat_map(|model| report.models[*model].iter().map(move |(metric, value)| (*model, metric, *value)))
