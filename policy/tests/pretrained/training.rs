@@ -26,7 +26,7 @@ fn folder(name: &str) -> PathBuf {
 fn spec(name: &str, more: &str) -> RunSpec {
     let stage = "iterations = 2\nprompts = 3\nprompts_per_lease = 3\nlearning_rate = 0.02\n";
     let text = format!(
-        "[semantic_id]\nlevels = 2\ncodes = 4\n[lora]\nrank = 3\nalpha = 6.0\n[model]\nbase = {:?}\nmax_prompt_tokens = 64\n\
+        "[semantic_id]\nlevels = 2\ncodes = 8\n[lora]\nrank = 3\nalpha = 6.0\n[model]\nbase = {:?}\nmax_prompt_tokens = 64\n\
          {more}\n[[stage]]\nname = \"a\"\nkind = \"next_negative\"\n{stage}[[stage]]\nname = \"b\"\nkind = \"grpo\"\n{stage}",
         folder(name).display()
     );
@@ -51,7 +51,7 @@ impl Trained {
         state.apply(StateChange::BeginPass { pass: Pass::Select }, &spec).unwrap();
         state.apply(StateChange::BeginStage { stage: 0 }, &spec).unwrap();
         let of_item = CELLS.iter().flatten().copied().collect();
-        let ids = SemanticIds::new(2, 4, of_item, &[true; CELLS.len()]).unwrap();
+        let ids = SemanticIds::new(2, 8, of_item, &[true; CELLS.len()]).unwrap();
         let vocabulary = vocabulary(&spec).after(304);
         Self { trie: PrefixTrie::new(&ids), spec, base, state, vocabulary }
     }
