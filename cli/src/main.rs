@@ -22,8 +22,9 @@ mod sibling;
 mod stored_run;
 mod train;
 mod validate;
+mod verb;
 
-use args::{Cli, Verb};
+use args::Cli;
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -36,24 +37,6 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return args::refused(&error),
     };
-    // What these do lies in files; of the others all that they do is what they say.
-    let only_says = !matches!(cli.verb, Verb::Train(_) | Verb::Reproduce(_) | Verb::Coordinator(_));
-    let done = match cli.verb {
-        Verb::Validate(args) => validate::run(&args),
-        Verb::Train(args) => train::run(&args),
-        Verb::Coordinator(args) => coordinator::run(&args),
-        Verb::Worker(args) => sibling::run("worker", &args.rest),
-        Verb::Prepare(args) => sibling::run("prepare", &args.rest),
-        Verb::Synthesize(args) => sibling::run("synthesize", &args.rest),
-        Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
-        Verb::Reproduce(args) => reproduce::run(&args),
-        Verb::Bench(args) => bench::run(&args.rest),
-        Verb::Status(args) => operate::status(&args),
-        Verb::Stop(args) => operate::stop(&args),
-        Verb::Certs(args) => certs::run(&args),
-        Verb::Report(args) => report::run(&args),
-        Verb::Audit(args) => audit::run(&args),
-        Verb::Checkpoints(args) => checkpoints::run(&args),
-    };
-    failure::exit(done, only_says)
+    let only_says = verb::only_says(&cli.verb);
+    failure::exit(verb::run(cli.verb), only_says)
 }

@@ -14,6 +14,16 @@ pub enum Pass {
     Refit,
 }
 
+impl Pass {
+    /// Where its prepared data lies in a run's folder.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Select => "prepared/select",
+            Self::Refit => "prepared/refit",
+        }
+    }
+}
+
 /// The right and duty of one worker to do one piece of work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lease {

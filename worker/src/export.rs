@@ -58,7 +58,7 @@ pub fn export(
     let shown: Vec<&[i64]> = shown.iter().map(Vec::as_slice).collect();
     write_probe(&folder.path(""), &state.frozen()?, &shown)?;
     for name in ["index.json", "item.json"] {
-        let place = format!("{}/{name}", crate::prepare::pass_folder(data.prepared.windows.pass));
+        let place = format!("{}/{name}", data.prepared.windows.pass.folder());
         let content = std::fs::read(folder.path(&place)).map_err(|e| WorkerError::file(folder.path(&place), e))?;
         let copy = folder.path(words).join(name);
         std::fs::write(&copy, content).map_err(|e| WorkerError::file(copy, e))?;

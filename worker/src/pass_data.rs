@@ -1,7 +1,6 @@
 //! One pass of the prepared data in memory: what leases of that pass read.
 
 use crate::error::WorkerError;
-use crate::prepare::pass_folder;
 use crate::prompt_frame::read_frame;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::{PromptSource, StagePrompts};
@@ -47,7 +46,7 @@ impl PassData {
     /// # Errors
     /// Files that are missing or damaged.
     pub fn load(spec: &RunSpec, folder: &RunFolder, pass: Pass) -> Result<Self, WorkerError> {
-        let place = pass_folder(pass);
+        let place = pass.folder();
         folder.fetch(place)?;
         let prepared = PreparedPass::load(&folder.path(place))?;
         let history = History::new(&prepared.dataset.events, prepared.dataset.users.len());

@@ -30,14 +30,6 @@ use std::sync::Arc;
 /// The file that makes the prepared data whole; written last.
 const MANIFEST: &str = "prepared/manifest.json";
 
-/// Folder of a pass's prepared data, in the run's folder.
-pub fn pass_folder(pass: Pass) -> &'static str {
-    match pass {
-        Pass::Select => "prepared/select",
-        Pass::Refit => "prepared/refit",
-    }
-}
-
 /// Reads the data, makes and writes everything that training needs.
 ///
 /// # Errors
@@ -71,7 +63,7 @@ pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<P
         let pass = prepare_pass(spec, &dataset, &history, windows)?;
         summary.push(format!(
             "Pass {}: {} training instances, {} candidate items in {} semantic ids.",
-            pass_folder(windows.pass).trim_start_matches("prepared/"),
+            windows.pass.folder().trim_start_matches("prepared/"),
             pass.training.len(),
             pass.ids.usage().items,
             pass.ids.cells()
@@ -79,7 +71,7 @@ pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<P
         let instances = |role| pass.evaluation(role).map_or(0, |set| set.instances.len());
         counts = (counts.0.max(instances(Role::Validation)), counts.1.max(instances(Role::Test)));
         summaries.push(PassSummary { pass: windows.pass, prompts: prompt_counts((spec, &frame), &pass, &history)? });
-        let place = pass_folder(windows.pass);
+        let place = windows.pass.folder();
         digests.push(pass.save(&folder.path(place))?);
         folder.publish(place)?;
     }
@@ -110,7 +102,7 @@ fn write_manifest(prepared: &Prepared, truth: Option<Part>, folder: &RunFolder) 
         parts: Vec<Part>,
     }
     let part = |summary: &PassSummary| {
-        let place = format!("{}/pass.json", pass_folder(summary.pass));
+        let place = format!("{}/pass.json", summary.pass.folder());
         let bytes = folder.read(&place)?;
         let name = place.trim_start_matches("prepared/").to_owned();
         Ok(Part { name, bytes: bytes.len() as u64, sha256: Digest::of(&bytes) })

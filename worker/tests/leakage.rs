@@ -13,7 +13,7 @@ use conrec_feedback::split::{DAY, PassWindows, days, passes};
 use conrec_feedback::synthetic;
 use conrec_policy::base_model::{BaseModel, vocabulary};
 use conrec_worker::pass_data::PassData;
-use conrec_worker::prepare::{pass_folder, prepare, prepare_pass};
+use conrec_worker::prepare::{prepare, prepare_pass};
 use conrec_worker::run_folder::{Place, RunFolder};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -117,7 +117,7 @@ fn prepared(spec: &RunSpec, dataset: &Dataset, windows: PassWindows) -> Handed {
     let history = History::new(&dataset.events, dataset.users.len());
     let pass = prepare_pass(spec, &Arc::new(dataset.clone()), &history, windows).unwrap();
     assert!(pass.dataset.truth.is_none());
-    pass.save(&folder.path(pass_folder(windows.pass))).unwrap();
+    pass.save(&folder.path(windows.pass.folder())).unwrap();
     let data = PassData::load(spec, &folder, windows.pass).unwrap();
     let ids = &data.prepared.ids;
     let candidates: Vec<u32> = (0..ids.items() as u32).filter(|item| ids.cell_of(*item).is_some()).collect();

@@ -1,0 +1,34 @@
+//! Which module does which verb.
+
+use crate::args::Verb;
+use crate::failure::Failure;
+use crate::{audit, bench, certs, checkpoints, coordinator, operate, report, reproduce, sibling, train, validate};
+
+/// Whether all that a verb does is what it says: for others what they do lies in files.
+pub fn only_says(verb: &Verb) -> bool {
+    !matches!(verb, Verb::Train(_) | Verb::Reproduce(_) | Verb::Coordinator(_))
+}
+
+/// Does one verb.
+///
+/// # Errors
+/// What the verb ends with.
+pub fn run(verb: Verb) -> Result<u8, Failure> {
+    match verb {
+        Verb::Validate(args) => validate::run(&args),
+        Verb::Train(args) => train::run(&args),
+        Verb::Coordinator(args) => coordinator::run(&args),
+        Verb::Worker(args) => sibling::run("worker", &args.rest),
+        Verb::Prepare(args) => sibling::run("prepare", &args.rest),
+        Verb::Synthesize(args) => sibling::run("synthesize", &args.rest),
+        Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
+        Verb::Reproduce(args) => reproduce::run(&args),
+        Verb::Bench(args) => bench::run(&args.rest),
+        Verb::Status(args) => operate::status(&args),
+        Verb::Stop(args) => operate::stop(&args),
+        Verb::Certs(args) => certs::run(&args),
+        Verb::Report(args) => report::run(&args),
+        Verb::Audit(args) => audit::run(&args),
+        Verb::Checkpoints(args) => checkpoints::run(&args),
+    }
+}
