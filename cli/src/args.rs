@@ -6,6 +6,7 @@ pub use trust::{
     CertsAction, CertsArgs, CertsInitArgs, CertsShowArgs, ENVIRONMENT, OperatorArgs, StatusArgs, TrustArgs,
 };
 
+use crate::coverage_report::CoverageArgs;
 use crate::reproduce::ReproduceArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use conrec_coordinator::exit_code::ExitCode as Code;
@@ -57,6 +58,8 @@ pub enum Verb {
     Evaluate(RestArgs),
     /// The paper's tables for a dataset: all models, what each part adds, rewards; several seeds, as a page
     Reproduce(ReproduceArgs),
+    /// How much of a user's negative interest the targets of training cover, beside another user's; a page
+    CoverageReport(CoverageArgs),
     /// Measure speed and memory of this machine; prints JSON
     Bench(RestArgs),
     /// Serve one run to workers: the process that grants leases and commits iterations

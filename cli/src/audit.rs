@@ -12,12 +12,10 @@ use conrec_domain::audit::{Audit, Evidence, Finding, Found, LEDGER, METRICS, PRE
 use conrec_domain::audit::{Reported, audit, read_lines};
 use conrec_domain::ids::Digest;
 use conrec_domain::manifest::Manifest;
-use conrec_domain::spec::{RunConfig, RunSpec};
 use conrec_domain::work::Prepared;
 use conrec_process::{result, say};
 use serde::de::DeserializeOwned;
 
-const RUN_FILE: &str = "run.toml";
 /// So often a run is looked at that goes on meanwhile.
 const LOOKS: u32 = 20;
 
@@ -53,7 +51,7 @@ async fn settled(args: &RunArgs) -> Result<Audit, Failure> {
 }
 
 async fn of(args: &RunArgs, run: &RunObjects) -> Result<Audit, Failure> {
-    let spec = spec(run).await?;
+    let spec = stored_run::spec(run).await?;
     let mut unread = Vec::new();
     let (ledger, found) = read_lines(LEDGER, &run.read(LEDGER).await?.unwrap_or_default());
     unread.extend(found);
@@ -95,14 +93,6 @@ async fn of(args: &RunArgs, run: &RunObjects) -> Result<Audit, Failure> {
     unread.append(&mut audit.findings);
     audit.findings = unread;
     Ok(audit)
-}
-
-/// The run's config. Without it nothing can be said of the run.
-async fn spec(run: &RunObjects) -> Result<RunSpec, Failure> {
-    let bad = |message: String| Failure::new(ExitCode::BadData, format!("{}: {message}", run.place(RUN_FILE)));
-    let bytes = run.read(RUN_FILE).await?.ok_or_else(|| bad("it is missing, so no schedule is known".into()))?;
-    let config = RunConfig::parse(&String::from_utf8_lossy(&bytes), RUN_FILE);
-    config.and_then(RunSpec::check).map_err(|error| bad(error.to_string().trim_end().to_owned()))
 }
 
 /// A file that is one JSON value, where it is there and can be read.

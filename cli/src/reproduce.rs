@@ -5,6 +5,7 @@ use crate::compare::{Comparison, Contender};
 use crate::config_file;
 use crate::experiment::{Ended, Experiment, Trained};
 use crate::failure::Failure;
+use crate::report_files::ReportFiles;
 use crate::stored_run;
 use clap::Args;
 use conrec_coordinator::exit_code::ExitCode;
@@ -12,7 +13,7 @@ use conrec_domain::arms::{Arm, GIVEN, ablation_arms, reward_arms};
 use conrec_domain::spec::RunConfig;
 use conrec_feedback::bootstrap::Resampling;
 use conrec_page::{Block, Cell, Document, Section, Table};
-use conrec_process::{result, say};
+use conrec_process::say;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -79,20 +80,8 @@ async fn reproduce(args: &ReproduceArgs) -> Result<u8, Failure> {
     };
     let resampling = Resampling { times: spec.evaluation.bootstrap, seed: spec.evaluation.seed };
     let comparison = Comparison { trained: &trained, resampling, top: spec.evaluation.top };
-    let document = document(&stem, given, &comparison);
-    for (name, text) in [("reproduce.html", document.html()), ("reproduce.md", document.markdown())] {
-        let place = folder.join(name);
-        std::fs::write(&place, text).map_err(Failure::io("write", &place))?;
-    }
-    let json = as_json(&stem, given, &comparison);
-    let place = folder.join("reproduce.json");
-    std::fs::write(&place, format!("{json:#}\n")).map_err(Failure::io("write", &place))?;
-    match args.output {
-        Output::Text => {
-            result(format_args!("{}\n  {}/reproduce.html, .md, .json\n", document.terminal(), folder.display()));
-        }
-        Output::Json => say!("{json}"),
-    }
+    let files = ReportFiles { folder: &folder, name: "reproduce" };
+    files.write(&document(&stem, given, &comparison), &as_json(&stem, given, &comparison), args.output)?;
     Ok(ExitCode::Done.code())
 }
 

@@ -4,8 +4,11 @@ use crate::args::RunArgs;
 use crate::failure::Failure;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::{RunObjects, StoreError};
+use conrec_domain::spec::{RunConfig, RunSpec};
 use conrec_store::{OpenError, Store};
 use std::io::ErrorKind;
+
+const RUN_FILE: &str = "run.toml";
 
 /// Waits for something that asks the store.
 ///
@@ -32,11 +35,22 @@ pub async fn existing(args: &RunArgs) -> Result<RunObjects, Failure> {
         other => other.map_err(StoreError::from)?,
     };
     let run = RunObjects::of(&store, &args.run);
-    if !run.is_absent("run.toml").await? {
+    if !run.is_absent(RUN_FILE).await? {
         return Ok(run);
     }
     let runs =
         store.runs().await.map_err(|source| StoreError::Unavailable { action: "list", key: String::new(), source })?;
     let there = if runs.is_empty() { "it holds no runs".to_owned() } else { format!("it holds {}", runs.join(", ")) };
     Err(none(&there))
+}
+
+/// The run's config. Without it nothing can be said of the run.
+///
+/// # Errors
+/// It is missing or no config, or the store cannot be read.
+pub async fn spec(run: &RunObjects) -> Result<RunSpec, Failure> {
+    let bad = |message: String| Failure::new(ExitCode::BadData, format!("{}: {message}", run.place(RUN_FILE)));
+    let bytes = run.read(RUN_FILE).await?.ok_or_else(|| bad("it is missing, so no schedule is known".into()))?;
+    let config = RunConfig::parse(&String::from_utf8_lossy(&bytes), RUN_FILE);
+    config.and_then(RunSpec::check).map_err(|error| bad(error.to_string().trim_end().to_owned()))
 }

@@ -2,11 +2,14 @@
 
 use crate::args::Verb;
 use crate::failure::Failure;
-use crate::{audit, bench, certs, checkpoints, coordinator, operate, report, reproduce, sibling, train, validate};
+use crate::{
+    audit, bench, certs, checkpoints, coordinator, coverage_report, operate, report, reproduce, sibling, train,
+    validate,
+};
 
 /// Whether all that a verb does is what it says: for others what they do lies in files.
 pub fn only_says(verb: &Verb) -> bool {
-    !matches!(verb, Verb::Train(_) | Verb::Reproduce(_) | Verb::Coordinator(_))
+    !matches!(verb, Verb::Train(_) | Verb::Reproduce(_) | Verb::CoverageReport(_) | Verb::Coordinator(_))
 }
 
 /// Does one verb.
@@ -23,6 +26,7 @@ pub fn run(verb: Verb) -> Result<u8, Failure> {
         Verb::Synthesize(args) => sibling::run("synthesize", &args.rest),
         Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
         Verb::Reproduce(args) => reproduce::run(&args),
+        Verb::CoverageReport(args) => coverage_report::run(&args),
         Verb::Bench(args) => bench::run(&args.rest),
         Verb::Status(args) => operate::status(&args),
         Verb::Stop(args) => operate::stop(&args),

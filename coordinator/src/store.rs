@@ -17,7 +17,7 @@ pub use checkpoint::{Found, Skipped};
 pub use error::StoreError;
 
 use conrec_domain::ids::RunId;
-use conrec_store::Store;
+use conrec_store::{Scratch, Store};
 use futures::TryStreamExt;
 use hold::Hold;
 use object_store::path::Path;
@@ -41,6 +41,21 @@ pub struct RunStore {
     hold: Hold,
     /// What no other coordinator says of itself.
     name: String,
+}
+
+/// Files of a run on this machine.
+pub struct Fetched {
+    folder: PathBuf,
+    /// Removed with this.
+    #[expect(dead_code, reason = "it is kept for its drop")]
+    copy: Option<Scratch>,
+}
+
+impl Fetched {
+    /// The folder that was asked for.
+    pub fn path(&self) -> &FilePath {
+        &self.folder
+    }
 }
 
 impl Deref for RunStore {
@@ -111,6 +126,20 @@ impl RunObjects {
     /// The store cannot be read.
     pub async fn read(&self, key: &str) -> Result<Option<bytes::Bytes>, StoreError> {
         Ok(conrec_store::read(self.objects.as_ref(), key).await?)
+    }
+
+    /// A folder of the run as files of this machine: the store's own where it is a folder, else a copy.
+    ///
+    /// # Errors
+    /// The store cannot be read, or there is no place for the copy.
+    pub async fn fetch(&self, name: &str) -> Result<Fetched, StoreError> {
+        if let Some(root) = self.store.folder() {
+            return Ok(Fetched { folder: root.join(self.run_id.as_str()).join(name), copy: None });
+        }
+        let copy = Scratch::make(None, self.run_id.as_str(), conrec_store::chance())
+            .map_err(|(path, error)| StoreError::io("make the folder", &path)(error))?;
+        conrec_store::download(self.objects.as_ref(), name, copy.path()).await?;
+        Ok(Fetched { folder: copy.path().join(name), copy: Some(copy) })
     }
 
     /// Whether the store answers at all.

@@ -35,14 +35,17 @@ pub(crate) fn journal_after(entry: &LedgerEntry, metrics: Option<&MetricsLine>) 
     metrics.map_or(journal, |line| line.journal(journal))
 }
 
-/// Lines are kept up to this weight, a line as 64 and one more for each of its prompts: a few megabytes. Where a
+/// Lines are kept up to this weight, a line or a decision in it as 64 and one more for each of its prompts: a few megabytes. Where a
 /// checkpoint is so far away, a coordinator that comes after goes back to it.
 const MOST_WEIGHT: usize = 1 << 19;
 
 /// Drops the oldest lines where they weigh too much to be kept and sent.
 pub(crate) fn bound(lines: &mut Vec<JournalLine>) {
     let weight = |line: &JournalLine| match line {
-        JournalLine::Ledger(entry) => 64 + entry.prompts.len(),
+        JournalLine::Ledger(entry) => {
+            let cleaned = entry.cleaned.as_ref().map_or(0, |cleaned| cleaned.flagged.len());
+            64 * (1 + entry.decisions.len()) + entry.prompts.len() + cleaned
+        }
         JournalLine::Metrics(_) => 64,
     };
     let mut surplus = lines.iter().map(weight).sum::<usize>().saturating_sub(MOST_WEIGHT);
@@ -173,6 +176,8 @@ mod tests {
             attempt: 0,
             fence: Fence(1),
             changes: Vec::new(),
+            decisions: Vec::new(),
+            cleaned: None,
             prompts: vec![0; prompts],
             gradient: digest,
             before: digest,

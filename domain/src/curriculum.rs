@@ -7,6 +7,7 @@
 
 mod advance;
 mod alarm;
+mod between;
 mod gate;
 
 pub use advance::{CurriculumError, Performed};
@@ -16,7 +17,7 @@ use crate::ids::{Digest, Iteration};
 use crate::ledger::{StateLink, empty_journal};
 use crate::metrics_line::MetricsLine;
 use crate::spec::{RunSpec, Statistics};
-use crate::work::{Decision, Pass, Score, StateChange};
+use crate::work::{Cleaned, Decision, Pass, QuestionPoint, Score, StateChange};
 use serde::{Deserialize, Serialize};
 
 /// Where the curriculum stands; part of every checkpoint, so that a resumed run decides alike.
@@ -58,6 +59,15 @@ pub struct Cursor {
     pub select_checkpoint: Option<String>,
     /// All decisions so far.
     pub decisions: Vec<Decision>,
+    /// How many of them the ledger's lines hold; the others wait for its next line.
+    #[serde(default)]
+    pub decisions_told: u32,
+    /// What cleaning found for the current stage, where it was cleaned.
+    #[serde(default)]
+    pub cleaned: Option<Cleaned>,
+    /// Accuracy of held-out alignment questions so far.
+    #[serde(default)]
+    pub questions: Vec<QuestionPoint>,
 }
 
 /// What the select pass chose for a stage.
@@ -76,6 +86,13 @@ pub struct Chosen {
 pub enum StagePoint {
     /// The pass is about to begin: fresh weights.
     BeginPass,
+    /// The held-out alignment questions are to be asked: of fresh weights, or at a stage's end.
+    Ask {
+        /// Whether a stage is over; otherwise the first has yet to begin.
+        stage_over: bool,
+    },
+    /// The prompts of the stage that is about to begin are to be cleaned by the policy as it is now.
+    Clean,
     /// The stage is about to begin.
     BeginStage,
     /// The scores at the stage's start (iteration 0) or after an iteration are to be measured.
@@ -123,6 +140,10 @@ pub enum NextAction {
     Change(StateChange),
     /// Measure the scores on validation.
     Validate,
+    /// Ask the held-out alignment questions.
+    Ask,
+    /// Clean the prompts of the stage.
+    Clean,
     /// Train one iteration.
     Train,
     /// Write a checkpoint that holds the cursor as it is after it.
@@ -153,6 +174,9 @@ impl Cursor {
             seconds: 0.0,
             select_checkpoint: None,
             decisions: Vec::new(),
+            decisions_told: 0,
+            cleaned: None,
+            questions: Vec::new(),
         }
     }
 
@@ -160,14 +184,17 @@ impl Cursor {
     pub fn place(&self) -> (Iteration, Pass, u32, u32, u8) {
         let point = match self.at {
             StagePoint::BeginPass => 0,
-            StagePoint::BeginStage => 1,
-            StagePoint::Validate => 2,
-            StagePoint::KeepBest => 3,
-            StagePoint::RestoreBest { .. } => 4,
-            StagePoint::Checkpoint { .. } => 5,
-            StagePoint::Train => 6,
-            StagePoint::Report => 7,
-            StagePoint::Done => 8,
+            StagePoint::Ask { stage_over: false } => 1,
+            StagePoint::Clean => 2,
+            StagePoint::BeginStage => 3,
+            StagePoint::Validate => 4,
+            StagePoint::KeepBest => 5,
+            StagePoint::RestoreBest { .. } => 6,
+            StagePoint::Ask { stage_over: true } => 7,
+            StagePoint::Checkpoint { .. } => 8,
+            StagePoint::Train => 9,
+            StagePoint::Report => 10,
+            StagePoint::Done => 11,
         };
         (self.iteration, self.pass, self.stage, self.attempt, point)
     }
@@ -180,6 +207,8 @@ impl Cursor {
             StagePoint::KeepBest => NextAction::Change(StateChange::KeepBest),
             StagePoint::RestoreBest { .. } => NextAction::Change(StateChange::RestoreBest),
             StagePoint::Validate => NextAction::Validate,
+            StagePoint::Ask { .. } => NextAction::Ask,
+            StagePoint::Clean => NextAction::Clean,
             StagePoint::Train => NextAction::Train,
             StagePoint::Checkpoint { .. } => NextAction::Checkpoint,
             StagePoint::Report => NextAction::Report,
@@ -207,7 +236,9 @@ impl Cursor {
             StagePoint::Report | StagePoint::Done => 0,
             // The whole of the stage is still to come, once more.
             StagePoint::RestoreBest { retry: true } => rest,
-            StagePoint::RestoreBest { retry: false } | StagePoint::Checkpoint { stage_over: true } => {
+            StagePoint::RestoreBest { retry: false }
+            | StagePoint::Ask { stage_over: true }
+            | StagePoint::Checkpoint { stage_over: true } => {
                 rest.saturating_sub(u64::from(self.stage_limit(spec, self.stage)))
             }
             _ => rest.saturating_sub(u64::from(self.stage_iteration)),

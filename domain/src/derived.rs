@@ -76,7 +76,7 @@ impl Derived {
             passes,
             iterations_at_most: a_pass * u64::from(passes) + retries,
             vocabulary: decoder.vocabulary(),
-            semantic_ids_at_most: u64::from(spec.semantic_id.codes).saturating_pow(spec.semantic_id.levels),
+            semantic_ids_at_most: u64::from(spec.semantic_id.codes).saturating_pow(spec.semantic_id.id_levels()),
             model_parameters: decoder.parameters(),
             adapter_parameters: decoder.adapter_parameters(),
             explanations: decoder.explanations(),
@@ -152,7 +152,7 @@ fn derive_stage(spec: &RunSpec, stage: &StageSpec) -> DerivedStage {
         leases: stage.prompts.div_ceil(stage.prompts_per_lease),
         completions,
         prompt_tokens_at_most: prompts * u64::from(spec.model.max_prompt_tokens),
-        codes_at_most: completions * u64::from(spec.semantic_id.levels),
+        codes_at_most: completions * u64::from(spec.semantic_id.id_levels()),
         prompts_a_pass: prompts * u64::from(stage.iterations),
     }
 }

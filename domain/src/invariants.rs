@@ -101,6 +101,9 @@ pub fn check_leases(run: &Run) -> Result<(), Broken> {
     leases.too_many_held().map_or(Ok(()), |held| Err(Broken::HeldTooMany { held }))
 }
 
+/// Purposes of leases that change nothing.
+const MEASURED: [&str; 3] = ["validation", "questions", "cleaning"];
+
 /// Watches the effects of all processes of one run, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Witness {
@@ -171,8 +174,8 @@ impl Witness {
                     return Err(Broken::FenceFell { found: *fence, earlier: self.fence });
                 }
                 self.fence = *fence;
-                // A validation that a new roster interrupts is done again as a whole.
-                if self.purpose == "validation" {
+                // What is measured when a new roster interrupts is done again as a whole.
+                if MEASURED.contains(&self.purpose.as_str()) {
                     self.close();
                 }
             }
@@ -208,7 +211,9 @@ impl Witness {
         let (purpose, prompts) = match work {
             Work::Prepare => ("preparing".into(), Vec::new()),
             Work::Train { iteration, prompts, .. } => (format!("iteration {iteration}"), prompts.clone()),
-            Work::Validate { .. } => ("validation".into(), Vec::new()),
+            Work::Validate { .. } => (MEASURED[0].into(), Vec::new()),
+            Work::Ask { .. } => (MEASURED[1].into(), Vec::new()),
+            Work::Clean { .. } => (MEASURED[2].into(), Vec::new()),
             Work::Report { .. } => ("the report".into(), Vec::new()),
         };
         let again = self.purpose == purpose && !self.granted.contains_key(&id) && !self.granted.is_empty();

@@ -6,7 +6,7 @@
 
 use crate::ids::{Digest, Fence, Iteration};
 use crate::metrics_line::MetricsLine;
-use crate::work::{Pass, StateChange};
+use crate::work::{Cleaned, Decision, Pass, StateChange};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -28,6 +28,12 @@ pub struct LedgerEntry {
     /// there to `before` here is left out.
     #[serde(default)]
     pub changes: Vec<StateLink>,
+    /// What the curriculum decided since the iteration before, each with its reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<Decision>,
+    /// What cleaning found for the stage, where this is an attempt's first iteration and the stage was cleaned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleaned: Option<Box<Cleaned>>,
     /// Prompts that entered the sum, in the order of the leases.
     pub prompts: Vec<u32>,
     /// Digest of the reduced integer sum.

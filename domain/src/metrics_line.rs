@@ -36,9 +36,13 @@ pub struct MetricsLine {
     /// Mean entropy of the masked policy a sampled code.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub entropy: Option<f64>,
-    /// Share of clipped ratios; 0 with one update a rollout.
+    /// Share of the codes that train whose ratio of new to old probability was cut; 0 in a rollout's first update.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clip_ratio: Option<f64>,
+    /// How many equal completions a group's weighted ones are worth, on average: 1 / (sum of the squared shares). Only
+    /// where the sampler weights them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub effective_completions: Option<f64>,
     /// Mean number of distinct completions of a group.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub distinct: Option<f64>,

@@ -23,7 +23,7 @@ mod reduce;
 
 mod commit;
 
-mod validate;
+mod measure;
 
 mod checkpoint;
 
@@ -314,7 +314,7 @@ impl Run {
     /// The leases of the phase at hand, for the invariants.
     pub(crate) fn leases(&self) -> Option<&LeaseBook> {
         match &self.phase {
-            Phase::Rollout { leases, .. } | Phase::Validating { leases } => Some(leases),
+            Phase::Rollout { leases, .. } | Phase::Measuring { leases } => Some(leases),
             _ => None,
         }
     }

@@ -1,8 +1,8 @@
 //! Which prompts an iteration takes, how they are cut into leases, and at which learning rate it is committed.
 //! A pure function of the spec, the number of prompts and the iteration's place in its stage: never of the workers.
 
-use crate::spec::{RunSpec, StageSpec};
-use crate::work::Pass;
+use crate::spec::{Clean, RunSpec, StageSpec};
+use crate::work::{Cleaned, Pass};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -83,6 +83,50 @@ impl Schedule {
     pub fn leases(&self, iteration: u32) -> Vec<Vec<u32>> {
         let size = (self.a_lease as usize).max(1);
         self.iteration(iteration).chunks(size).map(<[u32]>::to_vec).collect()
+    }
+}
+
+/// A schedule over what cleaning left of a stage's prompts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CleanedSchedule {
+    schedule: Schedule,
+    /// The prompts that are left, where some were dropped: the schedule's numbers are places in it.
+    kept: Option<Vec<u32>>,
+}
+
+impl Schedule {
+    /// The schedule of a stage that had `prompts` training prompts before it was cleaned, if it was; none if the spec
+    /// has no such stage.
+    pub fn of_cleaned(
+        spec: &RunSpec,
+        pass: Pass,
+        stage: u32,
+        (prompts, cleaned): (u32, Option<&Cleaned>),
+    ) -> Option<CleanedSchedule> {
+        let drops = spec.stage.get(stage as usize)?.clean == Clean::Drop;
+        let kept = cleaned.filter(|_| drops).map(Cleaned::kept);
+        let left = kept.as_ref().map_or(prompts, |kept| u32::try_from(kept.len()).unwrap_or(u32::MAX));
+        Some(CleanedSchedule { schedule: Self::of(spec, pass, stage, left)?, kept })
+    }
+}
+
+impl CleanedSchedule {
+    /// As [`Schedule::iteration`].
+    pub fn iteration(&self, iteration: u32) -> Vec<u32> {
+        self.named(self.schedule.iteration(iteration))
+    }
+
+    /// As [`Schedule::leases`].
+    pub fn leases(&self, iteration: u32) -> Vec<Vec<u32>> {
+        self.schedule.leases(iteration).into_iter().map(|lease| self.named(lease)).collect()
+    }
+
+    /// From places among the prompts that are left to the prompts.
+    fn named(&self, places: Vec<u32>) -> Vec<u32> {
+        match &self.kept {
+            Some(kept) => places.iter().filter_map(|place| kept.get(*place as usize).copied()).collect(),
+            None => places,
+        }
     }
 }
 

@@ -2,28 +2,37 @@
 //! Only [`RunSpec::check`] makes the second from the first.
 
 mod alarm;
+mod alignment;
 mod baseline;
 mod check;
+mod cleaning;
 mod data;
 mod evaluation;
 mod fit;
 mod model;
+mod objective;
 mod reward;
 mod semantic_id;
 mod stage;
+mod table;
 mod violation;
 mod windows;
 
 pub use alarm::AlarmSpec;
+pub use alignment::{Distractor, Distractors};
 pub use baseline::{BaselineSpec, SasRecLoss, SasRecSpec};
+pub use cleaning::Clean;
 pub use data::{DataSpec, Source, SyntheticSpec};
 pub use evaluation::{
-    CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, DeviceKind, EvaluationSpec, Exclude, Statistics,
+    CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, DeviceKind, EvaluationSpec, Exclude, ServedContext,
+    Statistics,
 };
 pub use model::{BaseKind, LoraSpec, ModelSpec, OptimizerSpec};
+pub use objective::{AdvantageScale, Baseline, Clip, GrpoLoss, Objective, Sampler};
 pub use reward::{ExcludedCells, RewardShape, RewardSpec, RewardVariant, SwingSpec};
-pub use semantic_id::SemanticIdSpec;
+pub use semantic_id::{Collisions, Control, Missing, Quantizer, SemanticIdSpec, VectorSource};
 pub use stage::{Context, StageKind, StageSpec};
+pub use table::{Encoding, TableSpec, TimeUnit};
 pub use violation::{SpecError, Violation};
 pub use windows::Overrun;
 
@@ -149,6 +158,22 @@ impl RunSpec {
     pub fn to_toml(&self) -> Result<String, SpecError> {
         toml::to_string(&self.0)
             .map_err(|e| SpecError::Syntax { file: "resolved config".into(), message: e.to_string() })
+    }
+
+    /// Whether a stage asks alignment questions: then the vocabulary has one more token, and stage ends measure them.
+    pub fn asks_questions(&self) -> bool {
+        self.stage.iter().any(|stage| stage.kind == StageKind::Alignment)
+    }
+
+    /// What the prompt of a policy that is measured or served shows.
+    pub fn serving_context(&self) -> Context {
+        let last = || self.stage.iter().rfind(|stage| stage.kind != StageKind::Alignment);
+        match self.evaluation.context {
+            ServedContext::LastStage => last().map_or(Context::All, |stage| stage.context),
+            ServedContext::Negatives3d => Context::Negatives3d,
+            ServedContext::Negatives => Context::Negatives,
+            ServedContext::All => Context::All,
+        }
     }
 
     /// SHA-256 of the resolved config without what cannot change a result (addresses and deadlines).

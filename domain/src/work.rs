@@ -1,5 +1,11 @@
 //! What a lease asks of a worker and what comes back: the vocabulary that coordinator and workers share.
 
+mod cleaning;
+mod questions;
+
+pub use cleaning::Cleaned;
+pub use questions::{QuestionCounts, QuestionPoint};
+
 use crate::ids::{Digest, Fence, Iteration, LeaseId};
 use crate::ledger::StateLink;
 use serde::{Deserialize, Serialize};
@@ -52,12 +58,33 @@ pub enum Work {
         attempt: u32,
         /// Indices into the stage's list of training prompts, in the order of computation.
         prompts: Vec<u32>,
+        /// Those of them whose gradient counts `clean_weight`, as cleaning flagged them; the others count 1.
+        light: Vec<u32>,
     },
     /// Rank items for validation instances `from..to` of the select pass and count hits.
     Validate {
         /// First instance.
         from: u32,
         /// One past the last instance.
+        to: u32,
+    },
+    /// Ask the held-out alignment questions about validation instances `from..to` of the select pass.
+    Ask {
+        /// First instance.
+        from: u32,
+        /// One past the last instance.
+        to: u32,
+    },
+    /// Complete prompts `from..to` of a stage greedily, and name those whose completion is too near to what the user
+    /// will like.
+    Clean {
+        /// Pass.
+        pass: Pass,
+        /// Index into `[[stage]]`: the stage that is about to begin.
+        stage: u32,
+        /// First prompt.
+        from: u32,
+        /// One past the last prompt.
         to: u32,
     },
     /// Evaluate all models on the test window; write report and adapter.
@@ -76,6 +103,10 @@ pub enum Outcome {
     Trained(TrainMetrics),
     /// Validation counts.
     Validated(ValidationCounts),
+    /// Counts of alignment questions.
+    Asked(QuestionCounts),
+    /// Prompts to be flagged, ascending.
+    Cleaned(Vec<u32>),
     /// Report and adapter are written.
     Reported,
 }
@@ -132,6 +163,12 @@ pub struct TrainMetrics {
     pub distinct: u64,
     /// Prompt tokens computed.
     pub prompt_tokens: u64,
+    /// Sampled codes of completions that give a gradient: what losses that are means over codes are divided by.
+    pub trained_codes: u64,
+    /// Of these, codes whose ratio was cut; 0 in a rollout's first update.
+    pub clipped: u64,
+    /// Sum over groups of 1 / (sum of w^2), w being the shares that completions stand for; 0 where all are alike.
+    pub effective: f64,
 }
 
 impl TrainMetrics {
@@ -149,6 +186,9 @@ impl TrainMetrics {
         self.loss += other.loss;
         self.distinct += other.distinct;
         self.prompt_tokens += other.prompt_tokens;
+        self.trained_codes += other.trained_codes;
+        self.clipped += other.clipped;
+        self.effective += other.effective;
     }
 }
 
@@ -223,6 +263,8 @@ pub struct RunSummary {
     pub changes: Vec<StateLink>,
     /// Decisions of the gate, and alarms, in order.
     pub decisions: Vec<Decision>,
+    /// Accuracy of held-out alignment questions at the stages' ends; empty where no stage asks any.
+    pub questions: Vec<QuestionPoint>,
 }
 
 /// One decision of the gate with its reason, or an alarm.

@@ -48,7 +48,7 @@ fn alarms(spec: &RunSpec, health: impl Fn(u32, u32) -> Health) -> Vec<Decision> 
             NextAction::Train => Performed::Trained(Some(health(cursor.attempt, cursor.stage_iteration + 1))),
             NextAction::Checkpoint => Performed::Checkpointed,
             NextAction::Report => Performed::Reported,
-            NextAction::Nothing => break,
+            NextAction::Ask | NextAction::Clean | NextAction::Nothing => break,
         };
         let stored = serde_json::to_string(&cursor.advance(spec, performed).unwrap()).unwrap();
         cursor = serde_json::from_str(&stored).unwrap();

@@ -3,7 +3,7 @@
 
 use conrec_domain::curriculum::{Chosen, CurriculumError, Cursor, NextAction, Performed, StagePoint};
 use conrec_domain::spec::{RunConfig, RunSpec};
-use conrec_domain::work::{Pass, Score, StateChange};
+use conrec_domain::work::{Cleaned, Pass, QuestionCounts, Score, StateChange};
 
 fn spec(overrides: &[&str]) -> RunSpec {
     let text = r#"
@@ -61,6 +61,11 @@ fn walk_attempts(spec: &RunSpec, scores: impl Fn(&Cursor) -> f64) -> (Vec<String
                 let value = scores(&cursor);
                 let score = Score { fhr: value, candidate_accuracy: 0.3 };
                 ("validate".into(), Performed::Validated(score))
+            }
+            NextAction::Ask => ("ask".into(), Performed::Asked(QuestionCounts::default())),
+            NextAction::Clean => {
+                let cleaned = Cleaned { stage: cursor.stage, prompts: 10, flagged: vec![1, 5, 6] };
+                ("clean".into(), Performed::Cleaned(cleaned))
             }
             NextAction::Train => {
                 trained += 1;
@@ -165,7 +170,7 @@ fn a_sum_that_rises_is_refused_when_one_score_falls_below_the_bar() {
             }
             NextAction::Train => Performed::Trained(None),
             NextAction::Checkpoint => Performed::Checkpointed,
-            NextAction::Report | NextAction::Nothing => unreachable!(),
+            NextAction::Ask | NextAction::Clean | NextAction::Report | NextAction::Nothing => unreachable!(),
         };
         cursor = cursor.advance(&spec, performed).unwrap();
     }
@@ -303,4 +308,53 @@ fn betas_of_attempts_are_powers_of_the_factor() {
     let stage = &spec.stage[1];
     assert_eq!((0..5).map(|attempt| stage.beta_at(attempt)).collect::<Vec<_>>(), [0.5, 2.0, 8.0, 32.0, 32.0]);
     assert_eq!((stage.attempts(), spec.stage[0].attempts()), (4, 1));
+}
+
+#[test]
+fn questions_are_asked_before_the_first_stage_and_after_each_of_the_select_pass() {
+    let spec = spec(&["stage.0.kind=alignment"]);
+    let (words, end) = walk(&spec, |_, iteration| if iteration == 4 { 0.3 } else { 0.2 });
+    let expected = "pass Select|ask|stage 0|train 3|ask|checkpoint|stage 1|validate|keep|train 2|validate|train 2|\
+                    validate|keep|train 2|validate|restore|ask|checkpoint|pass Refit|stage 0|train 3|checkpoint|\
+                    stage 1|train 4|checkpoint|report";
+    assert_eq!(words.join("|"), expected);
+    let stages: Vec<&str> = end.questions.iter().map(|point| point.stage.as_str()).collect();
+    assert_eq!(stages, ["", "sft", "grpo"]);
+    let said = "alignment questions after the stage, right answers: none could be asked (chance 0.25)";
+    assert_eq!(end.decisions.iter().filter(|d| d.reason == said).count(), 2, "{:?}", end.decisions);
+}
+
+#[test]
+fn a_stage_is_cleaned_once_in_each_pass_and_not_again_when_it_is_tried_again() {
+    let (words, end) = walk_attempts(&spec(&["stage.1.clean=drop"]), gains_in(1));
+    let expected = "pass Select|stage 0|train 3|checkpoint|\
+                    clean|stage 1|validate|keep|train 2|validate|train 2|validate|train 2|validate|restore|\
+                    stage 1|keep|train 2 again|validate|train 2 again|validate|keep|train 2 again|validate|restore|\
+                    checkpoint|pass Refit|stage 0|train 3|checkpoint|clean|stage 1|train 4 again|checkpoint|report";
+    assert_eq!(words.join("|"), expected);
+    let said = "cleaning by the policy of stage `sft`: of 10 prompts 3 are completed nearer than 0.8 to what the user will \
+                like; they are dropped, 7 are left";
+    let passes: Vec<Pass> = end.decisions.iter().filter(|d| d.reason == said).map(|d| d.pass).collect();
+    assert_eq!(passes, [Pass::Select, Pass::Refit]);
+}
+
+#[test]
+fn a_stage_that_is_left_out_is_not_cleaned_in_the_refit_pass() {
+    let spec = spec(&["stage.1.clean=reweight", "stage.1.retries=0"]);
+    let (words, end) = walk(&spec, |_, iteration| 0.2 - 0.01 * f64::from(iteration));
+    assert_eq!(words.iter().filter(|word| *word == "clean").count(), 1, "{words:?}");
+    let reason = end.decisions.iter().find(|d| d.reason.starts_with("cleaning")).unwrap();
+    assert!(reason.reason.ends_with("their gradients count 0.25"), "{reason:?}");
+}
+
+#[test]
+fn cleaning_that_would_leave_too_little_drops_nothing() {
+    let spec = spec(&["stage.1.clean=drop", "stage.1.prompts=8"]);
+    let (_, end) = walk(&spec, |_, _| 0.2);
+    let reason = end.decisions.iter().find(|d| d.reason.starts_with("cleaning")).unwrap();
+    assert!(reason.reason.ends_with("none is dropped, as 7 would be left and an iteration takes 8"), "{reason:?}");
+    let mut cursor = Cursor { stage: 1, at: StagePoint::Clean, ..Cursor::start() };
+    let cleaned = Cleaned { stage: 1, prompts: 10, flagged: vec![1, 5, 6] };
+    cursor = cursor.advance(&spec, Performed::Cleaned(cleaned)).unwrap();
+    assert_eq!(cursor.cleaned.unwrap().flagged, Vec::<u32>::new());
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use conrec_domain::schedule::{Schedule, evaluation_ranges, learning_rate};
-use conrec_domain::spec::{Context, StageKind, StageSpec};
+use conrec_domain::spec::{RunConfig, StageSpec};
 use conrec_domain::work::Pass;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -118,29 +118,11 @@ fn no_prompts_give_an_empty_iteration() {
 }
 
 fn stage(iterations: u32, warmup: u32, final_rate: f64) -> StageSpec {
-    StageSpec {
-        name: "s".into(),
-        kind: StageKind::Grpo,
-        context: Context::All,
-        recent_days: 0,
-        iterations,
-        prompts: 1,
-        prompts_per_lease: 1,
-        learning_rate: 2.0,
-        warmup,
-        final_rate,
-        completions: 2,
-        temperature: 1.0,
-        beta: 0.0,
-        retries: 1,
-        beta_factor: 3.0,
-        advantage_floor: 1e-4,
-        clip_low: 0.2,
-        clip_high: 0.2,
-        sign_weight: 0.2,
-        validate_every: 0,
-        patience: 0,
-    }
+    let text = format!(
+        "[[stage]]\nname = \"s\"\nkind = \"grpo\"\niterations = {iterations}\nprompts = 1\nprompts_per_lease = 1\n\
+         learning_rate = 2.0\nwarmup = {warmup}\nfinal_rate = {final_rate:?}\n"
+    );
+    RunConfig::parse(&text, "run.toml").unwrap().stage.remove(0)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use conrec_domain::derived::Derived;
-use conrec_domain::spec::{RunConfig, RunSpec, SpecError};
+use conrec_domain::spec::{AdvantageScale, Baseline, Clip, Objective, RunConfig, RunSpec, Sampler, SpecError};
 use conrec_domain::work::Pass;
 
 const GOOD: &str = r#"
@@ -55,6 +55,35 @@ fn a_group_of_one_is_refused_with_the_reason() {
           and a group of one has no advantage"]
     );
     assert!(violations(&["stage.0.completions=1"]).is_empty(), "a supervised stage has no groups");
+}
+
+#[test]
+fn dr_grpo_takes_no_deviation() {
+    assert_eq!(violations(&["stage.1.loss=dr_grpo"]), Vec::<String>::new());
+    for scale in ["group_std", "batch_std"] {
+        let found = violations(&["stage.1.loss=dr_grpo", &format!("stage.1.advantage={scale}")]);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with(&format!("stage.1.advantage = {scale}: allowed is none where loss = dr_grpo")));
+    }
+}
+
+#[test]
+fn what_a_stage_leaves_out_is_as_its_loss_has_it() {
+    let objective = |overrides: &[&str]| {
+        let overrides: Vec<String> = overrides.iter().map(|s| (*s).to_owned()).collect();
+        Objective::of(&RunConfig::parse_with(GOOD, "run.toml", &overrides).unwrap().stage[1])
+    };
+    assert_eq!(objective(&[]), Objective::paper());
+    assert_eq!(objective(&["stage.1.clip_low=0.1"]).clip, Clip { low: 0.1, high: 0.2 });
+    let of = |loss: &str| objective(&[&format!("stage.1.loss={loss}")]);
+    assert_eq!((of("dr_grpo").scale, of("dapo").scale), (AdvantageScale::None, AdvantageScale::GroupStd));
+    assert_eq!(of("dapo").clip, Clip { low: 0.2, high: 0.28 });
+    assert_eq!(of("gspo").clip, Clip { low: 3e-4, high: 4e-4 });
+    assert_eq!(of("cispo").clip, Clip { low: 1.0, high: 4.0 });
+    let chosen =
+        objective(&["stage.1.sampler=gumbel_top_k", "stage.1.advantage=none", "stage.1.baseline=leave_one_out"]);
+    assert_eq!(chosen.sampler, Sampler::GumbelTopK);
+    assert_eq!((chosen.scale, chosen.baseline), (AdvantageScale::None, Baseline::LeaveOneOut));
 }
 
 /// What a stage's kind does not read is not checked either.

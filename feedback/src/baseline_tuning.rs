@@ -178,8 +178,8 @@ fn judged(family: &dyn Family, window: &Evaluation, history: &History) -> Vec<(S
         let instance = &window.instances()[i];
         let past = history.before(instance.user, instance.t0);
         let gts = &window.targets()[i].gts;
-        let listed = family.scores(instance, past, window.catalogue());
-        let candidates = family.scores(instance, past, window.candidates(i));
+        let listed = family.scores(instance, &past, window.catalogue());
+        let candidates = family.scores(instance, &past, window.candidates(i));
         let hit = |scores: &Vec<f64>| window.rank(i, scores).iter().any(|item| gts.contains(item));
         let pairs = listed.iter().zip(&candidates);
         pairs.map(|(list, scores)| (u32::from(hit(list)), candidate_accuracy(scores))).collect::<Vec<_>>()

@@ -1,6 +1,6 @@
 //! The candidates of CandAcc: the true next negative and sampled items that other users rated the same day.
 
-use crate::event::Event;
+use crate::event::{Event, Sign};
 use crate::history::History;
 use crate::instance::Instance;
 use crate::numpy_random::NumpyRandom;
@@ -14,8 +14,8 @@ const DRAWS_A_CANDIDATE: usize = 64;
 
 /// Draws candidates for each instance: the true item first, then up to `others` distinct items.
 ///
-/// The pool of an instance is every rating (any sign) of OTHER users on the same UTC day, so an item comes as often as
-/// it was rated that day. Items that the user rated before t0 and items of the GTS are left out. One generator serves
+/// The pool of an instance is every rating (any sign) of OTHER users on the UTC day of the next negative, so an item comes
+/// as often as it was rated that day. Items that the user rated before t0 and items of the GTS are left out. One generator serves
 /// all instances in their order, so `instances` must be the whole window. `events` are sorted by time.
 ///
 /// On a day of at most 16,384 events the pool is shuffled and taken from its front, as numpy would do it. On a larger one
@@ -32,7 +32,7 @@ pub fn draw_candidates(
     instances
         .iter()
         .map(|instance| {
-            let day = instance.t0.div_euclid(DAY) * DAY;
+            let day = time_of_next(instance, history).div_euclid(DAY) * DAY;
             let from = events.partition_point(|e| e.time < day);
             let to = events.partition_point(|e| e.time < day + DAY);
             let mut barred: Vec<u32> = history.before(instance.user, instance.t0).iter().map(|e| e.item).collect();
@@ -66,10 +66,15 @@ pub fn draw_candidates(
         .collect()
 }
 
+/// When the next negative comes: at `t0`, or later where the moment was put off to the end of a day.
+fn time_of_next(instance: &Instance, history: &History) -> i64 {
+    let is_next = |e: &&Event| e.item == instance.next && e.sign == Sign::Negative;
+    history.between(instance.user, instance.t0, i64::MAX).iter().find(is_next).map_or(instance.t0, |e| e.time)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Sign;
 
     #[test]
     fn draws_distinct_items_of_other_users_of_the_day() {

@@ -57,6 +57,19 @@ pub enum BuildError {
         /// `file:line: reason` of the first.
         first: String,
     },
+    /// Every rating counts as a negative.
+    #[error(
+        "ratings run from {lowest} to {highest}, and data.negative_at_most = {negative_at_most} makes each of them a \
+         negative; of 1 to 5 stars take negative_at_most = 2 and positive_at_least = 4"
+    )]
+    AllNegative {
+        /// Lowest rating found.
+        lowest: f64,
+        /// Highest rating found.
+        highest: f64,
+        /// The threshold.
+        negative_at_most: f64,
+    },
     /// No event is left.
     #[error("{source_name} holds no events of known items; {dropped}")]
     NoEvents {
@@ -73,15 +86,32 @@ pub struct DatasetBuilder {
     limits: Limits,
     user_keys: KeyTable,
     item_keys: KeyTable,
-    /// The catalogue, in its own order, with the number of each key.
-    listed: Vec<(u32, Item)>,
-    /// One flag an item key: whether the catalogue has it.
-    is_listed: Vec<bool>,
+    /// The catalogue, in its own order.
+    listed: Vec<Listed>,
+    /// Place of each item key in `listed`; [`NOWHERE`] for those that the catalogue does not have.
+    places: Vec<u32>,
+    /// Number of the file of items that is being read.
+    item_file: u32,
+    /// Lowest and highest rating.
+    ratings: Option<(f64, f64)>,
     /// Users and items are numbers of keys until the end.
     events: Vec<Event>,
     lines: u64,
     dropped: Dropped,
 }
+
+/// An item of the catalogue.
+#[derive(Debug)]
+struct Listed {
+    /// Number of its key.
+    number: u32,
+    /// The file of items that brought it.
+    file: u32,
+    item: Item,
+}
+
+/// What stands for the place of a key that is not there.
+const NOWHERE: u32 = u32::MAX;
 
 /// What the config says of cleaning.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +140,9 @@ impl DatasetBuilder {
             user_keys: KeyTable::default(),
             item_keys: KeyTable::default(),
             listed: Vec::new(),
-            is_listed: Vec::new(),
+            places: Vec::new(),
+            item_file: 0,
+            ratings: None,
             events: Vec::new(),
             lines: 0,
             dropped: Dropped::default(),
@@ -127,19 +159,39 @@ impl DatasetBuilder {
         }
     }
 
-    /// Adds an item of the catalogue; of two with one key the first stays.
+    /// The rows of another file of items follow.
+    pub fn begin_items(&mut self) {
+        self.item_file += 1;
+    }
+
+    /// Whether an item of the catalogue stays, as far as is known; where only items with events stay, all events must
+    /// have come before.
+    pub fn wants(&mut self, key: &str) -> bool {
+        let wanted = self.limits.catalogue == Catalogue::All || key.is_empty() || self.item_keys.get(key).is_some();
+        if !wanted && self.item_file <= 1 {
+            self.dropped.items_without_events += 1;
+        }
+        wanted
+    }
+
+    /// Adds an item of the catalogue. Of two with one key in one file the first stays; what another file says, and what
+    /// has no title, is added to what is known.
     ///
     /// # Errors
     /// An empty key, as a sentence part.
     pub fn item(&mut self, item: Item) -> Result<(), String> {
         let number = intern(&mut self.item_keys, &item.key, "item")?;
-        self.is_listed.resize(self.is_listed.len().max(self.item_keys.len()), false);
-        match self.is_listed.get_mut(number as usize) {
-            Some(listed) if !*listed => {
-                *listed = true;
-                self.listed.push((number, item));
+        self.places.resize(self.places.len().max(self.item_keys.len()), NOWHERE);
+        let place = self.places.get(number as usize).copied().unwrap_or(NOWHERE);
+        match self.listed.get_mut(place as usize) {
+            None => {
+                if let Some(place) = self.places.get_mut(number as usize) {
+                    *place = self.listed.len() as u32;
+                }
+                self.listed.push(Listed { number, file: self.item_file, item });
             }
-            _ => self.dropped.duplicate_items += 1,
+            Some(known) if known.file == self.item_file && !item.title.is_empty() => self.dropped.duplicate_items += 1,
+            Some(known) => add(&mut known.item, item),
         }
         Ok(())
     }
@@ -152,6 +204,8 @@ impl DatasetBuilder {
         let sign = match record.mark {
             Mark::Sign(sign) => sign,
             Mark::Rating(value) if value.is_finite() => {
+                let (lowest, highest) = self.ratings.unwrap_or((value, value));
+                self.ratings = Some((lowest.min(value), highest.max(value)));
                 Sign::of_rating(value, self.limits.negative_at_most, self.limits.positive_at_least)
             }
             Mark::Rating(value) => return Err(format!("found rating {value}, expected a number")),
@@ -167,43 +221,37 @@ impl DatasetBuilder {
     ///
     /// # Errors
     /// Too many malformed lines, or no event left; `source_name` is for the error.
-    pub fn finish(self, source_name: &str) -> Result<Dataset, BuildError> {
-        let Self { limits, user_keys, item_keys, listed, is_listed, mut events, lines, mut dropped } = self;
-        if dropped.malformed_lines as f64 > limits.malformed_share * lines as f64 {
-            return Err(BuildError::Malformed {
-                malformed: dropped.malformed_lines,
-                lines,
-                share: limits.malformed_share,
-                first: dropped.first_malformed.unwrap_or_default(),
-            });
+    pub fn finish(mut self, source_name: &str) -> Result<Dataset, BuildError> {
+        self.check()?;
+        let (events, dropped) = (&mut self.events, &mut self.dropped);
+        let places = &self.places;
+        let is_listed = |item: u32| places.get(item as usize).is_some_and(|place| *place != NOWHERE);
+        if !self.limits.keep_unlisted {
+            dropped.unknown_item_ratings = retain(events, |e| is_listed(e.item));
         }
-        let is_listed = |item: u32| is_listed.get(item as usize).copied().unwrap_or(false);
-        if !limits.keep_unlisted {
-            dropped.unknown_item_ratings = retain(&mut events, |e| is_listed(e.item));
-        }
-        let users = Numbering::of_users(&user_keys, &events, limits.max_users, &mut dropped);
-        dropped.ratings_over_limit = retain(&mut events, |e| users.of_key(e.user).is_some());
-        let mut named = vec![false; item_keys.len()];
+        let users = Numbering::of_users(&self.user_keys, events, self.limits.max_users, dropped);
+        dropped.ratings_over_limit = retain(events, |e| users.of_key(e.user).is_some());
+        let mut named = vec![false; self.item_keys.len()];
         events.iter().for_each(|e| named[e.item as usize] = true);
-        let stays = |item: u32| limits.catalogue == Catalogue::All || named[item as usize];
-        let unlisted: Vec<u32> =
-            item_keys.sorted().into_iter().filter(|&item| named[item as usize] && !is_listed(item)).collect();
-        dropped.unlisted_items = unlisted.len() as u64;
-        let before = listed.len();
-        let mut order: Vec<u32> = Vec::new();
-        let mut items: Vec<Item> = Vec::new();
-        for (number, item) in listed.into_iter().filter(|(number, _)| stays(*number)) {
-            order.push(number);
-            items.push(item);
+        let (mut order, mut items) = (Vec::new(), Vec::new());
+        let all = self.listed.len();
+        let stays = |listed: &Listed| self.limits.catalogue == Catalogue::All || named[listed.number as usize];
+        for mut listed in self.listed.into_iter().filter(stays) {
+            if listed.item.title.is_empty() {
+                listed.item.title.clone_from(&listed.item.key);
+            }
+            order.push(listed.number);
+            items.push(listed.item);
         }
-        dropped.items_without_events = (before - items.len()) as u64;
-        for number in unlisted {
-            let key = item_keys.key(number).to_owned();
+        dropped.items_without_events += (all - items.len()) as u64;
+        for number in self.item_keys.sorted().into_iter().filter(|&item| named[item as usize] && !is_listed(item)) {
+            let key = self.item_keys.key(number).to_owned();
             items.push(Item { title: key.clone(), key, ..Item::default() });
             order.push(number);
+            dropped.unlisted_items += 1;
         }
-        let new_items = Numbering::new(&order, item_keys.len());
-        for event in &mut events {
+        let new_items = Numbering::new(&order, self.item_keys.len());
+        for event in events.iter_mut() {
             event.user = users.of_key(event.user).unwrap_or_default();
             event.item = new_items.of_key(event.item).unwrap_or_default();
         }
@@ -211,11 +259,41 @@ impl DatasetBuilder {
         let all = events.len();
         events.dedup();
         dropped.duplicate_ratings = (all - events.len()) as u64;
+        let (events, dropped) = (self.events, self.dropped);
         if events.is_empty() {
             return Err(BuildError::NoEvents { source_name: source_name.to_owned(), dropped });
         }
-        let users = users.order.iter().map(|&number| user_keys.key(number).to_owned()).collect();
+        let users = users.order.iter().map(|&number| self.user_keys.key(number).to_owned()).collect();
         Ok(Dataset { events, users, items, dropped, ..Dataset::default() })
+    }
+
+    /// Too many malformed lines, and thresholds that do not fit the ratings.
+    fn check(&mut self) -> Result<(), BuildError> {
+        let (malformed, share) = (self.dropped.malformed_lines, self.limits.malformed_share);
+        if malformed as f64 > share * self.lines as f64 {
+            let first = self.dropped.first_malformed.take().unwrap_or_default();
+            return Err(BuildError::Malformed { malformed, lines: self.lines, share, first });
+        }
+        match self.ratings {
+            Some((lowest, highest)) if lowest < highest && highest <= self.limits.negative_at_most => {
+                let negative_at_most = self.limits.negative_at_most;
+                Err(BuildError::AllNegative { lowest, highest, negative_at_most })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Adds what `more` says of an item to what is known of it.
+fn add(known: &mut Item, more: Item) {
+    if known.title.is_empty() {
+        known.title = more.title;
+    }
+    known.year = known.year.or(more.year);
+    for category in more.categories {
+        if !known.categories.contains(&category) {
+            known.categories.push(category);
+        }
     }
 }
 
@@ -339,6 +417,8 @@ mod tests {
                     let (user, item) = (user.to_string(), item.to_string());
                     builder.push(rated(&user, &item, *time, f64::from(*rating) * 4.0)).unwrap();
                 }
+                // Ratings that are all negatives would be refused.
+                builder.push(rated("0", "0", 0, 8.0)).unwrap();
                 builder.finish("here").unwrap()
             };
             let (a, b) = (of(&sorted), of(&shuffled));

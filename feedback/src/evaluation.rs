@@ -75,7 +75,7 @@ impl Evaluation {
         let last_time = dataset.last_time().unwrap_or_default();
         let is_test = windows.evaluate == test_window(data, last_time);
         let name = if is_test { "test" } else { "validation" };
-        let instances = instances_in(windows.evaluate, name, &dataset.events, history, data.horizon_days)?;
+        let instances = instances_in(windows.evaluate, name, &dataset.events, history, data.into())?;
         let others = spec.candidates as usize;
         let candidates = draw_candidates(&instances, &dataset.events, history, others, spec.seed);
         let excluded = instances.iter().map(|i| excluded_items(history, i, spec.exclude)).collect();
@@ -173,8 +173,8 @@ impl Evaluation {
         let one = |i: usize| {
             let instance = &self.instances[i];
             let past = history.before(instance.user, instance.t0);
-            let ranked = self.rank(i, &model.scores(instance, past, &self.catalogue));
-            (ranked, model.scores(instance, past, &self.candidates[i]))
+            let ranked = self.rank(i, &model.scores(instance, &past, &self.catalogue));
+            (ranked, model.scores(instance, &past, &self.candidates[i]))
         };
         let (ranked, candidate_scores) = (0..self.instances.len()).into_par_iter().map(one).unzip();
         Predictions { ranked, candidate_scores }
@@ -242,7 +242,7 @@ impl Evaluation {
 
 /// The items never listed for an instance: those disliked, or rated, before t0; sorted.
 pub fn excluded_items(history: &History, instance: &Instance, exclude: Exclude) -> Vec<u32> {
-    let past = history.before(instance.user, instance.t0).iter();
+    let past = history.before(instance.user, instance.t0).into_iter();
     let mut items: Vec<u32> =
         past.filter(|e| exclude == Exclude::Rated || e.sign == Sign::Negative).map(|e| e.item).collect();
     items.sort_unstable();

@@ -9,21 +9,24 @@ pub mod compact_lists;
 pub mod dataset;
 pub mod event;
 pub mod history;
+pub mod keyed_random;
 pub mod matrix;
 
 // Where events come from.
 pub mod dataset_builder;
 pub mod key_table;
-pub mod movietweetings;
 pub mod prepared;
+pub mod readers;
 pub mod synthetic;
 pub mod synthetic_files;
 
 // From events to instances.
+pub mod bursts;
 pub mod candidates;
 pub mod instance;
 pub mod numpy_random;
 pub mod split;
+pub mod window_advice;
 
 // Statistics of training time.
 pub mod swing;
@@ -31,12 +34,16 @@ pub mod training_time;
 
 // What the model sees.
 pub mod advantage;
+pub mod alignment;
+pub mod cell_means;
 pub mod cell_ranking;
+pub mod collisions;
 pub mod prefix_trie;
 pub mod prompt;
 pub mod reward;
 pub mod reward_shape;
 pub mod semantic_id;
+pub mod sid_control;
 pub mod sid_files;
 
 // Content and interaction vectors.
@@ -45,6 +52,7 @@ pub mod interaction_features;
 pub mod sparse_rows;
 pub mod tf_idf;
 pub mod truncated_svd;
+pub mod vector_files;
 
 // Baselines: each a function from an instance to scores over items.
 pub mod baseline_tuning;
@@ -61,7 +69,9 @@ pub mod top_items;
 pub mod bootstrap;
 pub mod cell_evaluation;
 pub mod evaluation;
+pub mod interest_coverage;
 pub mod metrics;
 pub mod outcomes;
 pub mod over_seeds;
+pub mod sid_quality;
 pub mod true_regions;

@@ -51,7 +51,7 @@ impl Vocabulary {
         Self { before: tokens, ..self }
     }
 
-    /// Number of tokens.
+    /// Number of tokens, without [`Vocabulary::question`].
     pub fn size(&self) -> usize {
         self.before + self.own()
     }
@@ -84,6 +84,12 @@ impl Vocabulary {
     pub fn parse(&self, token: i64) -> Option<(usize, u16)> {
         let at = usize::try_from(token.checked_sub(self.first_code())?).ok()?;
         (at < self.levels * self.codes).then(|| (at / self.codes, (at % self.codes) as u16))
+    }
+
+    /// The token that begins an alignment question: the one after all codes. Only runs that ask such questions have it,
+    /// so that all other runs keep their weights.
+    pub fn question(&self) -> i64 {
+        self.size() as i64
     }
 
     /// Token of a sign.
@@ -173,6 +179,25 @@ impl<'a> PromptBuilder<'a> {
         tokens
     }
 
+    /// The prompt of an alignment question at `t0`: the beginning, what the context shows, the question's token, the codes
+    /// of the four cells, and the sign that is asked for. The completion is the codes of the disliked one.
+    ///
+    /// Events at or after `t0` are never shown. Of too many, the oldest are left out; the question never is.
+    pub fn question(&self, past: &[Event], t0: i64, context: Context, cells: &[u32]) -> Vec<i64> {
+        let needed = self.frame.beginning.len() + 2 + cells.len() * self.vocabulary.levels;
+        let room = self.max_prompt_tokens.saturating_sub(needed) / self.vocabulary.event_tokens();
+        let shown = |event: &&Event| event.time < t0 && shows(context, event, t0) && self.is_known(event);
+        let newest_first: Vec<&Event> = past.iter().rev().filter(shown).take(room).collect();
+        let mut tokens = self.frame.beginning.clone();
+        newest_first.into_iter().rev().for_each(|event| self.push(event, &mut tokens));
+        tokens.push(self.vocabulary.question());
+        for cell in cells {
+            tokens.extend(self.vocabulary.codes(self.ids.cell_codes(*cell)));
+        }
+        tokens.push(self.vocabulary.sign(Sign::Negative));
+        tokens
+    }
+
     /// The tokens of an item's codes: what a completion must be to name the item; empty outside the catalogue.
     pub fn completion(&self, item: u32) -> Vec<i64> {
         self.vocabulary.codes(self.ids.item_codes(item)).collect()
@@ -216,7 +241,10 @@ fn shows(context: Context, event: &Event, t0: i64) -> bool {
     match context {
         Context::Negatives3d => event.sign == Sign::Negative && event.time >= t0 - THREE_DAYS,
         Context::Negatives => event.sign == Sign::Negative,
-        Context::All => true,
+        Context::Positives => event.sign == Sign::Positive,
+        Context::None => false,
+        // Whoever makes training prompts draws one of the three; a policy that is served sees all.
+        Context::All | Context::Mixed => true,
     }
 }
 
@@ -273,6 +301,21 @@ mod tests {
         assert_eq!(prompt(Context::Negatives), [BOS, NEGATIVE, 5, 16, NEGATIVE, 7, 18, NEGATIVE]);
         let all = [BOS, NEGATIVE, 5, 16, POSITIVE, 6, 17, NEGATIVE, 7, 18, NEUTRAL, 9, 20, NEGATIVE];
         assert_eq!(prompt(Context::All), all);
+        assert_eq!(prompt(Context::Positives), [BOS, POSITIVE, 6, 17, NEGATIVE]);
+        assert_eq!(prompt(Context::None), [BOS, NEGATIVE]);
+    }
+
+    #[test]
+    fn a_question_shows_four_cells_after_its_own_token() {
+        let ids = ids();
+        let ask = |limit, context| {
+            PromptBuilder::new(&ids, &frame(), limit).question(&past(), 10 * DAY, context, &[3, 0, 2, 1])
+        };
+        // 20 codes of two levels lie after the five special tokens: the question's token is 25.
+        let question = [25, 9, 20, 5, 16, 7, 18, 6, 17, NEGATIVE];
+        assert_eq!(ask(100, Context::None), [&[BOS], &question[..]].concat());
+        assert_eq!(ask(15, Context::Negatives), [&[BOS, NEGATIVE, 7, 18], &question[..]].concat());
+        assert_eq!(ask(5, Context::All), [&[BOS], &question[..]].concat(), "the question is never cut");
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! The two files in which semantic ids are exchanged (LC-Rec, LETTER, MiniOneRec): `index.json`, from an item's key
-//! to its tokens, and `item.json`, from an item's key to title and description.
+//! The files in which semantic ids are exchanged (LC-Rec, LETTER, MiniOneRec): `index.json`, from an item's key to its
+//! tokens, `item.json`, from an item's key to title and description, and tables that hold both (see [`lines`]).
 
+mod lines;
 mod ordered_map;
 
 use crate::dataset::Item;
 use crate::semantic_id::{SemanticIds, parse_token, token};
+use conrec_domain::spec::Missing;
 use ordered_map::OrderedMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,6 +53,48 @@ pub enum SidFileError {
         /// The shape a file must have.
         expected: &'static str,
     },
+    /// A line of a table is wrong.
+    #[error("{}:{line}: found {found}; expected {expected}", file.display())]
+    Line {
+        /// The file.
+        file: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What stands there.
+        found: String,
+        /// What must stand there.
+        expected: &'static str,
+    },
+    /// The ids have another shape than the config says.
+    #[error("{}: its semantic ids need {key} = {found}, the config says {expected}; set it to {found}", file.display())]
+    Shape {
+        /// The file.
+        file: PathBuf,
+        /// Key of the config.
+        key: &'static str,
+        /// What the file needs.
+        found: usize,
+        /// What the config says.
+        expected: String,
+    },
+    /// Items of the catalogue have no semantic id.
+    #[error(
+        "{}: {count} of {items} items have no semantic id, the first is `{first}` (keys of the file look like {example}); \
+         expected one for each item: add them, or set semantic_id.missing = \"accept\" to leave these items out of \
+         prompts and lists", file.display()
+    )]
+    Missing {
+        /// The file.
+        file: PathBuf,
+        /// Items without one.
+        count: usize,
+        /// Items of the catalogue.
+        items: usize,
+        /// Key of the first of them.
+        first: String,
+        /// A key that the file has.
+        example: String,
+    },
     /// One item is wrong.
     #[error("{}: item `{item}` has {found}; expected {expected}", file.display())]
     Item {
@@ -66,10 +110,17 @@ pub enum SidFileError {
 }
 
 impl SidIndex {
-    /// Reads an index of any number of levels, ours or a published one.
+    /// Reads an index of any number of levels, ours or a published one: `.json`, or a table `.txt` or `.tsv`.
     pub fn read(file: &Path) -> Result<Self, SidFileError> {
-        let expected = r#"{"item key": ["<a_1>", "<b_2>", "<c_3>"], ...}"#;
-        let OrderedMap(entries): OrderedMap<Vec<String>> = read_json(file, expected)?;
+        let entries = match file.extension().and_then(|extension| extension.to_str()) {
+            Some("txt") => lines::read(file, lines::Form::Info)?,
+            Some("tsv") => lines::read(file, lines::Form::Table)?,
+            _ => {
+                let expected = r#"{"item key": ["<a_1>", "<b_2>", "<c_3>"], ...}"#;
+                let OrderedMap(entries): OrderedMap<Vec<String>> = read_json(file, expected)?;
+                entries
+            }
+        };
         let levels = entries.first().map_or(0, |(_, tokens)| tokens.len());
         let mut items = Vec::with_capacity(entries.len());
         for (key, tokens) in entries {
@@ -90,21 +141,53 @@ impl SidIndex {
         self.items.iter().flat_map(|(_, codes)| codes).map(|&code| code as usize + 1).max().unwrap_or(0)
     }
 
-    /// Codes in the order of a catalogue, items x levels; `file` is for the error when a key is missing.
-    pub fn in_order_of(&self, items: &[Item], file: &Path) -> Result<Vec<u16>, SidFileError> {
+    /// Refuses an index whose ids do not have `levels` codes below `codes`, as the config says.
+    ///
+    /// # Errors
+    /// [`SidFileError::Shape`] with both numbers.
+    pub fn check(&self, file: &Path, levels: usize, codes: usize) -> Result<(), SidFileError> {
+        let shape = |key, found, expected| SidFileError::Shape { file: file.to_owned(), key, found, expected };
+        if self.levels != levels {
+            return Err(shape("semantic_id.levels", self.levels, format!("{levels}")));
+        }
+        if self.codes() > codes {
+            return Err(shape("semantic_id.codes", self.codes(), format!("at most {codes}")));
+        }
+        Ok(())
+    }
+
+    /// Codes in the order of a catalogue, items x levels, and whether the file has the item; those that it does not have
+    /// get zeros. `file` is for errors.
+    ///
+    /// # Errors
+    /// [`SidFileError::Missing`] where `missing` refuses such items, or all are.
+    pub fn in_order_of(
+        &self,
+        items: &[Item],
+        missing: Missing,
+        file: &Path,
+    ) -> Result<(Vec<u16>, Vec<bool>), SidFileError> {
         let by_key: BTreeMap<&str, &[u16]> =
             self.items.iter().map(|(k, codes)| (k.as_str(), codes.as_slice())).collect();
-        let mut result = Vec::with_capacity(items.len() * self.levels);
-        for item in items {
-            let codes = by_key.get(item.key.as_str()).ok_or_else(|| SidFileError::Item {
-                file: file.to_owned(),
-                item: item.key.clone(),
-                found: "no entry".into(),
-                expected: "one for each item of the catalogue".into(),
-            })?;
-            result.extend_from_slice(codes);
+        let mut codes = vec![0; items.len() * self.levels];
+        let mut present = vec![false; items.len()];
+        for (at, item) in items.iter().enumerate() {
+            if let Some(found) = by_key.get(item.key.as_str()) {
+                codes[at * self.levels..(at + 1) * self.levels].copy_from_slice(found);
+                present[at] = true;
+            }
         }
-        Ok(result)
+        let count = present.iter().filter(|present| !**present).count();
+        match present.iter().position(|present| !present) {
+            Some(first) if missing == Missing::Refuse || count == items.len() => Err(SidFileError::Missing {
+                file: file.to_owned(),
+                count,
+                items: items.len(),
+                first: items[first].key.clone(),
+                example: self.items.first().map_or_else(|| "none".to_owned(), |(key, _)| format!("`{key}`")),
+            }),
+            _ => Ok((codes, present)),
+        }
     }
 }
 
@@ -214,7 +297,8 @@ mod tests {
         let (_folder, file) = written(&text);
         let index = SidIndex::read(&file).unwrap();
         assert_eq!((index.levels, index.codes()), (3, 300));
-        assert_eq!(index.in_order_of(&items(), &file).unwrap(), ids.of_item);
+        let (codes, present) = index.in_order_of(&items(), Missing::Refuse, &file).unwrap();
+        assert_eq!((codes, present), (ids.of_item, vec![true, true]));
     }
 
     #[test]
@@ -273,9 +357,30 @@ mod tests {
     }
 
     #[test]
-    fn a_catalogue_item_without_codes_is_an_error() {
-        let (_folder, file) = written(r#"{"7": ["<a_1>"]}"#);
-        let error = SidIndex::read(&file).unwrap().in_order_of(&items(), &file).unwrap_err();
-        assert!(error.to_string().ends_with("item `0042` has no entry; expected one for each item of the catalogue"));
+    fn a_catalogue_item_without_codes_is_an_error_or_left_out() {
+        let (_folder, file) = written(r#"{"7": ["<a_1>", "<b_2>"]}"#);
+        let index = SidIndex::read(&file).unwrap();
+        let error = index.in_order_of(&items(), Missing::Refuse, &file).unwrap_err().to_string();
+        assert!(
+            error.contains("1 of 2 items have no semantic id, the first is `0042` (keys of the file look like `7`)")
+        );
+        let (codes, present) = index.in_order_of(&items(), Missing::Accept, &file).unwrap();
+        assert_eq!((codes, present), (vec![0, 0, 1, 2], vec![false, true]));
+        // A file of another dataset: nothing is left to work with.
+        assert!(index.in_order_of(&items()[..1], Missing::Accept, &file).is_err());
+    }
+
+    #[test]
+    fn another_number_of_levels_or_codes_is_named_with_what_to_set() {
+        let (_folder, file) = written(r#"{"7": ["<a_1>", "<b_255>", "<c_0>", "<d_9>"]}"#);
+        let index = SidIndex::read(&file).unwrap();
+        index.check(&file, 4, 256).unwrap();
+        let error = index.check(&file, 3, 256).unwrap_err().to_string();
+        assert!(
+            error.ends_with("its semantic ids need semantic_id.levels = 4, the config says 3; set it to 4"),
+            "{error}"
+        );
+        let error = index.check(&file, 4, 64).unwrap_err().to_string();
+        assert!(error.contains("semantic_id.codes = 256, the config says at most 64"), "{error}");
     }
 }

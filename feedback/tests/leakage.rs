@@ -7,7 +7,7 @@ use conrec_feedback::dataset::{Dataset, Item};
 use conrec_feedback::evaluation::Evaluation;
 use conrec_feedback::event::{Event, Sign};
 use conrec_feedback::history::History;
-use conrec_feedback::instance::{Instance, training_instances};
+use conrec_feedback::instance::{Horizon, Instance, training_instances};
 use conrec_feedback::interaction_features::interaction_features;
 use conrec_feedback::split::{DAY, passes};
 use conrec_feedback::swing::Swing;
@@ -68,8 +68,11 @@ fn events_after_training_time_change_no_statistic() {
     }
 
     let histories = [&a, &b].map(|d| History::new(&d.events, d.users.len()));
-    let found = training_instances(end, &a.events, &histories[0], 7).unwrap();
-    assert_eq!(found, training_instances(end, &b.events, &histories[1], 7).unwrap());
+    for later_day_only in [false, true] {
+        let horizon = Horizon { days: 7, later_day_only };
+        let found = training_instances(end, &a.events, &histories[0], horizon).unwrap();
+        assert_eq!(found, training_instances(end, &b.events, &histories[1], horizon).unwrap());
+    }
 }
 
 #[test]

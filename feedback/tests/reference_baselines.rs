@@ -10,8 +10,8 @@ use conrec_feedback::dataset::Dataset;
 use conrec_feedback::evaluation::{Evaluation, ModelMetrics};
 use conrec_feedback::history::History;
 use conrec_feedback::item_scores::ItemScores;
-use conrec_feedback::movietweetings::read;
 use conrec_feedback::popularity::Popularity;
+use conrec_feedback::readers::read;
 use conrec_feedback::rocchio::Rocchio;
 use conrec_feedback::split::passes;
 use conrec_feedback::training_time::TrainingTime;
@@ -56,7 +56,8 @@ const EARLIER_ACCURACY: [(&str, f64); 2] = [("dislike_rate", 0.1391), ("dislike_
 
 fn data() -> Dataset {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/movietweetings-100k");
-    read(&folder, &DataSpec::default()).unwrap()
+    let path = folder.display().to_string();
+    read(&DataSpec { path, ..DataSpec::default() }, i64::MAX).unwrap()
 }
 
 fn evaluation(dataset: &Dataset, history: &History, exclude: Exclude) -> (Evaluation, i64) {

@@ -64,9 +64,10 @@ impl BaseModel {
     pub fn load(spec: &RunSpec, folder: &Path) -> Result<Self, BaseError> {
         let shape = read_shape(folder)?;
         let vocabulary = vocabulary(spec).after(shape.vocab as usize);
-        let config = LlamaConfig::pretrained(&shape, vocabulary.own(), &spec.model)?;
+        let names = new_token_names(vocabulary, spec.asks_questions());
+        let config = LlamaConfig::pretrained(&shape, names.len(), &spec.model)?;
         let tokenizer = TextTokenizer::open(folder, config.vocab)?;
-        tokenizer.refuse_known(&new_token_names(vocabulary))?;
+        tokenizer.refuse_known(&names)?;
         let frame = frame(spec, &tokenizer, shape.vocab as usize)?;
         let [negative, neutral, positive] = &spec.model.sign_words;
         let words = [tokenizer.encode(negative)?, tokenizer.encode(neutral)?, tokenizer.encode(positive)?];
@@ -109,7 +110,12 @@ impl Pretrained {
 
 /// Signs and codes of a spec, numbered as from scratch.
 pub fn vocabulary(spec: &RunSpec) -> Vocabulary {
-    Vocabulary::new(spec.semantic_id.levels as usize, spec.semantic_id.codes as usize)
+    Vocabulary::new(spec.semantic_id.id_levels() as usize, spec.semantic_id.codes as usize)
+}
+
+/// Tokens of a decoder from scratch: the special ones, the codes of all levels, and the question's where a stage asks any.
+pub fn vocabulary_size(spec: &RunSpec) -> usize {
+    vocabulary(spec).size() + usize::from(spec.asks_questions())
 }
 
 /// Instruction and question in the base's tokens.
@@ -122,10 +128,13 @@ fn frame(spec: &RunSpec, tokenizer: &TextTokenizer, tokens: usize) -> Result<Pro
         let found = format!("{:?}", spec.model.instruction);
         return Err(PolicyError::Shape { key: "instruction", found, expected: expected.into() }.into());
     }
-    let shortest = frame.tokens() + vocabulary(spec).event_tokens();
+    let own = vocabulary(spec);
+    // An alignment question shows four items, and no words after them.
+    let asked = frame.beginning.len() + 2 + 4 * own.levels;
+    let shortest = (frame.tokens() + own.event_tokens()).max(if spec.asks_questions() { asked } else { 0 });
     if shortest > spec.model.max_prompt_tokens as usize {
         let expected = format!(
-            "at least {shortest}: {} tokens of model.instruction, {} of model.question, the sign, and one event",
+            "at least {shortest}: {} tokens of model.instruction, {} of model.question, the sign, and one event or the items of a question",
             frame.beginning.len(),
             frame.question.len()
         );

@@ -1,6 +1,7 @@
 //! Constrained beam search over the prefix trie (method.md, section 6): the most probable cells of each prompt.
 //! At every level the best B legal prefixes are kept, exactly; ties go to the lower code path.
 
+pub(crate) mod descent;
 mod frontier;
 mod score_cells;
 
@@ -10,8 +11,7 @@ use crate::error::PolicyError;
 use crate::legal::Legal;
 use crate::shared_prefix::Prefix;
 use crate::transformer::Policy;
-use frontier::{Frontier, Row};
-use std::cmp::Ordering;
+use descent::{Descent, Prefixed};
 
 /// A cell that the policy may generate, and how probable it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,15 +65,6 @@ pub struct BeamSearch<'a> {
     beams: usize,
 }
 
-/// A legal prefix of one prompt.
-#[derive(Clone, Copy, Debug)]
-struct Prefixed {
-    node: u32,
-    log_probability: f64,
-    /// Its row of the frontier; none when only one cell is left below it.
-    row: Option<usize>,
-}
-
 impl<'a> BeamSearch<'a> {
     /// A search for the best `beams` cells.
     ///
@@ -124,68 +115,14 @@ impl<'a> BeamSearch<'a> {
     }
 
     fn continue_from(&self, prefix: &Prefix<'_>) -> Result<Vec<Vec<Beam>>, BeamSearchError> {
-        let trie = self.legal.trie;
-        let mut frontier = Frontier::new(prefix, self.legal)?;
-        let root = Prefixed { node: 0, log_probability: 0.0, row: Some(0) };
-        let mut kept: Vec<Vec<Prefixed>> = vec![vec![root]; prefix.prompts()];
-        for depth in 1..=trie.levels() {
-            for (prompt, beams) in kept.iter_mut().enumerate() {
-                *beams = self.extend(beams, |row, code| frontier.log_probability((prompt, row), code));
-            }
-            if depth < trie.levels() {
-                let rows: Vec<Vec<Row>> = kept.iter_mut().map(|beams| self.open(beams)).collect();
-                frontier.descend(&rows, depth)?;
-            }
-        }
-        let beam = |p: &Prefixed| trie.cell(p.node).map(|cell| Beam { cell, log_probability: p.log_probability });
+        let descent = Descent { legal: self.legal, beams: self.beams, temperature: 1.0 };
+        let kept = descent.run(prefix, &vec![0.0; prefix.prompts()], None)?;
+        let beam = |p: &Prefixed| {
+            let cell = self.legal.trie.cell(p.node);
+            cell.map(|cell| Beam { cell, log_probability: p.log_probability })
+        };
         Ok(kept.iter().map(|beams| beams.iter().filter_map(beam).collect()).collect())
     }
-
-    /// The best legal continuations by one code of one prompt's prefixes; `row` stays the parent's.
-    fn extend(&self, beams: &[Prefixed], log_probability: impl Fn(usize, u16) -> f64) -> Vec<Prefixed> {
-        let mut next = Vec::new();
-        for beam in beams {
-            for child in self.legal.trie.children(beam.node) {
-                let more = beam.row.map_or(0.0, |row| log_probability(row, child.code));
-                next.push(Prefixed { node: child.node, log_probability: beam.log_probability + more, row: beam.row });
-            }
-        }
-        if next.len() > self.beams {
-            next.select_nth_unstable_by(self.beams - 1, best_first);
-            next.truncate(self.beams);
-        }
-        next.sort_unstable_by(best_first);
-        next
-    }
-
-    /// Gives each prefix that still has a choice below it a row of the next frontier.
-    fn open(&self, beams: &mut [Prefixed]) -> Vec<Row> {
-        let mut rows = Vec::new();
-        for beam in beams {
-            beam.row = beam.row.filter(|_| has_choice(&self.legal, beam.node)).map(|parent| {
-                rows.push(Row { parent, node: beam.node });
-                rows.len() - 1
-            });
-        }
-        rows
-    }
-}
-
-/// Whether more than one cell lies below a node. Where not, all further codes are forced and have log-probability 0.
-fn has_choice(legal: &Legal<'_>, node: u32) -> bool {
-    let mut at = node;
-    loop {
-        match legal.trie.children(at) {
-            [] => return false,
-            [only] => at = only.node,
-            _ => return true,
-        }
-    }
-}
-
-/// Higher log-probability first; nodes of one level are numbered in the order of their code paths.
-fn best_first(a: &Prefixed, b: &Prefixed) -> Ordering {
-    b.log_probability.total_cmp(&a.log_probability).then(a.node.cmp(&b.node))
 }
 
 #[cfg(test)]

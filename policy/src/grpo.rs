@@ -1,17 +1,20 @@
 //! A GRPO lease: each prompt once, G completions sampled from it, and one backward pass through that very forward.
 
+use crate::distinct::{most_probable, without_replacement};
 use crate::error::PolicyError;
 use crate::exact_kl::{entropy, exact_kl};
-use crate::grpo_loss::{Clip, GrpoTerms, grpo_loss};
+use crate::group_scores::{Groups, Scores, deviation};
+use crate::grpo_loss::{GrpoTerms, clipped, grpo_loss};
 use crate::lease_gradient::LeaseGradient;
 use crate::legal::Legal;
 use crate::micro_batch::micro_batches;
 use crate::rollout::{DrawKey, Walk, follow, sample};
 use crate::shared_prefix::Prefix;
 use crate::transformer::Policy;
-use conrec_feedback::advantage::group_advantages;
-use std::collections::BTreeSet;
+use conrec_domain::spec::{AdvantageScale, Objective, Sampler};
 use tch::{Kind, Tensor};
+
+pub use crate::group_scores::Reward;
 
 /// One prompt of a lease.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +30,7 @@ pub struct GroupPrompt<'a> {
 pub struct GrpoSettings {
     /// Seed of the run.
     pub seed: u64,
-    /// The iteration.
+    /// The iteration, which names the draws: that of the rollout's first update.
     pub iteration: u64,
     /// G: completions a prompt.
     pub completions: usize,
@@ -35,10 +38,8 @@ pub struct GrpoSettings {
     pub temperature: f64,
     /// beta: weight of the KL term; at 0 the reference is not computed and the KL is reported as 0.
     pub beta: f64,
-    /// Bounds of the ratio; with one update a rollout the ratio is 1 and they do nothing.
-    pub clip: Clip,
-    /// Lower bound of the divisor of advantages.
-    pub advantage_floor: f64,
+    /// Sampler, advantages and loss.
+    pub objective: Objective,
 }
 
 /// What a lease computes with.
@@ -48,18 +49,27 @@ pub struct GrpoLease<'a> {
     pub policy: &'a Policy,
     /// The policy at the stage's start; nothing of it trains.
     pub reference: &'a Policy,
+    /// The policy that samples, where it is another than the one that trains: that of the rollout's first update, in
+    /// the updates after it. The ratio of the two is clipped.
+    pub behaviour: Option<&'a Policy>,
     /// The legal codes.
     pub legal: Legal<'a>,
     /// How.
     pub settings: GrpoSettings,
 }
 
-/// The rewards of a group: index of the prompt in the lease, cells of its completions; one entry a cell, none abstains.
-/// A group is asked for once, as a whole, so that a reward may depend on what else was sampled.
-pub type Reward<'r> = dyn Fn(usize, &[u32]) -> Vec<Option<f64>> + 'r;
+/// The completions of a micro-batch, and what is left to compute with.
+struct Drawn {
+    groups: Groups,
+    /// The policy's own forward pass, where completions were drawn from it.
+    walk: Option<Walk>,
+    /// log pi of each code under the behaviour policy, level by level, where that is another policy.
+    old: Option<Tensor>,
+}
 
 impl GrpoLease<'_> {
-    /// The gradient of the sum over prompts of
+    /// The gradient of the SUM of the loss's terms over prompts (`grpo_loss`, `docs/losses.md`); what it is divided by is
+    /// a count of the whole iteration, so that leases add up. For `Grpo` a prompt's term is
     /// - 1/G sum_i 1/|y_i| sum_t (min(rho A, clip(rho) A) - beta KL_t), where |y_i| counts codes that were not forced.
     ///
     /// A group whose rewards are all equal has no gradient: its KL term is left out too, it is counted, and a
@@ -69,79 +79,89 @@ impl GrpoLease<'_> {
     /// For prompts that the model cannot read, rewards that are not one a completion, or when weights have diverged.
     pub fn run(&self, prompts: &[GroupPrompt<'_>], reward: &Reward<'_>) -> Result<LeaseGradient, PolicyError> {
         let mut lease = LeaseGradient::default();
+        let objective = &self.settings.objective;
+        let mut waiting = Vec::new();
         let lengths: Vec<usize> = prompts.iter().map(|p| p.tokens.len()).collect();
         for part in micro_batches(&lengths, self.policy.config().micro_batch_tokens) {
-            self.micro_batch((prompts, &part), reward, &mut lease)?;
+            let drawn = self.draw(prompts, part, &mut lease)?;
+            let scores = drawn.groups.score(&self.legal, reward, objective.baseline, &mut lease.metrics)?;
+            if objective.scale == AdvantageScale::BatchStd {
+                waiting.push((Drawn { walk: None, ..drawn }, scores));
+            } else {
+                self.learn(prompts, (drawn, &scores), 0.0, &mut lease)?;
+            }
+        }
+        let batch = deviation(waiting.iter().map(|(drawn, scores)| (&drawn.groups, scores)));
+        for (drawn, scores) in waiting {
+            self.learn(prompts, (drawn, &scores), batch, &mut lease)?;
         }
         Ok(lease)
     }
 
-    fn micro_batch(
+    /// The completions of some prompts. Where the policy draws them itself, one by one, and learns from them at once,
+    /// this forward pass is the one that the gradient goes through.
+    fn draw(
         &self,
-        (prompts, part): (&[GroupPrompt<'_>], &[usize]),
-        reward: &Reward<'_>,
+        prompts: &[GroupPrompt<'_>],
+        part: Vec<usize>,
         lease: &mut LeaseGradient,
-    ) -> Result<(), PolicyError> {
+    ) -> Result<Drawn, PolicyError> {
         let s = &self.settings;
         let tokens: Vec<&[i64]> = part.iter().map(|i| prompts[*i].tokens).collect();
         let key = |i: &usize| DrawKey { seed: s.seed, iteration: s.iteration, prompt: prompts[*i].id };
         let keys: Vec<DrawKey> = part.iter().map(key).collect();
-        let prefix = Prefix::compute(self.policy, &tokens)?;
-        let walk = sample(&prefix, &self.legal, s.temperature, &keys, s.completions)?;
         lease.metrics.prompt_tokens += tokens.iter().map(|t| t.len() as u64).sum::<u64>();
-        let weighted = self.weigh(part, &walk, reward, lease)?;
-        let kl = self.kl(&tokens, &walk, lease)?;
-        if weighted.weights.iter().all(|w| *w == 0.0) {
-            return Ok(());
-        }
-        let loss = self.loss(&walk, &weighted, kl.as_deref());
-        lease.add(self.policy, &loss)
+        let at_once = s.objective.sampler == Sampler::Iid
+            && s.objective.scale != AdvantageScale::BatchStd
+            && self.behaviour.is_none();
+        let _no_grad = (!at_once).then(tch::no_grad_guard);
+        let prefix = Prefix::compute(self.behaviour.unwrap_or(self.policy), &tokens)?;
+        let (legal, t, g) = (&self.legal, s.temperature, s.completions);
+        let distinct = match s.objective.sampler {
+            Sampler::Iid => {
+                let walk = sample(&prefix, legal, t, &keys, g)?;
+                let groups = Groups { prompts: part, cells: walk.cells.clone(), width: g, weights: None };
+                let old = self.behaviour.map(|_| walk.all_chosen());
+                return Ok(Drawn { groups, walk: at_once.then_some(walk), old });
+            }
+            Sampler::GumbelTopK => without_replacement(&prefix, legal, t, &keys, g)?,
+            Sampler::Beam => most_probable(&prefix, legal, t, g)?,
+        };
+        let old =
+            self.behaviour.map(|_| Ok::<_, PolicyError>(follow(&prefix, legal, t, &distinct.cells)?.all_chosen()));
+        let groups = Groups { prompts: part, cells: distinct.cells, width: distinct.width, weights: distinct.weights };
+        Ok(Drawn { groups, walk: None, old: old.transpose()? })
     }
 
-    /// Rewards, advantages and weights of a micro-batch's completions.
-    fn weigh(
+    /// Adds the gradient of a micro-batch, and what there is to know about it. `batch` is the deviation of the lease's
+    /// rewards.
+    fn learn(
         &self,
-        part: &[usize],
-        walk: &Walk,
-        reward: &Reward<'_>,
+        prompts: &[GroupPrompt<'_>],
+        (drawn, scores): (Drawn, &Scores),
+        batch: f64,
         lease: &mut LeaseGradient,
-    ) -> Result<Weighted, PolicyError> {
-        let group = self.settings.completions;
-        let free = walk.free_codes();
-        let mut weighted = Weighted { advantages: vec![0.0; free.len()], weights: vec![0.0; free.len()] };
-        let metrics = &mut lease.metrics;
-        for (place, prompt) in part.iter().enumerate() {
-            let members = place * group..(place + 1) * group;
-            let given = reward(*prompt, &walk.cells[members.clone()]);
-            if given.len() != group {
-                let expected = format!("{group}, one a completion");
-                return Err(PolicyError::Input {
-                    what: "rewards of a group",
-                    found: given.len().to_string(),
-                    expected,
-                });
+    ) -> Result<(), PolicyError> {
+        let objective = &self.settings.objective;
+        let Drawn { groups, walk, old } = drawn;
+        let weights = scores.weights(objective.loss, self.legal.trie.levels());
+        let trains = weights.iter().any(|w| *w != 0.0);
+        let tokens: Vec<&[i64]> = groups.prompts.iter().map(|i| prompts[*i].tokens).collect();
+        let walk = match walk {
+            Some(walk) => walk,
+            None => {
+                let _no_grad = (!trains).then(tch::no_grad_guard);
+                let prefix = Prefix::compute(self.policy, &tokens)?;
+                follow(&prefix, &self.legal, self.settings.temperature, &groups.cells)?
             }
-            let finite = |(i, r): (usize, Option<f64>)| r.filter(|r| r.is_finite()).map(|r| (i, r));
-            let rewards: Vec<(usize, f64)> = members.clone().zip(given).filter_map(finite).collect();
-            let values: Vec<f64> = rewards.iter().map(|(_, r)| *r).collect();
-            metrics.groups += 1;
-            metrics.completions += group as u64;
-            metrics.distinct += walk.cells[members.clone()].iter().collect::<BTreeSet<_>>().len() as u64;
-            metrics.abstained += (group - values.len()) as u64;
-            metrics.reward += values.iter().sum::<f64>();
-            metrics.codes += free[members].iter().map(|n| u64::from(*n)).sum::<u64>();
-            let advantages = group_advantages(&values, self.settings.advantage_floor);
-            metrics.reward_std += advantages.std;
-            if advantages.zero_variance {
-                metrics.zero_variance_groups += 1;
-                continue;
-            }
-            for ((i, _), advantage) in rewards.iter().zip(&advantages.values) {
-                weighted.advantages[*i] = *advantage;
-                weighted.weights[*i] = if free[*i] == 0 { 0.0 } else { 1.0 / (group as f64 * f64::from(free[*i])) };
-            }
+        };
+        let kl = self.kl(&tokens, &walk, lease)?;
+        if !trains {
+            return Ok(());
         }
-        Ok(weighted)
+        let weighted = Weighted { advantages: scores.advantages(objective, batch), weights, free: &scores.free, old };
+        let loss = self.loss(&walk, &weighted, kl.as_deref(), lease);
+        lease.add(self.policy, &loss)
     }
 
     /// Exact KL of each level's rows to the reference, on the same completions; also the sums for the metrics.
@@ -179,22 +199,27 @@ impl GrpoLease<'_> {
         Ok(Some(all))
     }
 
-    fn loss(&self, walk: &Walk, weighted: &Weighted, kl: Option<&[Tensor]>) -> Tensor {
+    fn loss(&self, walk: &Walk, of: &Weighted<'_>, kl: Option<&[Tensor]>, lease: &mut LeaseGradient) -> Tensor {
+        let objective = &self.settings.objective;
         let levels = walk.levels.len();
-        let chosen: Vec<Tensor> = (0..levels).map(|l| walk.chosen(l)).collect();
-        let log_probs = Tensor::cat(&chosen, 0);
+        let log_probs = walk.all_chosen();
         let kl = kl.map(|levels| Tensor::cat(levels, 0));
-        let advantages = self.row(weighted.advantages.iter().copied()).repeat([levels as i64]);
-        let counted = walk.levels.iter().flat_map(|l| l.forced.iter().zip(&weighted.weights));
+        let advantages = self.row(of.advantages.iter().copied()).repeat([levels as i64]);
+        let counted = walk.levels.iter().flat_map(|l| l.forced.iter().zip(&of.weights));
         let weights = self.row(counted.map(|(forced, w)| if *forced { 0.0 } else { *w }));
         let terms = GrpoTerms {
             log_probs: &log_probs,
-            old_log_probs: &log_probs.detach(),
+            // In a rollout's first update the policy is the one that sampled: its ratio is exactly 1.
+            old_log_probs: &of.old.as_ref().map_or_else(|| log_probs.detach(), Tensor::shallow_clone),
             advantages: &advantages,
             kl: kl.as_ref(),
             weights: &weights,
+            lengths: &self.row(of.free.iter().map(|n| f64::from((*n).max(1)))),
         };
-        grpo_loss(&terms, self.settings.clip, self.settings.beta)
+        if of.old.is_some() {
+            lease.metrics.clipped += clipped(&terms, (objective.loss, objective.clip));
+        }
+        grpo_loss(&terms, (objective.loss, objective.clip), self.settings.beta)
     }
 
     fn row(&self, values: impl Iterator<Item = f64>) -> Tensor {
@@ -204,8 +229,11 @@ impl GrpoLease<'_> {
 }
 
 /// One entry a completion.
-struct Weighted {
+struct Weighted<'s> {
     advantages: Vec<f64>,
-    /// 1 / (G |y_i|), or 0 for a completion that gives no gradient.
+    /// Of each of its codes, or 0 for a completion that gives no gradient.
     weights: Vec<f64>,
+    free: &'s [u32],
+    /// As in [`Drawn`].
+    old: Option<Tensor>,
 }

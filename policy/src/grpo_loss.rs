@@ -1,28 +1,14 @@
-//! The loss of group relative policy optimisation with clipped ratios and an exact KL term (method, section 5).
+//! The losses of group relative policy optimisation, with an exact KL term (method, section 5; `docs/losses.md`).
+//! They differ in what is made of the ratio of new to old probability, and in weights that their caller gives.
 
-use conrec_domain::spec::StageSpec;
-use tch::Tensor;
+use conrec_domain::spec::{Clip, GrpoLoss};
+use tch::{Kind, Tensor};
 
-/// Bounds of the ratio rho: `1 - low ..= 1 + high`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Clip {
-    /// eps_lo.
-    pub low: f64,
-    /// eps_hi.
-    pub high: f64,
-}
-
-impl Clip {
-    /// The bounds of a stage.
-    pub fn of(stage: &StageSpec) -> Self {
-        Self { low: stage.clip_low, high: stage.clip_high }
-    }
-}
-
-/// One entry a sampled code, in any order; all tensors are `[codes]`.
+/// One entry a sampled code, level by level: entry `level * completions + i` is of completion i. All tensors are
+/// `[levels * completions]`, if nothing else is said.
 #[derive(Debug)]
 pub struct GrpoTerms<'a> {
-    /// log pi of the code under the policy that is trained.
+    /// log pi of the code under the policy that is trained; exactly 0 for forced codes.
     pub log_probs: &'a Tensor,
     /// log pi of the code under the policy that sampled it; no gradient flows here.
     pub old_log_probs: &'a Tensor,
@@ -30,35 +16,58 @@ pub struct GrpoTerms<'a> {
     pub advantages: &'a Tensor,
     /// Exact KL to the reference at the code's node; none without a KL term.
     pub kl: Option<&'a Tensor>,
-    /// 1 / (G |y_i|), or 0 for codes that do not count.
+    /// What the code counts in the sum, or 0 for codes that do not count.
     pub weights: &'a Tensor,
+    /// |y_i|: codes of the completion that were not forced, but at least 1: `[completions]`.
+    pub lengths: &'a Tensor,
 }
 
-/// - sum of w (min(rho A, clip(rho) A) - beta KL), a scalar; rho = pi / pi_old over masked log-probabilities.
-pub fn grpo_loss(terms: &GrpoTerms<'_>, clip: Clip, beta: f64) -> Tensor {
-    let ratio = (terms.log_probs - terms.old_log_probs.detach()).exp();
-    let plain = &ratio * terms.advantages;
-    let clipped = ratio.clamp(1.0 - clip.low, 1.0 + clip.high) * terms.advantages;
-    let mut gain = plain.minimum(&clipped);
+/// - sum of w (gain - beta KL), a scalar, with rho = pi / pi_old over masked log-probabilities and
+/// - `Grpo`, `DrGrpo`, `Dapo`: gain = min(rho A, clip(rho) A);
+/// - `Gspo`: the same with the completion's ratio s = exp(1/|y| sum of log rho) for each of its codes;
+/// - `Cispo`: gain = clip(rho) A log pi, where no gradient flows through clip(rho).
+pub fn grpo_loss(terms: &GrpoTerms<'_>, (loss, clip): (GrpoLoss, Clip), beta: f64) -> Tensor {
+    let (low, high) = (1.0 - clip.low, 1.0 + clip.high);
+    let ratio = ratio(terms, loss);
+    let mut gain = match loss {
+        GrpoLoss::Grpo | GrpoLoss::DrGrpo | GrpoLoss::Dapo | GrpoLoss::Gspo => {
+            let plain = &ratio * terms.advantages;
+            let clipped = ratio.clamp(low, high) * terms.advantages;
+            plain.minimum(&clipped)
+        }
+        GrpoLoss::Cispo => ratio.detach().clamp(low, high) * terms.advantages * terms.log_probs,
+    };
     if let Some(kl) = terms.kl {
         gain -= kl * beta;
     }
     -(gain * terms.weights).sum(terms.weights.kind())
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+/// Codes that count and whose ratio was cut, so that it no longer pulls.
+pub fn clipped(terms: &GrpoTerms<'_>, (loss, clip): (GrpoLoss, Clip)) -> u64 {
+    let _no_grad = tch::no_grad_guard();
+    let ratio = ratio(terms, loss).to_kind(Kind::Double);
+    let counts = terms.weights.ne(0.0);
+    let (above, below) = (ratio.gt(1.0 + clip.high), ratio.lt(1.0 - clip.low));
+    let cut = match loss {
+        // The minimum takes the cut ratio only where that is less.
+        GrpoLoss::Grpo | GrpoLoss::DrGrpo | GrpoLoss::Dapo | GrpoLoss::Gspo => {
+            let (gain, cost) = (terms.advantages.gt(0.0), terms.advantages.lt(0.0));
+            above.logical_and(&gain).logical_or(&below.logical_and(&cost))
+        }
+        GrpoLoss::Cispo => above.logical_or(&below),
+    };
+    u64::try_from(cut.logical_and(&counts).sum(Kind::Int64).int64_value(&[])).unwrap_or(0)
+}
 
-    use super::*;
-    use conrec_domain::spec::RunConfig;
-
-    #[test]
-    fn the_bounds_are_the_stages() {
-        let text = "[[stage]]\nname = \"g\"\nkind = \"grpo\"\niterations = 1\nprompts = 1\nprompts_per_lease = 1\n\
-                    learning_rate = 0.1\n";
-        let clip = |more: &str| Clip::of(&RunConfig::parse(&format!("{text}{more}"), "run.toml").unwrap().stage[0]);
-        assert_eq!(clip(""), Clip { low: 0.2, high: 0.2 });
-        assert_eq!(clip("clip_low = 0.1\nclip_high = 0.28\n"), Clip { low: 0.1, high: 0.28 });
+/// rho of each code; for `Gspo` its completion's.
+fn ratio(terms: &GrpoTerms<'_>, loss: GrpoLoss) -> Tensor {
+    let log_ratio = terms.log_probs - terms.old_log_probs.detach();
+    if loss != GrpoLoss::Gspo {
+        return log_ratio.exp();
     }
+    let completions = terms.lengths.size()[0];
+    let levels = log_ratio.size()[0] / completions.max(1);
+    let sums = log_ratio.view([levels, completions]).sum_dim_intlist(0, false, None);
+    (sums / terms.lengths).exp().repeat([levels])
 }

@@ -69,6 +69,13 @@ impl Legal<'_> {
     pub fn is_forced(&self, node: u32) -> bool {
         self.trie.children(node).len() == 1
     }
+
+    /// |y|: codes on the way to a cell that are not forced.
+    pub fn free_codes(&self, cell: u32) -> u32 {
+        let path = self.trie.path(cell);
+        let parents = std::iter::once(0).chain(path.iter().copied()).take(path.len());
+        parents.filter(|node| !self.is_forced(*node)).count() as u32
+    }
 }
 
 /// Where in a semantic id, and how hot.

@@ -33,7 +33,9 @@ pub mod shared_sum;
 pub mod transformer;
 
 // What is learned.
+pub mod distinct;
 pub mod exact_kl;
+mod group_scores;
 pub mod grpo;
 pub mod grpo_loss;
 pub mod lease_gradient;
@@ -51,7 +53,10 @@ pub mod state_parts;
 pub mod training_state;
 
 // Semantic ids.
+pub mod quantizer;
+pub mod residual_k_means;
 pub mod rq_vae;
+pub mod sentence_encoder;
 
 // A baseline.
 pub mod sasrec;

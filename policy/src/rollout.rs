@@ -25,18 +25,33 @@ pub struct DrawKey {
 impl DrawKey {
     /// The uniform variate of [0, 1), 53 bits, for this sample's code at this position.
     pub fn uniform(&self, sample: u64, position: usize) -> f64 {
+        let mut rng = self.stream(*b"rollout\0");
+        rng.set_stream(sample);
+        rng.set_word_pos(2 * position as u128);
+        (rng.next_u64() >> 11) as f64 * UNIT
+    }
+
+    /// The uniform variates of (0, 1) for the children of a trie node, in their order; for none the prompt's own.
+    pub fn of_node(&self, node: Option<u32>) -> impl FnMut() -> f64 + use<> {
+        let mut rng = self.stream(*b"perturb\0");
+        rng.set_stream(node.map_or(0, |n| u64::from(n) + 1));
+        // In the middle of its interval: neither 0 nor 1, whose logarithms are of no use.
+        move || ((rng.next_u64() >> 12) as f64 + 0.5) * (2.0 * UNIT)
+    }
+
+    fn stream(&self, purpose: [u8; 8]) -> ChaCha8Rng {
         let mut key = [0; 32];
         for (bytes, word) in
-            key.chunks_mut(8).zip([self.seed, self.iteration, self.prompt, u64::from_le_bytes(*b"rollout\0")])
+            key.chunks_mut(8).zip([self.seed, self.iteration, self.prompt, u64::from_le_bytes(purpose)])
         {
             bytes.copy_from_slice(&word.to_le_bytes());
         }
-        let mut rng = ChaCha8Rng::from_seed(key);
-        rng.set_stream(sample);
-        rng.set_word_pos(2 * position as u128);
-        (rng.next_u64() >> 11) as f64 / 9_007_199_254_740_992.0
+        ChaCha8Rng::from_seed(key)
     }
 }
+
+/// 2^-53.
+const UNIT: f64 = 1.0 / 9_007_199_254_740_992.0;
 
 /// Draws a child by inverse CDF in f64, in the order of codes. `log_probs` has one entry a code of the level.
 /// A code of probability 0 is never drawn; none is returned only if no child has positive probability.
@@ -103,10 +118,10 @@ impl Walk {
         values.view([self.prompts, 1]).expand([self.prompts, self.width], false).reshape([-1])
     }
 
-    /// Codes of each branch that were not forced.
-    pub fn free_codes(&self) -> Vec<u32> {
-        let rows = self.cells.len();
-        (0..rows).map(|i| self.levels.iter().filter(|l| !l.forced[i]).count() as u32).collect()
+    /// log pi of all codes taken, level by level: `[levels * prompts * width]`.
+    pub fn all_chosen(&self) -> Tensor {
+        let chosen: Vec<Tensor> = (0..self.levels.len()).map(|level| self.chosen(level)).collect();
+        Tensor::cat(&chosen, 0)
     }
 }
 

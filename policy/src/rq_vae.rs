@@ -5,11 +5,11 @@
 mod adam;
 mod autoencoder;
 mod cell_vectors;
-mod codebook;
+pub(crate) mod codebook;
 mod error;
-mod k_means;
+pub(crate) mod k_means;
 mod loss;
-mod training;
+pub(crate) mod training;
 
 pub use cell_vectors::cell_vectors;
 pub use error::RqVaeError;
@@ -64,13 +64,29 @@ pub struct RqVaeOutput {
     pub epochs: Vec<Epoch>,
 }
 
+/// A trained model: what turns further vectors into codes.
+pub struct TrainedRqVae {
+    model: Model,
+    /// Codes of all items, and how well they describe the candidates.
+    pub output: RqVaeOutput,
+}
+
+/// Codes of some vectors, and what the last level had to describe.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assigned {
+    /// Rows x levels, row by row.
+    pub codes: Vec<u16>,
+    /// R_D: what was left of each vector when the last level chose, rows x latent.
+    pub last_residuals: Matrix,
+}
+
 /// Trains on the candidate items and returns codes for all items. `progress` is called after each epoch.
 ///
 /// The result depends on the input alone as long as libtorch computes with the same number of threads.
 ///
 /// # Errors
 /// When a value is not finite, sizes do not fit, items are fewer than codes, or training diverges.
-pub fn train_rq_vae(input: &RqVaeInput<'_>, progress: &mut dyn FnMut(&Epoch)) -> Result<RqVaeOutput, RqVaeError> {
+pub fn train_rq_vae(input: &RqVaeInput<'_>, progress: &mut dyn FnMut(&Epoch)) -> Result<TrainedRqVae, RqVaeError> {
     check(input)?;
     let all = rows_tensor(&input.vectors.data, input.vectors.cols)?;
     let index: Vec<i64> = input.candidates.iter().map(|i| i64::from(*i)).collect();
@@ -78,22 +94,44 @@ pub fn train_rq_vae(input: &RqVaeInput<'_>, progress: &mut dyn FnMut(&Epoch)) ->
     let (model, epochs) = train(input, &x, progress)?;
     let _no_grad = tch::no_grad_guard();
     let (input_error, latent_error) = errors(&model, &x)?;
-    let by_level = model.quantise(&model.autoencoder.encode(&all)?)?.codes;
-    let mut codes = Vec::with_capacity(input.vectors.rows * by_level.len());
-    for item in 0..input.vectors.rows {
-        // `check` has seen to it that every code fits.
-        codes.extend(by_level.iter().map(|level| level[item] as u16));
-    }
     let cols = input.spec.latent as usize;
     let codebooks = model
         .codebooks
         .iter()
         .map(|book| Matrix { rows: book.codewords().len() / cols, cols, data: book.codewords().to_vec() })
         .collect();
-    Ok(RqVaeOutput { codes, codebooks, input_error, latent_error, epochs })
+    let output = RqVaeOutput { codes: Vec::new(), codebooks, input_error, latent_error, epochs };
+    let mut trained = TrainedRqVae { model, output };
+    trained.output.codes = trained.assign(input.vectors)?.codes;
+    Ok(trained)
 }
 
-fn check(input: &RqVaeInput<'_>) -> Result<(), RqVaeError> {
+impl TrainedRqVae {
+    /// Codes of vectors of the width that was trained on.
+    ///
+    /// # Errors
+    /// When libtorch refuses the width.
+    pub fn assign(&self, vectors: &Matrix) -> Result<Assigned, RqVaeError> {
+        let _no_grad = tch::no_grad_guard();
+        let rows = rows_tensor(&vectors.data, vectors.cols)?;
+        let quantised = self.model.quantise(&self.model.autoencoder.encode(&rows)?)?;
+        let last = quantised.levels.last().map(|level| values(&level.residual)).transpose()?.unwrap_or_default();
+        let cols = self.output.codebooks.first().map_or(0, |book| book.cols);
+        Ok(Assigned {
+            codes: by_row(&quantised.codes, vectors.rows),
+            last_residuals: Matrix { rows: vectors.rows, cols, data: last },
+        })
+    }
+}
+
+/// Codes level by level to codes row by row.
+pub(crate) fn by_row(by_level: &[Vec<i64>], rows: usize) -> Vec<u16> {
+    // `check` has seen to it that every code fits.
+    (0..rows).flat_map(|row| by_level.iter().map(move |level| level[row] as u16)).collect()
+}
+
+/// Refuses what no quantizer can work with.
+pub(crate) fn check(input: &RqVaeInput<'_>) -> Result<(), RqVaeError> {
     let (spec, vectors) = (input.spec, input.vectors);
     let (levels, codes) = (spec.levels as usize, spec.codes as usize);
     if !(1..=16).contains(&levels) || !(1..=65_536).contains(&codes) {
@@ -135,12 +173,12 @@ fn errors(model: &Model, x: &Tensor) -> Result<(Vec<f64>, Vec<f64>), TchError> {
 }
 
 /// Sum of squares in f64.
-fn squared(x: &Tensor) -> Result<f64, TchError> {
+pub(crate) fn squared(x: &Tensor) -> Result<f64, TchError> {
     Ok(values(x)?.iter().map(|v| f64::from(*v) * f64::from(*v)).sum())
 }
 
 /// Sum of squared distances from the mean row; at least the smallest positive number, so that it divides.
-fn spread(x: &Tensor) -> Result<f64, TchError> {
+pub(crate) fn spread(x: &Tensor) -> Result<f64, TchError> {
     let mean = x.f_mean_dim([0i64].as_slice(), true, Kind::Float)?;
     Ok(squared(&x.f_sub(&mean)?)?.max(f64::MIN_POSITIVE))
 }

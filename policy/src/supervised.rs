@@ -69,7 +69,7 @@ impl SupervisedLease<'_> {
             let prefix = Prefix::compute(self.policy, &tokens)?;
             let walk = follow(&prefix, &self.legal, 1.0, &cells)?;
             let chosen: Vec<Tensor> = (0..walk.levels.len()).map(|l| walk.chosen(l)).collect();
-            let codes: u64 = walk.free_codes().iter().map(|n| u64::from(*n)).sum();
+            let codes: u64 = walk.cells.iter().map(|cell| u64::from(self.legal.free_codes(*cell))).sum();
             lease.metrics.groups += part.len() as u64;
             lease.metrics.completions += part.len() as u64;
             lease.metrics.codes += codes;

@@ -12,24 +12,31 @@ use std::path::Path;
 /// What the signs are called, in the order of their tokens.
 const SIGNS: [&str; 3] = ["<negative>", "<neutral>", "<positive>"];
 
-/// What each token of a vocabulary from scratch is called; the index is the token.
-pub fn token_names(vocabulary: Vocabulary) -> Vec<String> {
-    ["<pad>", "<bos>"].into_iter().map(str::to_owned).chain(new_token_names(vocabulary)).collect()
+/// What each token of a vocabulary from scratch is called; the index is the token. The question's token is one of them
+/// where the model has `tokens` enough.
+pub fn token_names(vocabulary: Vocabulary, tokens: usize) -> Vec<String> {
+    let asks = tokens > vocabulary.size();
+    ["<pad>", "<bos>"].into_iter().map(str::to_owned).chain(new_token_names(vocabulary, asks)).collect()
 }
 
-/// What signs and codes are called, in the order of their tokens.
-pub fn new_token_names(vocabulary: Vocabulary) -> Vec<String> {
+/// What signs and codes are called, in the order of their tokens, and last the question where the run `asks` any.
+pub fn new_token_names(vocabulary: Vocabulary, asks: bool) -> Vec<String> {
     let codes = vocabulary.signs().end..vocabulary.size() as i64;
     let codes = codes.filter_map(|t| vocabulary.parse(t)).map(|(level, code)| token(level, code));
-    SIGNS.iter().map(|name| (*name).to_owned()).chain(codes).collect()
+    let question = asks.then(|| "<question>".to_owned());
+    SIGNS.iter().map(|name| (*name).to_owned()).chain(codes).chain(question).collect()
 }
 
-/// Writes both files into `folder`; `max_tokens` is the longest sequence that the model reads.
+/// Writes both files into `folder`; `tokens` is what the model knows, `max_tokens` the longest sequence that it reads.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn write_tokenizer(folder: &Path, vocabulary: Vocabulary, max_tokens: i64) -> Result<(), FileError> {
-    let names = token_names(vocabulary);
+pub fn write_tokenizer(
+    folder: &Path,
+    (vocabulary, tokens): (Vocabulary, usize),
+    max_tokens: i64,
+) -> Result<(), FileError> {
+    let names = token_names(vocabulary, tokens);
     write_json(&folder.join("tokenizer.json"), &TokenizerJson::new(&names))?;
     let config = TokenizerConfigJson {
         tokenizer_class: "PreTrainedTokenizerFast",
@@ -192,7 +199,8 @@ mod tests {
 
     #[test]
     fn names_follow_the_numbering_of_tokens() {
-        let names = token_names(VOCABULARY);
+        assert_eq!(token_names(VOCABULARY, 18)[17], "<question>");
+        let names = token_names(VOCABULARY, 17);
         assert_eq!(names.len(), 17);
         assert_eq!(names[..6], ["<pad>", "<bos>", "<negative>", "<neutral>", "<positive>", "<a_0>"]);
         assert_eq!((names[9].as_str(), names[16].as_str()), ("<b_0>", "<c_3>"));
@@ -202,7 +210,7 @@ mod tests {
     fn file_holds_every_token_once_and_is_written_alike() {
         let [a, b] = [0, 1].map(|_| {
             let folder = tempfile::tempdir().unwrap();
-            write_tokenizer(folder.path(), VOCABULARY, 99).unwrap();
+            write_tokenizer(folder.path(), (VOCABULARY, 17), 99).unwrap();
             let read = |name| std::fs::read_to_string(folder.path().join(name)).unwrap();
             [read("tokenizer.json"), read("tokenizer_config.json")]
         });
@@ -210,7 +218,7 @@ mod tests {
         let file: Value = serde_json::from_str(&a[0]).unwrap();
         let vocab = file["model"]["vocab"].as_object().unwrap();
         assert_eq!(vocab.len(), 17);
-        for (place, name) in token_names(VOCABULARY).iter().enumerate() {
+        for (place, name) in token_names(VOCABULARY, 17).iter().enumerate() {
             assert_eq!(vocab[name], place);
         }
         assert_eq!(file["post_processor"]["single"][0], json!({"SpecialToken": {"id": "<bos>", "type_id": 0}}));

@@ -94,9 +94,10 @@ impl Policy {
         Self { recomputes, ..self }
     }
 
-    /// Whether activations of prompts are to be dropped: where nothing trains there is nothing to compute again for.
+    /// Whether activations of prompts are to be dropped: where nothing trains, or gradients are off, there is nothing to
+    /// compute again for.
     pub(crate) fn recomputes(&self) -> bool {
-        self.recomputes && self.trains != Trains::Nothing
+        self.recomputes && self.trains != Trains::Nothing && gradients_are_on()
     }
 
     /// Keeps in mind that a pass was made whose gradient is to be computed by itself.
@@ -195,6 +196,12 @@ impl Policy {
         }
         flatten(&gradients, &leaves)
     }
+}
+
+/// Whether operations are recorded: libtorch can be told, not asked.
+fn gradients_are_on() -> bool {
+    let leaf = Tensor::zeros([1], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    (leaf + 1).requires_grad()
 }
 
 /// Sums and logarithms of probabilities need more digits than 16 bits have.

@@ -4,12 +4,16 @@
 // Tests stop at the first surprise.
 #![allow(clippy::unwrap_used)]
 
+#[path = "model/distinct.rs"]
+mod distinct;
 #[path = "model/fixture.rs"]
 mod fixture;
 #[path = "model/golden_grpo.rs"]
 mod golden_grpo;
 #[path = "model/golden_llama.rs"]
 mod golden_llama;
+#[path = "model/golden_losses.rs"]
+mod golden_losses;
 #[path = "model/grpo_lease.rs"]
 mod grpo_lease;
 #[path = "model/oracle.rs"]

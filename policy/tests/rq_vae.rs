@@ -85,7 +85,7 @@ fn spec() -> SemanticIdSpec {
 
 fn train(spec: &SemanticIdSpec, seed: u64, vectors: &Matrix, candidates: &[u32]) -> Result<RqVaeOutput, RqVaeError> {
     tch::set_num_threads(1);
-    train_rq_vae(&RqVaeInput { spec, seed, vectors, candidates }, &mut |_| ())
+    train_rq_vae(&RqVaeInput { spec, seed, vectors, candidates }, &mut |_| ()).map(|trained| trained.output)
 }
 
 /// Share of pairs of items of one cluster that also share the first code, and the same for pairs of two clusters.

@@ -11,8 +11,8 @@ use conrec_domain::ledger::{LedgerEntry, StateLink};
 use conrec_domain::manifest::Part;
 use conrec_domain::status::{Activity, Status};
 use conrec_domain::work::{
-    Decision, Lease, Outcome, Pass, Prepared, PreparedPass, RunSummary, Score, StateChange, TrainMetrics,
-    ValidationCounts, Work,
+    Cleaned, Decision, Lease, Outcome, Pass, Prepared, PreparedPass, QuestionCounts, QuestionPoint, RunSummary, Score,
+    StateChange, TrainMetrics, ValidationCounts, Work,
 };
 use conrec_proto::convert::ConvertError;
 use conrec_proto::message::{FromWorker, ToWorker, Welcome};
@@ -79,7 +79,7 @@ fn prepared() -> impl Strategy<Value = Prepared> {
 }
 
 fn metrics() -> impl Strategy<Value = TrainMetrics> {
-    (any::<[u64; 7]>(), [number(), number(), number(), number(), number()]).prop_map(|(count, sum)| TrainMetrics {
+    (any::<[u64; 9]>(), [(); 6].map(|()| number())).prop_map(|(count, sum)| TrainMetrics {
         groups: count[0],
         completions: count[1],
         zero_variance_groups: count[2],
@@ -92,6 +92,9 @@ fn metrics() -> impl Strategy<Value = TrainMetrics> {
         loss: sum[4],
         distinct: count[5],
         prompt_tokens: count[6],
+        trained_codes: count[7],
+        clipped: count[8],
+        effective: sum[5],
     })
 }
 
@@ -104,8 +107,14 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             hits: count[1],
             candidate_accuracy: count[2],
         })),
+        question_counts().prop_map(Outcome::Asked),
+        vec(any::<u32>(), 0..40).prop_map(Outcome::Cleaned),
         Just(Outcome::Reported),
     ]
+}
+
+fn question_counts() -> impl Strategy<Value = QuestionCounts> {
+    any::<[[u64; 4]; 2]>().prop_map(|[asked, right]| QuestionCounts { asked, right })
 }
 
 fn entry() -> impl Strategy<Value = LedgerEntry> {
@@ -117,6 +126,8 @@ fn entry() -> impl Strategy<Value = LedgerEntry> {
             attempt: 1,
             fence,
             changes: Vec::new(),
+            decisions: Vec::new(),
+            cleaned: Some(Box::new(Cleaned { stage: 1, prompts: 9, flagged: prompts.clone() })),
             prompts,
             gradient,
             before,
@@ -189,29 +200,42 @@ fn summary() -> impl Strategy<Value = RunSummary> {
     let link = (state_change(), digest(), digest());
     let link = link.prop_map(|(change, before, after)| StateLink { change, before, after });
     let numbers = (any::<u64>(), 0.0..1e6f64);
-    ([digest(), digest()], numbers, option::of("checkpoints/[0-9]{3}"), vec(decision(), 0..5), vec(link, 0..4))
-        .prop_map(
-            |([state_digest, journal_digest], (iterations, wall_seconds), select_checkpoint, decisions, changes)| {
-                RunSummary {
-                    state_digest,
-                    iterations,
-                    journal_digest,
-                    wall_seconds,
-                    select_checkpoint,
-                    changes,
-                    decisions,
-                }
-            },
-        )
+    let point = (pass(), name(), question_counts());
+    let point = point.prop_map(|(pass, stage, counts)| QuestionPoint { pass, stage, counts });
+    let lists = (vec(decision(), 0..5), vec(link, 0..4), vec(point, 0..4));
+    ([digest(), digest()], numbers, option::of("checkpoints/[0-9]{3}"), lists).prop_map(
+        |([state_digest, journal_digest], (iterations, wall_seconds), select_checkpoint, lists)| {
+            let (decisions, changes, questions) = lists;
+            RunSummary {
+                state_digest,
+                iterations,
+                journal_digest,
+                wall_seconds,
+                select_checkpoint,
+                changes,
+                decisions,
+                questions,
+            }
+        },
+    )
 }
 
 fn work() -> impl Strategy<Value = Work> {
     prop_oneof![
         Just(Work::Prepare),
-        (pass(), any::<[u32; 2]>(), iteration(), vec(any::<u32>(), 0..40)).prop_map(
-            |(pass, [stage, attempt], iteration, prompts)| Work::Train { pass, stage, iteration, attempt, prompts }
+        (pass(), any::<[u32; 2]>(), iteration(), vec(any::<u32>(), 0..40), vec(any::<u32>(), 0..9)).prop_map(
+            |(pass, [stage, attempt], iteration, prompts, light)| {
+                Work::Train { pass, stage, iteration, attempt, prompts, light }
+            }
         ),
         (any::<u32>(), any::<u32>()).prop_map(|(a, b)| Work::Validate { from: a.min(b), to: a.max(b) }),
+        (any::<u32>(), any::<u32>()).prop_map(|(a, b)| Work::Ask { from: a.min(b), to: a.max(b) }),
+        (pass(), any::<[u32; 3]>()).prop_map(|(pass, [stage, a, b])| Work::Clean {
+            pass,
+            stage,
+            from: a.min(b),
+            to: a.max(b)
+        }),
         summary().prop_map(|summary| Work::Report { summary }),
     ]
 }

@@ -149,6 +149,8 @@ fn write_tables(folder: &Path) {
         let fields: Vec<&str> = line.split("::").collect();
         items.push_str(&format!("{},\"{}\",{}\n", fields[0], fields[1].replace('"', "\"\""), fields[fields.len() - 1]));
     }
+    let folder = folder.join("my-data");
+    fs::create_dir(&folder).unwrap();
     fs::write(folder.join("ratings.csv"), ratings).unwrap();
     fs::write(folder.join("items.csv"), items).unwrap();
 }

@@ -199,8 +199,8 @@ fn a_run_id_of_another_config_is_refused_once_it_holds_work() {
     let real = "data.source=\"movietweetings\"";
     let (code, message) = train(&[real, "data.path=\"no/such/folder\""]);
     assert_eq!(code, Some(65), "{message}");
-    assert!(message.contains("error: cannot read no/such/folder/movies.dat: No such file"), "{message}");
-    assert_eq!(message.matches("movies.dat: No such file").count(), 1, "the cause is said once: {message}");
+    assert!(message.contains("error: cannot read no/such/folder/ratings.dat: No such file"), "{message}");
+    assert_eq!(message.matches("ratings.dat: No such file").count(), 1, "the cause is said once: {message}");
     assert!(message.trim_end().ends_with(", while preparing the data"), "{message}");
     let (code, message) = train(&[]);
     assert!(message.contains("] Read "), "what was read is said while the run goes on: {message}");

@@ -2,7 +2,7 @@
 
 use crate::error::WorkerError;
 use conrec_domain::spec::{ModelSpec, RunSpec};
-use conrec_policy::base_model::{BaseModel, vocabulary};
+use conrec_policy::base_model::{BaseModel, vocabulary_size};
 use conrec_policy::pretrained_files::{CONFIG, INDEX, TOKENIZER, WEIGHTS, weight_files};
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
@@ -139,7 +139,7 @@ impl Hub {
 /// A base that is not found, or cannot be used.
 pub fn open_base(spec: &RunSpec) -> Result<BaseModel, WorkerError> {
     if !spec.model.is_pretrained() {
-        return Ok(BaseModel::from_scratch(spec, vocabulary(spec).size())?);
+        return Ok(BaseModel::from_scratch(spec, vocabulary_size(spec))?);
     }
     let folder = Hub::from_environment().folder(&spec.model)?;
     tracing::info!(folder = %folder.display(), "loading the base");

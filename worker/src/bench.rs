@@ -4,6 +4,7 @@ mod data;
 mod exact_sum;
 mod iteration;
 mod process;
+mod read;
 
 use crate::error::WorkerError;
 use clap::{Args, Subcommand};
@@ -17,6 +18,7 @@ Examples:
   conrec bench iteration --model-dir tiny-llama       one GRPO iteration on an exported Hugging Face model
   conrec bench iteration --iterations 1000            is resident memory flat?
   conrec bench data --users 1000000 --items 100000 --events 10000000
+  conrec bench read configs/demo.toml                 the dataset of a config
   conrec bench faults                                 what lost processes and checkpoints cost; see its --help")]
 pub struct BenchArgs {
     /// What to measure; all of it by default.
@@ -30,6 +32,8 @@ enum What {
     Iteration(iteration::IterationArgs),
     /// Made-up data of any size: histories, instances, Swing, features, files, baselines; times and memory
     Data(data::DataArgs),
+    /// The dataset of a config: reading, histories, instances; times and memory
+    Read(read::ReadArgs),
     /// The exact integer sum and the digests, for a million values
     ExactSum,
 }
@@ -42,6 +46,7 @@ pub fn run(args: &BenchArgs) -> Result<(), WorkerError> {
     let measured = match &args.what {
         Some(What::Iteration(args)) => iteration::measure(args)?,
         Some(What::Data(args)) => data::measure(args)?,
+        Some(What::Read(args)) => read::measure(args)?,
         Some(What::ExactSum) => exact_sum::measure()?,
         None => {
             let iteration = iteration::measure(&iteration::IterationArgs::default())?;

@@ -5,13 +5,16 @@ use crate::checkpoint_parts::PartError;
 use crate::collective::CollectiveError;
 use conrec_domain::ids::RunId;
 use conrec_domain::spec::SpecError;
+use conrec_feedback::collisions::SuffixError;
 use conrec_feedback::instance::InstanceError;
-use conrec_feedback::movietweetings::ReadError;
 use conrec_feedback::prepared::PreparedError;
+use conrec_feedback::readers::ReadError;
 use conrec_feedback::reward::RewardError;
 use conrec_feedback::semantic_id::SemanticIdError;
+use conrec_feedback::sid_files::SidFileError;
 use conrec_feedback::split::SplitError;
 use conrec_feedback::synthetic::SyntheticError;
+use conrec_feedback::vector_files::VectorFileError;
 use conrec_policy::base_model::BaseError;
 use conrec_policy::beam_search::BeamSearchError;
 use conrec_policy::error::PolicyError;
@@ -53,6 +56,18 @@ pub enum WorkerError {
     /// The prepared data cannot be read or written.
     #[error("prepared data: {0}")]
     Prepared(#[from] PreparedError),
+    /// The sentence encoder's files.
+    #[error("semantic_id.vectors_path: {0}")]
+    Encoder(FileError),
+    /// A file of item vectors.
+    #[error("semantic_id.vectors_path: {0}")]
+    Vectors(#[from] VectorFileError),
+    /// A file of semantic ids.
+    #[error("semantic_id.file: {0}")]
+    SidFile(#[from] SidFileError),
+    /// A cell that is too full for a suffix.
+    #[error("{0}")]
+    Suffix(#[from] SuffixError),
     /// The codes make no semantic ids.
     #[error("semantic ids: {0}")]
     SemanticIds(#[from] SemanticIdError),
@@ -206,6 +221,8 @@ impl WorkerError {
             Self::Spec(_) | Self::Synthetic(_) | Self::Config { .. } | Self::ConfigFile { .. } => BAD_CONFIG,
             Self::Credentials(_) | Self::Exposed { .. } => BAD_CONFIG,
             Self::Prepared(PreparedError::Write { .. }) => UNAVAILABLE,
+            Self::Encoder(_) | Self::Vectors(_) | Self::SidFile(_) => BAD_DATA,
+            Self::Suffix(_) => BAD_CONFIG,
             Self::Read(_) | Self::Split(_) | Self::Instances(_) | Self::Prepared(_) | Self::SemanticIds(_) => BAD_DATA,
             Self::Part(_) | Self::File { .. } | Self::ModelFile(_) => UNAVAILABLE,
             Self::Store(_)

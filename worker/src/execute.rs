@@ -1,6 +1,8 @@
 //! The compute thread's side of a session: performs one command after the other and says what came out. Leases go to
 //! the lanes; everything that changes the state waits until these are idle.
 
+mod grant;
+
 use crate::base_folder::open_base;
 use crate::checked_sum::checked_sum;
 use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
@@ -9,21 +11,18 @@ use crate::collective::{Collective, Gloo, Membership, Nccl, Peers, Single, Switc
 use crate::cuda;
 use crate::error::WorkerError;
 use crate::lanes::{Deliver, Lanes};
-use crate::lease::{Loaded, Place, TrainingPolicies, train};
-use crate::prepare::prepare;
-use crate::report::write_report;
+use crate::lease::Loaded;
 use crate::run_folder::RunFolder;
 use crate::save::{CHECKPOINT, Copy};
 use crate::standing::Standing;
 use crate::state_transfer::{receive, share};
-use crate::validate::validate;
 use bytes::Bytes;
 use conrec_domain::bookmark::Bookmark;
 use conrec_domain::effect::{Command, StateSource};
 use conrec_domain::ids::{Digest, Fence, Iteration};
 use conrec_domain::manifest::Manifest;
 use conrec_domain::spec::{CollectiveKind, RunSpec};
-use conrec_domain::work::{Lease, Outcome, Pass, StateChange, Work};
+use conrec_domain::work::StateChange;
 use conrec_policy::base_model::BaseModel;
 use conrec_policy::slot::tensor_digest;
 use conrec_policy::training_state::TrainingState;
@@ -31,9 +30,6 @@ use conrec_proto::message::FromWorker;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tch::Tensor;
-
-/// What a lane computes.
-type Computation = Box<dyn FnOnce() -> Result<Outcome, WorkerError> + Send>;
 
 /// The roster that this worker belongs to.
 struct Roster {
@@ -269,67 +265,6 @@ impl Executor {
     /// Lets nothing out that was computed from damaged memory.
     fn check_memory(&self) -> Result<(), WorkerError> {
         sound(self.state.is_unharmed()?)
-    }
-
-    /// Prepares and reports itself; other leases go to a lane.
-    fn grant(&mut self, lease: Lease) -> Result<Option<FromWorker>, WorkerError> {
-        let Lease { id, fence, work } = lease;
-        let state = self.state.digest()?;
-        let done = move |outcome| FromWorker::LeaseDone { fence, lease: id, state, outcome };
-        match work {
-            Work::Prepare => Ok(Some(done(Outcome::Prepared(prepare(&self.spec, &self.base, &self.folder)?)))),
-            Work::Train { pass, stage, iteration, attempt, prompts } => {
-                let compute = self.train_job(pass, Place { stage, attempt, iteration }, prompts)?;
-                self.lanes.submit(Box::new(move || compute().map(done)))?;
-                Ok(None)
-            }
-            Work::Validate { from, to } => {
-                let compute = self.validate_job(from as usize..to as usize)?;
-                self.lanes.submit(Box::new(move || compute().map(done)))?;
-                Ok(None)
-            }
-            Work::Report { summary } => {
-                self.lanes.wait();
-                self.loaded = None;
-                let select = summary.select_checkpoint.as_deref();
-                let load = |key| load_state((&self.spec, &self.base), (&self.folder, &self.parts), key);
-                let select = select.map(load).transpose()?;
-                let models = (&self.base, &self.state, select.as_ref());
-                write_report(&self.spec, &self.folder, models, &summary)?;
-                self.check_memory()?;
-                Ok(Some(done(Outcome::Reported)))
-            }
-        }
-    }
-
-    fn train_job(&mut self, pass: Pass, place: Place, prompts: Vec<u32>) -> Result<Computation, WorkerError> {
-        let Place { stage, iteration, .. } = place;
-        if self.open != Some(iteration) {
-            // What was added for another iteration belongs to one that was dropped.
-            self.lanes.wait();
-            self.state.clear_sum();
-            self.open = Some(iteration);
-        }
-        let loaded = Loaded::of(&mut self.loaded, &self.spec, &self.folder, pass)?;
-        let kind = self.spec.stage.get(stage as usize).map(|stage| stage.kind);
-        let kind = kind.ok_or_else(|| WorkerError::Protocol(format!("the config has no stage {stage}")))?;
-        let policies = TrainingPolicies::of(&self.state, kind)?;
-        let (spec, sum) = (Arc::clone(&self.spec), self.state.sum()?.clone());
-        Ok(Box::new(move || {
-            let gradient = train(&spec, &loaded.data, &policies, place, &prompts)?;
-            sum.accumulate(&gradient)?;
-            Ok(Outcome::Trained(gradient.metrics))
-        }))
-    }
-
-    fn validate_job(&mut self, of: std::ops::Range<usize>) -> Result<Computation, WorkerError> {
-        let loaded = Loaded::of(&mut self.loaded, &self.spec, &self.folder, Pass::Select)?;
-        let (spec, policy, watch) = (Arc::clone(&self.spec), self.state.frozen()?, self.state.watch());
-        Ok(Box::new(move || {
-            let counts = validate(&spec, (&loaded.data, loaded.validation()?), &policy, of)?;
-            sound(watch.is_unharmed()?)?;
-            Ok(Outcome::Validated(counts))
-        }))
     }
 
     fn reduce(&mut self, fence: Fence, iteration: Iteration) -> Result<FromWorker, WorkerError> {

@@ -7,7 +7,7 @@ use crate::pass_data::PassData;
 use crate::run_folder::RunFolder;
 use conrec_domain::spec::RunSpec;
 use conrec_policy::adapter_files::{AdapterOf, write_adapter};
-use conrec_policy::base_model::BaseModel;
+use conrec_policy::base_model::{BaseModel, vocabulary_size};
 use conrec_policy::export_probe::write_probe;
 use conrec_policy::extended_tokenizer::write_extended_tokenizer;
 use conrec_policy::model_files::write_model;
@@ -41,14 +41,14 @@ pub fn export(
     let words = match begun.pretrained() {
         Some(base) => {
             write_adapter(&adapter, of, state.lora(), &name_of_base(&spec.model.base))?;
-            let names = new_token_names(data.vocabulary);
+            let names = new_token_names(data.vocabulary, spec.asks_questions());
             write_extended_tokenizer(&adapter, &base.folder, (data.vocabulary.first_sign(), &names))?;
             ADAPTER
         }
         None => {
             let base = folder.path(BASE);
             write_model(&base, state.model(), state.base())?;
-            write_tokenizer(&base, data.vocabulary, state.model().max_positions)?;
+            write_tokenizer(&base, (data.vocabulary, vocabulary_size(spec)), state.model().max_positions)?;
             write_adapter(&adapter, of, state.lora(), &folder.shown(BASE))?;
             BASE
         }

@@ -1,17 +1,17 @@
 //! The `Train` lease: the gradient of some prompts of a stage. Its result depends on nothing but the arguments.
 
 use crate::error::WorkerError;
+use crate::held_out_questions::{HeldOutQuestion, held_out_questions};
 use crate::pass_data::PassData;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::StagePrompts;
 use conrec_domain::ids::Iteration;
-use conrec_domain::spec::{RunSpec, StageKind, StageSpec};
+use conrec_domain::spec::{Objective, RunSpec, StageKind, StageSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::evaluation::Evaluation;
 use conrec_feedback::prepared::Role;
 use conrec_feedback::reward::Targets;
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
-use conrec_policy::grpo_loss::Clip;
 use conrec_policy::lease_gradient::LeaseGradient;
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
 use conrec_policy::training_state::TrainingState;
@@ -23,6 +23,8 @@ pub struct Loaded {
     /// The pass.
     pub data: PassData,
     validation: Option<Evaluation>,
+    /// Of each instance of that window, where a stage asks any.
+    questions: Vec<Vec<HeldOutQuestion>>,
 }
 
 impl Loaded {
@@ -44,9 +46,16 @@ impl Loaded {
         let data = PassData::load(spec, folder, pass)?;
         let limit = spec.evaluation.validation_instances as usize;
         let validation = data.evaluation(spec, Role::Validation)?.map(|window| window.thinned(limit));
-        let loaded = Arc::new(Self { data, validation });
+        let asked = validation.as_ref().filter(|_| spec.asks_questions());
+        let questions = asked.map(|window| held_out_questions(spec, &data, window)).unwrap_or_default();
+        let loaded = Arc::new(Self { data, validation, questions });
         *slot = Some(Arc::clone(&loaded));
         Ok(loaded)
+    }
+
+    /// The held-out alignment questions of the validation window's instances.
+    pub fn questions(&self) -> &[Vec<HeldOutQuestion>] {
+        &self.questions
     }
 
     /// The validation window.
@@ -87,7 +96,8 @@ pub struct Place {
     pub iteration: Iteration,
 }
 
-/// The summed gradient of these prompts of a stage.
+/// The summed gradient of these prompts of a stage. Those that are `light` count the stage's `clean_weight`; they are
+/// computed apart from the others.
 ///
 /// # Errors
 /// Prompts and attempts that the stage does not have, and what the policy refuses.
@@ -96,7 +106,7 @@ pub fn train(
     data: &PassData,
     policies: &TrainingPolicies,
     place: Place,
-    prompts: &[u32],
+    (prompts, light): (&[u32], &[u32]),
 ) -> Result<LeaseGradient, WorkerError> {
     let stage = place.stage;
     let unknown = || WorkerError::Protocol(format!("stage {stage} of a run that has {}", spec.stage.len()));
@@ -122,15 +132,20 @@ pub fn train(
             let chosen = pick(all, prompts)?;
             let missing = || WorkerError::Protocol(format!("stage {stage} has groups, but no reference policy"));
             let reference = policies.reference.as_ref().ok_or_else(missing)?;
+            let weight = settings.clean_weight;
             let settings = grpo_settings(spec, settings, place);
-            let lease = GrpoLease { policy, reference, legal: data.legal(), settings };
-            let groups: Vec<GroupPrompt<'_>> = prompts
-                .iter()
-                .zip(&chosen)
-                .map(|(id, (tokens, _))| GroupPrompt { id: u64::from(*id), tokens })
-                .collect();
+            let lease = GrpoLease { policy, reference, behaviour: None, legal: data.legal(), settings };
+            // A reward may compare with the other users of the lease: it sees all of them, light or not.
             let targets: Vec<&Targets> = chosen.iter().map(|(_, targets)| targets).collect();
-            Ok(lease.run(&groups, &|prompt, cells| data.reward.group(&targets, prompt, cells))?)
+            let run = |of: &[usize]| {
+                let group = |i: &usize| GroupPrompt { id: u64::from(prompts[*i]), tokens: &chosen[*i].0 };
+                let groups: Vec<GroupPrompt<'_>> = of.iter().map(group).collect();
+                lease.run(&groups, &|prompt, cells| data.reward.group(&targets, of[prompt], cells))
+            };
+            let is_light = |i: &usize| light.contains(&prompts[*i]);
+            let (few, full): (Vec<usize>, Vec<usize>) = (0..prompts.len()).partition(is_light);
+            let full = run(&full)?;
+            if few.is_empty() { Ok(full) } else { Ok(full.plus(run(&few)?, weight)) }
         }
     }
 }
@@ -142,8 +157,7 @@ fn grpo_settings(spec: &RunSpec, stage: &StageSpec, place: Place) -> GrpoSetting
         completions: stage.completions as usize,
         temperature: stage.temperature,
         beta: stage.beta_at(place.attempt),
-        clip: Clip::of(stage),
-        advantage_floor: stage.advantage_floor,
+        objective: Objective::of(stage),
     }
 }
 

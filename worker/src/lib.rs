@@ -22,6 +22,8 @@ pub mod standing;
 
 // Leases.
 pub mod base_folder;
+pub mod clean;
+pub mod held_out_questions;
 pub mod item_vectors;
 pub mod lanes;
 pub mod lease;
@@ -29,6 +31,7 @@ pub mod pass_data;
 pub mod prepare;
 mod prompt_frame;
 pub mod rank;
+pub mod semantic_ids;
 pub mod stage_prompts;
 pub mod state_transfer;
 mod synthesize;

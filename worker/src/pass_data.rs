@@ -4,7 +4,7 @@ use crate::error::WorkerError;
 use crate::prompt_frame::read_frame;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::{PromptSource, StagePrompts};
-use conrec_domain::spec::{Context, RunSpec};
+use conrec_domain::spec::RunSpec;
 use conrec_domain::work::Pass;
 use conrec_feedback::cell_ranking::CellShares;
 use conrec_feedback::evaluation::Evaluation;
@@ -88,12 +88,11 @@ impl PassData {
         Ok(Some(of))
     }
 
-    /// The prompt that will be served: the context of the last stage.
+    /// The prompt that will be served: the context of the last stage that asks for the next item.
     pub fn serving_prompt(&self, spec: &RunSpec, instance: &Instance) -> Vec<i64> {
-        let context = spec.stage.last().map_or(Context::All, |stage| stage.context);
         let past = self.history.before(instance.user, instance.t0);
         let builder = PromptBuilder::new(&self.prepared.ids, &self.frame, spec.model.max_prompt_tokens as usize);
-        builder.prompt(past, instance.t0, context)
+        builder.prompt(&past, instance.t0, spec.serving_context())
     }
 
     /// What names these instances in every run on the same data.
@@ -120,6 +119,7 @@ impl PassData {
             swing: &self.prepared.swing,
             train_end: self.prepared.windows.train_end,
             max_prompt_tokens: spec.model.max_prompt_tokens,
+            seed: spec.seed,
             exclude: spec.evaluation.exclude,
         }
     }

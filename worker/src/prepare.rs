@@ -1,31 +1,32 @@
 //! The `Prepare` lease: data to instances to semantic ids, once for each pass, written below `prepared/`.
 
 use crate::error::WorkerError;
-use crate::item_vectors::item_vectors;
+use crate::item_vectors::{item_vectors, take_vectors};
 use crate::prompt_frame::write_frame;
 use crate::run_folder::RunFolder;
+use crate::semantic_ids::{IdSource, MadeIds, make_ids};
 use crate::stage_prompts::PromptSource;
 use conrec_domain::ids::Digest;
 use conrec_domain::manifest::Part;
 use conrec_domain::spec::{RunSpec, Source, Statistics};
 use conrec_domain::work::{Pass, Prepared, PreparedPass as PassSummary};
+use conrec_feedback::bursts::Bursts;
 use conrec_feedback::candidates::draw_candidates;
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::history::History;
 use conrec_feedback::instance::{evenly, instances_in, training_instances};
-use conrec_feedback::movietweetings;
 use conrec_feedback::prepared::{EvaluationSet, PreparedPass, Role};
 use conrec_feedback::prompt::PromptFrame;
-use conrec_feedback::semantic_id::SemanticIds;
+use conrec_feedback::readers::{self, Negatives};
 use conrec_feedback::split::{PassWindows, Window, passes, test_window};
 use conrec_feedback::swing::Swing;
 use conrec_feedback::synthetic;
 use conrec_feedback::training_time::TrainingTime;
+use conrec_feedback::window_advice;
 use conrec_policy::base_model::BaseModel;
-use conrec_policy::rq_vae::{RqVaeInput, cell_vectors, train_rq_vae};
 use serde::Serialize;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The file that makes the prepared data whole; written last.
 const MANIFEST: &str = "prepared/manifest.json";
@@ -37,6 +38,7 @@ const MANIFEST: &str = "prepared/manifest.json";
 pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<Prepared, WorkerError> {
     let frame = base.frame();
     let mut dataset = read(spec)?;
+    let of_vectors = take_vectors(&mut dataset, &spec.semantic_id)?;
     // Kept apart from here on: what trains must not see it.
     let truth = dataset.truth.take();
     let dataset = Arc::new(dataset);
@@ -52,15 +54,11 @@ pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<P
     let mut summaries = Vec::new();
     let mut digests = Vec::new();
     let mut counts = (0, 0);
-    let mut summary = vec![format!(
-        "Read {} events of {} users on {} items; {}.",
-        dataset.events.len(),
-        dataset.users.len(),
-        dataset.items.len(),
-        dataset.dropped
-    )];
+    let mut summary = described(spec, &dataset, &history);
+    summary.extend(of_vectors);
     for windows in passes(&spec.data, spec.evaluation.statistics, first, last)? {
-        let pass = prepare_pass(spec, &dataset, &history, windows)?;
+        let pass = prepare_pass(spec, &dataset, &history, windows)
+            .map_err(|error| advised(error, spec, &dataset, &history))?;
         summary.push(format!(
             "Pass {}: {} training instances, {} candidate items in {} semantic ids.",
             windows.pass.folder().trim_start_matches("prepared/"),
@@ -92,6 +90,33 @@ pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<P
     Ok(prepared)
 }
 
+/// What was read, in sentences for people.
+fn described(spec: &RunSpec, dataset: &Dataset, history: &History) -> Vec<String> {
+    let read = format!(
+        "Read {} events of {} users on {} items; {}.",
+        dataset.events.len(),
+        dataset.users.len(),
+        dataset.items.len(),
+        dataset.dropped
+    );
+    let bursts = Bursts::of(&dataset.events, history, spec.data.horizon_days);
+    let hint = match (bursts.is_burst(), spec.data.later_day_only) {
+        (true, false) => ": most come in one sitting; data.later_day_only = true asks for later days",
+        (true, true) | (false, _) => "",
+    };
+    vec![read, format!("{bursts}{hint}."), Negatives::of(&spec.data).sentence]
+}
+
+/// An error of a window without instances says what would hold some.
+fn advised(error: WorkerError, spec: &RunSpec, dataset: &Dataset, history: &History) -> WorkerError {
+    match error {
+        WorkerError::Instances(error) => {
+            window_advice::advised(error, &spec.data, spec.evaluation.statistics, dataset, history).into()
+        }
+        other => other,
+    }
+}
+
 /// The manifest: what the coordinator needs to know, and size and digest of each pass's own manifest, which in turn
 /// names all its files.
 fn write_manifest(prepared: &Prepared, truth: Option<Part>, folder: &RunFolder) -> Result<(), WorkerError> {
@@ -115,10 +140,30 @@ fn write_manifest(prepared: &Prepared, truth: Option<Part>, folder: &RunFolder) 
     Ok(())
 }
 
-fn read(spec: &RunSpec) -> Result<Dataset, WorkerError> {
+/// The present, Unix seconds: what lies after it is no time of an event.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Reads or makes the dataset of a config.
+///
+/// # Errors
+/// Files that cannot be read.
+pub fn read(spec: &RunSpec) -> Result<Dataset, WorkerError> {
     match spec.data.source {
-        Source::MovieTweetings => Ok(movietweetings::read(Path::new(&spec.data.path), &spec.data)?),
         Source::Synthetic => Ok(synthetic::generate(&spec.data.synthetic, spec.seed)?),
+        Source::MovieTweetings
+        | Source::MovieLens
+        | Source::RecBole
+        | Source::Amazon2014
+        | Source::Amazon2018
+        | Source::Amazon2023
+        | Source::KuaiRand
+        | Source::Yambda
+        | Source::VkLsvd
+        | Source::Steam
+        | Source::Table => Ok(readers::read(&spec.data, now())?),
     }
 }
 
@@ -134,17 +179,12 @@ pub fn prepare_pass(
     windows: PassWindows,
 ) -> Result<PreparedPass, WorkerError> {
     let training = TrainingTime::new(dataset, windows.train_end);
-    let instances = training_instances(windows.train_end, &dataset.events, history, spec.data.horizon_days)?;
+    let instances = training_instances(windows.train_end, &dataset.events, history, (&spec.data).into())?;
     let evaluations = evaluation_sets(spec, dataset, history, windows)?;
     let candidates = training.catalogue();
     let vectors = item_vectors(dataset, &training, &spec.semantic_id, spec.seed);
-    let input = RqVaeInput { spec: &spec.semantic_id, seed: spec.seed, vectors: &vectors, candidates: &candidates };
-    let output = train_rq_vae(&input, &mut |epoch| {
-        tracing::debug!(epoch = epoch.number, reconstruction = epoch.reconstruction, "rq-vae");
-    })?;
-    let is_candidate = membership(&candidates, dataset.items.len());
-    let (levels, codes) = (spec.semantic_id.levels as usize, spec.semantic_id.codes as usize);
-    let ids = SemanticIds::new(levels, codes, output.codes, &is_candidate)?;
+    let source = IdSource { spec, dataset, vectors: &vectors, candidates: &candidates };
+    let MadeIds { ids, cell_vectors, input_error, without_id } = make_ids(&source)?;
     if (spec.evaluation.beams as usize) > ids.cells() {
         return Err(WorkerError::Config {
             key: "evaluation.beams",
@@ -155,7 +195,7 @@ pub fn prepare_pass(
     let swing = Swing::fit(&training, &spec.reward.swing);
     tracing::info!(
         pass = ?windows.pass, instances = instances.len(), candidates = candidates.len(), cells = ids.cells(),
-        input_error = ?output.input_error, "prepared"
+        without_id, ?input_error, "prepared"
     );
     Ok(PreparedPass {
         windows,
@@ -166,8 +206,8 @@ pub fn prepare_pass(
         training: instances,
         evaluations,
         swing: swing.into_lists(),
-        cell_vectors: cell_vectors(&ids, &output.codebooks)?,
         ids,
+        cell_vectors,
     })
 }
 
@@ -179,7 +219,7 @@ fn evaluation_sets(
     windows: PassWindows,
 ) -> Result<Vec<EvaluationSet>, WorkerError> {
     let set = |role: Role, name: &str, window: Window| -> Result<EvaluationSet, WorkerError> {
-        let instances = instances_in(window, name, &dataset.events, history, spec.data.horizon_days)?;
+        let instances = instances_in(window, name, &dataset.events, history, (&spec.data).into())?;
         let others = spec.evaluation.candidates as usize;
         let candidates = draw_candidates(&instances, &dataset.events, history, others, spec.evaluation.seed);
         Ok(EvaluationSet { role, window, instances, candidates })
@@ -208,6 +248,7 @@ fn prompt_counts(
         swing: &pass.swing,
         train_end: pass.windows.train_end,
         max_prompt_tokens: spec.model.max_prompt_tokens,
+        seed: spec.seed,
         exclude: spec.evaluation.exclude,
     };
     let count = |stage| {
@@ -224,14 +265,4 @@ fn prompt_counts(
     let counts: Vec<u32> = spec.stage.iter().map(count).collect::<Result<_, WorkerError>>()?;
     spec.check_prompts(pass.windows.pass, &counts)?;
     Ok(counts)
-}
-
-fn membership(items: &[u32], of: usize) -> Vec<bool> {
-    let mut member = vec![false; of];
-    for item in items {
-        if let Some(slot) = member.get_mut(*item as usize) {
-            *slot = true;
-        }
-    }
-    member
 }

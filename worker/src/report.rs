@@ -16,6 +16,7 @@ use conrec_domain::work::{Pass, Prepared, RunSummary};
 use conrec_feedback::event::Sign;
 use conrec_feedback::outcomes::Outcomes;
 use conrec_feedback::prepared::{EvaluationSet, Role};
+use conrec_feedback::readers;
 use conrec_policy::base_model::BaseModel;
 use conrec_policy::training_state::TrainingState;
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,6 +132,7 @@ fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<Rep
         outcomes: BTreeMap::new(),
         last_changes: summary.changes.clone(),
         decisions: summary.decisions.clone(),
+        questions: summary.questions.clone(),
         baseline_choices: Vec::new(),
         semantic_ids: Vec::new(),
         notes: prepared.summary.iter().cloned().chain(notes(spec)).collect(),
@@ -172,26 +174,28 @@ fn place(report: &mut ReportData, role: Role, result: WindowResult) {
 
 fn source(spec: &RunSpec) -> String {
     match spec.data.source {
-        Source::MovieTweetings => format!("MovieTweetings, {}", spec.data.path),
         Source::Synthetic => "synthetic generator".to_owned(),
+        source => format!("{}, {}", readers::title(source), spec.data.path),
     }
 }
 
 fn notes(spec: &RunSpec) -> Vec<String> {
     let mut notes = Vec::new();
-    match spec.data.source {
-        Source::MovieTweetings => notes.push(format!(
-            "Proxy negatives: a rating of {} or less; nobody was asked what they dislike.",
-            spec.data.negative_at_most
-        )),
-        Source::Synthetic => notes.extend(
+    if spec.data.source == Source::Synthetic {
+        notes.extend(
             [
-                "Made-up users with known disliked regions; the numbers say that the trainer works, not more.",
                 "true_region: share of the list's places that hold an item of a region which the user truly dislikes at that \
                  moment; true_region_recall: share of these regions that the list meets; row `chance`: an even draw.",
             ]
             .map(str::to_owned),
-        ),
+        );
+    }
+    if spec.data.later_day_only {
+        notes.push(
+            "Moments lie at midnight (UTC) after the day of a negative: all targets lie on later days \
+             (data.later_day_only)."
+                .to_owned(),
+        );
     }
     notes.push(format!(
         "A cell becomes items by its probability times the item's share of the cell's negatives in the last {} days of training time.",

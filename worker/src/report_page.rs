@@ -5,6 +5,7 @@ mod chart_data;
 mod choices;
 mod data;
 mod intervals;
+mod questions;
 mod semantic_ids;
 mod tables;
 mod verdict;
@@ -34,6 +35,7 @@ pub fn page(report: &ReportData, lines: &[MetricsLine], config: &str) -> Result<
         tables::differences(report),
         choices::section(report),
         charts(report, lines),
+        questions::section(report),
         tables::decisions(report),
         semantic_ids::section(report),
         tables::split(report),

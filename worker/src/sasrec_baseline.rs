@@ -117,7 +117,7 @@ fn fit(
     let end = data.prepared.windows.train_end;
     let users = 0..data.history.users() as u32;
     let sequences: Vec<Vec<Seen>> =
-        users.map(|user| places.seen(variant, data.history.before(user, end))).filter(|s| !s.is_empty()).collect();
+        users.map(|user| places.seen(variant, &data.history.before(user, end))).filter(|s| !s.is_empty()).collect();
     if !sequences.iter().flatten().any(|seen| seen.sign == variant.learns) {
         return Ok(None);
     }
@@ -141,7 +141,7 @@ fn predict(variant: Variant, model: &SasRec, data: &PassData, window: &Evaluatio
     for part in all.chunks(TOGETHER) {
         let past = |i: &usize| {
             let instance = &window.instances()[*i];
-            places.seen(variant, data.history.before(instance.user, instance.t0))
+            places.seen(variant, &data.history.before(instance.user, instance.t0))
         };
         let pasts: Vec<Vec<Seen>> = part.iter().map(past).collect();
         for (i, scores) in part.iter().zip(model.scores(&pasts)?) {

@@ -1,6 +1,7 @@
 //! The training prompts of a stage: a fixed list, which leases name by index.
 
-use conrec_domain::spec::{Exclude, StageKind, StageSpec};
+use conrec_domain::spec::{Context, Exclude, StageKind, StageSpec};
+use conrec_feedback::alignment::{QuestionSource, Questions};
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::evaluation::excluded_items;
 use conrec_feedback::history::History;
@@ -9,13 +10,14 @@ use conrec_feedback::prompt::{PromptBuilder, PromptFrame};
 use conrec_feedback::reward::Targets;
 use conrec_feedback::semantic_id::SemanticIds;
 use conrec_feedback::split::days;
+use conrec_policy::random_normal::{below, stream};
 
 /// A stage's prompts, by what the stage learns.
 #[derive(Clone, Debug)]
 pub enum StagePrompts {
     /// Token sequences of users.
     Sequences(Vec<Vec<i64>>),
-    /// Prompts, each with the cell of the next negative.
+    /// Prompts, each with the cell of the next negative, or of an alignment question's disliked item.
     NextNegatives(Vec<(Vec<i64>, u32)>),
     /// Prompts, each with the targets of the reward.
     Groups(Vec<(Vec<i64>, Targets)>),
@@ -56,6 +58,8 @@ pub struct PromptSource<'a> {
     pub train_end: i64,
     /// The longest prompt.
     pub max_prompt_tokens: u32,
+    /// Seed of the run: alignment questions are drawn.
+    pub seed: u64,
     /// What is left out of a user's lists, which a reward may leave unpaid.
     pub exclude: Exclude,
 }
@@ -74,6 +78,7 @@ impl PromptSource<'_> {
                     .filter_map(|(prompt, instance)| Some((prompt, self.ids.cell_of(instance.next)?)))
                     .collect(),
             ),
+            StageKind::Alignment => StagePrompts::NextNegatives(self.questions(stage, from)),
             StageKind::Grpo => StagePrompts::Groups(
                 self.prompts(stage, from)
                     .map(|(prompt, instance)| (prompt, self.targets(instance)))
@@ -94,8 +99,31 @@ impl PromptSource<'_> {
         let builder = PromptBuilder::new(self.ids, self.frame, self.max_prompt_tokens as usize);
         self.instances.iter().filter(move |i| i.t0 >= from).map(move |instance| {
             let past = self.history.before(instance.user, instance.t0);
-            (builder.prompt(past, instance.t0, stage.context), instance)
+            (builder.prompt(&past, instance.t0, self.context(stage.context, instance)), instance)
         })
+    }
+
+    /// The context of an instance: its own draw where contexts are mixed.
+    fn context(&self, of_stage: Context, instance: &Instance) -> Context {
+        if of_stage != Context::Mixed {
+            return of_stage;
+        }
+        let Instance { user, t0, next, .. } = instance;
+        let mut random = stream(self.seed, &format!("context of {user} {t0} {next}"));
+        let all = [Context::Negatives3d, Context::Negatives, Context::All];
+        all[below(&mut random, all.len())]
+    }
+
+    fn questions(&self, stage: &StageSpec, from: i64) -> Vec<(Vec<i64>, u32)> {
+        let builder = PromptBuilder::new(self.ids, self.frame, self.max_prompt_tokens as usize);
+        let PromptSource { dataset, history, ids, train_end, seed, .. } = *self;
+        let questions = Questions::new(QuestionSource { dataset, history, ids, train_end, until: train_end, seed });
+        let ask = |instance: &Instance| {
+            let question = questions.draw_mixed(instance, &stage.distractors)?;
+            let past = history.before(instance.user, instance.t0);
+            Some((builder.question(&past, instance.t0, stage.question_context, &question.shown), question.disliked))
+        };
+        self.instances.iter().filter(|instance| instance.t0 >= from).filter_map(ask).collect()
     }
 
     fn sequences(&self, from: i64) -> Vec<Vec<i64>> {
@@ -103,7 +131,7 @@ impl PromptSource<'_> {
         (0..self.dataset.users.len() as u32)
             .map(|user| self.history.before(user, self.train_end))
             .filter(|events| events.last().is_some_and(|e| e.time >= from))
-            .flat_map(|events| builder.sequence(events, self.train_end))
+            .flat_map(|events| builder.sequence(&events, self.train_end))
             .collect()
     }
 }

@@ -3,7 +3,7 @@
 //! later, the same comparison must see the difference: it could not pass by looking at nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use conrec_domain::spec::{Context, RunConfig, RunSpec, StageKind, StageSpec};
+use conrec_domain::spec::{Context, Distractors, RunConfig, RunSpec, StageKind, StageSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::dataset::{Dataset, Truth};
 use conrec_feedback::event::{Event, Sign};
@@ -11,7 +11,7 @@ use conrec_feedback::history::History;
 use conrec_feedback::prepared::EvaluationSet;
 use conrec_feedback::split::{DAY, PassWindows, days, passes};
 use conrec_feedback::synthetic;
-use conrec_policy::base_model::{BaseModel, vocabulary};
+use conrec_policy::base_model::{BaseModel, vocabulary_size};
 use conrec_worker::pass_data::PassData;
 use conrec_worker::prepare::{prepare, prepare_pass};
 use conrec_worker::run_folder::{Place, RunFolder};
@@ -46,6 +46,10 @@ fn spec() -> RunSpec {
             }
         }
     }
+    let model = config.stage.iter().find(|stage| stage.kind == StageKind::NextNegative).unwrap();
+    let distractors = Distractors { positives: 1.0, popularity: 1.0, category: 1.0, exposed: 1.0 };
+    let name = "Alignment".to_owned();
+    stages.insert(0, StageSpec { name, kind: StageKind::Alignment, distractors, ..model.clone() });
     config.stage = stages;
     RunSpec::check(config).unwrap()
 }
@@ -215,7 +219,7 @@ fn an_event_at_train_end_shows_a_second_later() {
     for part in ["candidates", "cells", "cell vectors", "cell shares", "training instances"] {
         assert!(differ.iter().any(|name| name == part), "{part} is not among {differ:#?}");
     }
-    for kind in ["NextItem", "NextNegative", "Grpo"] {
+    for kind in ["NextItem", "NextNegative", "Grpo", "Alignment"] {
         assert!(differ.iter().any(|name| name.starts_with(&format!("prompts: {kind}"))), "{kind}: {differ:#?}");
     }
 }
@@ -241,7 +245,7 @@ fn the_generators_truth_lies_beside_the_passes() {
     let (run, url) = ("truth".parse().unwrap(), store.path().to_str().unwrap().to_owned());
     let folder = RunFolder::open(&Place { store: url, scratch: None, run }).unwrap();
     let spec = spec();
-    let base = BaseModel::from_scratch(&spec, vocabulary(&spec).size()).unwrap();
+    let base = BaseModel::from_scratch(&spec, vocabulary_size(&spec)).unwrap();
     prepare(&spec, &base, &folder).unwrap();
     let names = |place: &str| -> Vec<String> {
         let entries = std::fs::read_dir(folder.path(place)).unwrap();

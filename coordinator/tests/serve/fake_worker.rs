@@ -5,7 +5,9 @@ use conrec_domain::event::Hello;
 use conrec_domain::ids::{Digest, Fence};
 use conrec_domain::manifest::{PARTS, Part};
 use conrec_domain::spec::RunConfig;
-use conrec_domain::work::{Lease, Outcome, Pass, Prepared, PreparedPass, TrainMetrics, ValidationCounts, Work};
+use conrec_domain::work::{
+    Lease, Outcome, Pass, Prepared, PreparedPass, QuestionCounts, TrainMetrics, ValidationCounts, Work,
+};
 use conrec_proto::message::{FromWorker, ToWorker, Welcome};
 use conrec_proto::wire;
 use conrec_proto::wire::session_client::SessionClient;
@@ -130,6 +132,8 @@ impl FakeWorker {
                 let hits = u64::from(self.state.0[0]) % u64::from(to - from);
                 Outcome::Validated(ValidationCounts { instances: u64::from(to - from), hits, candidate_accuracy: 0 })
             }
+            Work::Ask { .. } => Outcome::Asked(QuestionCounts::default()),
+            Work::Clean { .. } => Outcome::Cleaned(Vec::new()),
             Work::Report { summary } => {
                 let report = serde_json::json!({ "state": "complete", "state_digest": summary.state_digest });
                 std::fs::write(self.folder.join("report.json"), report.to_string()).unwrap();

@@ -113,6 +113,8 @@ pub enum Finding {
     MeasuredOnly { iteration: Iteration },
     #[error("iteration {iteration} is said to be {found}; in the ledger it is {expected}")]
     MeasuredElsewhere { iteration: Iteration, found: String, expected: String },
+    #[error("the decisions before iteration {iteration} are not those of the report")]
+    OtherDecisions { iteration: Iteration },
     #[error("it counts {found} iterations, the ledger {expected}")]
     OtherCount { found: u64, expected: u64 },
     #[error("its state {found:.12} is not the chain's last, {expected:.12}",

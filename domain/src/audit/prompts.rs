@@ -4,9 +4,9 @@ use super::chain::Chain;
 use super::{Audit, Finding, PREPARED, Place};
 use crate::ids::Iteration;
 use crate::ledger::LedgerEntry;
-use crate::schedule::Schedule;
+use crate::schedule::{CleanedSchedule, Schedule};
 use crate::spec::RunSpec;
-use crate::work::{Pass, Prepared};
+use crate::work::{Cleaned, Pass, Prepared};
 use std::collections::BTreeMap;
 
 /// More prompts of a stage than any dataset gives: a bound for what a damaged manifest can make an audit allocate.
@@ -17,13 +17,14 @@ pub(super) fn check(spec: &RunSpec, prepared: &Prepared, chain: &Chain<'_>, audi
     if too_many(spec, prepared, audit) {
         return;
     }
-    let mut begun: BTreeMap<(Pass, &str, u32), Iteration> = BTreeMap::new();
+    let mut begun: BTreeMap<(Pass, &str, u32), (Iteration, Option<&Cleaned>)> = BTreeMap::new();
     for (at, line) in chain.lines.values() {
         audit.prompts += line.prompts.len() as u64;
         // The first iteration of an attempt is its place 0, so that one that is missing does not spoil the rest.
-        let first = *begun.entry((line.pass, &line.stage, line.attempt)).or_insert(line.iteration);
+        let first = (line.iteration, line.cleaned.as_deref());
+        let (first, cleaned) = *begun.entry((line.pass, &line.stage, line.attempt)).or_insert(first);
         let place = u32::try_from(line.iteration.0 - first.0).unwrap_or(u32::MAX);
-        if let Some(schedule) = schedule(spec, prepared, line) {
+        if let Some(schedule) = schedule(spec, prepared, line, cleaned) {
             check_line((at, line), &schedule.iteration(place), audit);
         } else if spec.stage.iter().any(|stage| stage.name == line.stage) {
             let (iteration, stage, pass) = (line.iteration, line.stage.clone(), line.pass);
@@ -42,10 +43,18 @@ fn too_many(spec: &RunSpec, prepared: &Prepared, audit: &mut Audit) -> bool {
     found.is_some()
 }
 
-fn schedule(spec: &RunSpec, prepared: &Prepared, line: &LedgerEntry) -> Option<Schedule> {
+fn schedule(
+    spec: &RunSpec,
+    prepared: &Prepared,
+    line: &LedgerEntry,
+    cleaned: Option<&Cleaned>,
+) -> Option<CleanedSchedule> {
     let (stage, _) = (0u32..).zip(&spec.stage).find(|(_, stage)| stage.name == line.stage)?;
     let pass = prepared.passes.iter().find(|pass| pass.pass == line.pass)?;
-    Schedule::of(spec, line.pass, stage, *pass.prompts.get(stage as usize)?)
+    let prompts = *pass.prompts.get(stage as usize)?;
+    // A line that was changed must not make an audit allocate more than the prepared data gives.
+    let cleaned = cleaned.filter(|cleaned| cleaned.prompts == prompts);
+    Schedule::of_cleaned(spec, line.pass, stage, (prompts, cleaned))
 }
 
 fn check_line((at, line): (&Place, &LedgerEntry), expected: &[u32], audit: &mut Audit) {

@@ -7,11 +7,12 @@ use super::{Audit, Evidence, Finding, METRICS, Place, REPORT, follow};
 use crate::ids::{Digest, Iteration, RunId};
 use crate::ledger::StateLink;
 use crate::spec::RunSpec;
+use crate::work::Decision;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// What `report.json` says of the run, as far as an audit reads it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Reported {
     /// The run's name.
     pub run_id: RunId,
@@ -28,6 +29,9 @@ pub struct Reported {
     /// Changes of the training state after the last of them.
     #[serde(default)]
     pub last_changes: Vec<StateLink>,
+    /// All decisions of the curriculum.
+    #[serde(default)]
+    pub decisions: Vec<Decision>,
 }
 
 /// The lines of metrics are those of the iterations, each once and in order.
@@ -85,6 +89,7 @@ pub(super) fn check_report(evidence: &Evidence<'_>, chain: &Chain<'_>, audit: &m
         audit.find(place(), Finding::OtherCount { found, expected });
     }
     check_end(evidence.spec, report, chain, audit);
+    check_decisions(report, chain, audit);
     audit.reported = audit.findings.len() == before;
 }
 
@@ -106,5 +111,16 @@ fn check_end(spec: &RunSpec, report: &Reported, chain: &Chain<'_>, audit: &mut A
         let iteration = Iteration(chain.end().0.0.saturating_add(1));
         let changes = names(links.iter().map(|link| link.change));
         audit.find(place(), Finding::WrongChanges { iteration, changes, allowed });
+    }
+}
+
+/// The decisions that the ledger's lines hold are the first of the report's; what was decided after the last iteration
+/// stands in the report alone.
+fn check_decisions(report: &Reported, chain: &Chain<'_>, audit: &mut Audit) {
+    let mut rest = report.decisions.iter();
+    for (at, line) in chain.lines.values() {
+        if line.decisions.iter().any(|decision| rest.next() != Some(decision)) {
+            return audit.find(at.clone(), Finding::OtherDecisions { iteration: line.iteration });
+        }
     }
 }

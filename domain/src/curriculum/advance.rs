@@ -3,15 +3,19 @@
 use super::gate::Verdict;
 use super::{Alarms, Chosen, Cursor, Gate, Health, StagePoint};
 use crate::spec::{RunSpec, StageSpec, Statistics};
-use crate::work::{Decision, Pass, Score};
+use crate::work::{Cleaned, Decision, Pass, QuestionCounts, Score};
 
 /// What was done at a point.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Performed {
     /// The change of state was made by every worker.
     Changed,
     /// The scores were measured.
     Validated(Score),
+    /// The alignment questions were asked.
+    Asked(QuestionCounts),
+    /// The prompts of the stage were looked at.
+    Cleaned(Cleaned),
     /// The iteration was committed. A GRPO iteration says how the policy is.
     Trained(Option<Health>),
     /// The checkpoint is whole.
@@ -53,15 +57,15 @@ impl Cursor {
         let stage = self.stage_of(spec)?;
         let mut next = self.clone();
         match (self.at, performed) {
-            (StagePoint::BeginPass, Performed::Changed) => next.at = StagePoint::BeginStage,
-            (StagePoint::BeginStage, Performed::Changed) => next.begin_stage(stage)?,
+            (StagePoint::BeginPass, Performed::Changed) => next.begin_pass(spec),
+            (StagePoint::Ask { stage_over }, Performed::Asked(counts)) => next.note_answers(stage, counts, stage_over),
+            (StagePoint::Clean, Performed::Cleaned(cleaned)) => next.take_cleaned(spec, stage, cleaned),
+            (StagePoint::BeginStage, Performed::Changed) => next.begin_stage(spec, stage)?,
             (StagePoint::Validate, Performed::Validated(score)) => next.judge(spec, stage, score),
             (StagePoint::KeepBest, Performed::Changed) => next.go_on(spec, stage),
             (StagePoint::Train, Performed::Trained(health)) => next.count_iteration(spec, stage, health),
             (StagePoint::RestoreBest { retry: true }, Performed::Changed) => next.begin_again(),
-            (StagePoint::RestoreBest { retry: false }, Performed::Changed) => {
-                next.at = StagePoint::Checkpoint { stage_over: true };
-            }
+            (StagePoint::RestoreBest { retry: false }, Performed::Changed) => next.stage_is_over(spec),
             (StagePoint::Checkpoint { stage_over: false }, Performed::Checkpointed) => next.at = StagePoint::Train,
             (StagePoint::Checkpoint { stage_over: true }, Performed::Checkpointed) => next.leave_stage(spec),
             (StagePoint::Report, Performed::Reported) => next.at = StagePoint::Done,
@@ -78,7 +82,7 @@ impl Cursor {
 
     /// After the stage's beginning: GRPO measures its start (a retry has the scores already), the refit pass says what
     /// it repeats.
-    fn begin_stage(&mut self, stage: &StageSpec) -> Result<(), CurriculumError> {
+    fn begin_stage(&mut self, spec: &RunSpec, stage: &StageSpec) -> Result<(), CurriculumError> {
         self.at = match self.pass {
             Pass::Select if stage.kind.is_supervised() => StagePoint::Train,
             Pass::Select if self.attempt > 0 => StagePoint::KeepBest,
@@ -93,7 +97,11 @@ impl Cursor {
                 let reason =
                     format!("repeats the {iterations} iterations that the select pass chose{beta}; nothing is chosen");
                 self.decide(stage, None, reason);
-                if iterations == 0 { StagePoint::Checkpoint { stage_over: true } } else { StagePoint::Train }
+                if iterations == 0 {
+                    self.stage_is_over(spec);
+                    return Ok(());
+                }
+                StagePoint::Train
             }
         };
         Ok(())
@@ -114,9 +122,9 @@ impl Cursor {
     fn go_on(&mut self, spec: &RunSpec, stage: &StageSpec) {
         let waited = self.gate.without_best;
         if stage.patience > 0 && waited >= stage.patience {
-            self.end_stage(stage, format!("{waited} validations in a row without a new best"));
+            self.end_stage(spec, stage, format!("{waited} validations in a row without a new best"));
         } else if self.stage_iteration >= self.stage_limit(spec, self.stage) {
-            self.end_stage(stage, "all iterations are done".into());
+            self.end_stage(spec, stage, "all iterations are done".into());
         } else {
             self.at = self.before_training(spec);
         }
@@ -132,18 +140,18 @@ impl Cursor {
         let over = self.stage_iteration >= self.stage_limit(spec, self.stage);
         let gated = self.pass == Pass::Select && (!stage.kind.is_supervised() || stage.validate_every > 0);
         let regular = stage.validate_every > 0 && self.stage_iteration.is_multiple_of(stage.validate_every);
-        self.at = if gated && (over || regular) {
-            StagePoint::Validate
-        } else if over && self.pass == Pass::Select {
-            self.gate.best_iteration = self.stage_iteration;
-            let reason = format!("kept after all {} iterations: the stage is not validated", self.stage_iteration);
-            self.decide(stage, None, reason);
-            StagePoint::Checkpoint { stage_over: true }
+        if gated && (over || regular) {
+            self.at = StagePoint::Validate;
         } else if over {
-            StagePoint::Checkpoint { stage_over: true }
+            if self.pass == Pass::Select {
+                self.gate.best_iteration = self.stage_iteration;
+                let reason = format!("kept after all {} iterations: the stage is not validated", self.stage_iteration);
+                self.decide(stage, None, reason);
+            }
+            self.stage_is_over(spec);
         } else {
-            self.before_training(spec)
-        };
+            self.at = self.before_training(spec);
+        }
     }
 
     /// A checkpoint is due every so many iterations of the run, but not where the stage has not trained yet:
@@ -154,7 +162,7 @@ impl Cursor {
     }
 
     /// The stage is over: its best stays, or comes back; or it has lost accuracy and is tried again with a larger beta.
-    fn end_stage(&mut self, stage: &StageSpec, cause: String) {
+    fn end_stage(&mut self, spec: &RunSpec, stage: &StageSpec, cause: String) {
         let best = self.gate.best_iteration;
         let retry = self.gate.has_lost() && self.attempt + 1 < stage.attempts();
         let outcome = if retry {
@@ -176,11 +184,11 @@ impl Cursor {
         };
         let reason = format!("the stage ends after iteration {}: {cause}; {outcome}", self.stage_iteration);
         self.decide(stage, self.gate.best, reason);
-        self.at = if best == self.stage_iteration {
-            StagePoint::Checkpoint { stage_over: true }
+        if best == self.stage_iteration {
+            self.stage_is_over(spec);
         } else {
-            StagePoint::RestoreBest { retry }
-        };
+            self.at = StagePoint::RestoreBest { retry };
+        }
     }
 
     /// The stage begins anew from its start, with the next attempt's beta.
@@ -197,9 +205,10 @@ impl Cursor {
         if self.pass == Pass::Select {
             self.chosen.push(Chosen { iterations: self.gate.best_iteration, attempt: self.attempt });
         }
+        self.cleaned = None;
         if (self.stage as usize) + 1 < spec.stage.len() {
             self.stage += 1;
-            self.at = StagePoint::BeginStage;
+            self.at = self.before_stage(spec);
         } else if self.pass == Pass::Select && spec.evaluation.statistics == Statistics::Refit {
             self.pass = Pass::Refit;
             self.stage = 0;
@@ -215,7 +224,7 @@ impl Cursor {
     }
 
     /// Records a decision with its reason.
-    fn decide(&mut self, stage: &StageSpec, score: Option<Score>, reason: String) {
+    pub(super) fn decide(&mut self, stage: &StageSpec, score: Option<Score>, reason: String) {
         let (pass, iteration) = (self.pass, self.stage_iteration);
         self.decisions.push(Decision { pass, stage: stage.name.clone(), iteration, score, reason });
     }

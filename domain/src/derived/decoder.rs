@@ -47,8 +47,9 @@ impl<'a> Decoder<'a> {
 
     /// Tokens that the policy knows.
     pub(super) fn vocabulary(&self) -> u64 {
-        let codes = u64::from(self.spec.semantic_id.levels) * u64::from(self.spec.semantic_id.codes);
+        let codes = u64::from(self.spec.semantic_id.id_levels()) * u64::from(self.spec.semantic_id.codes);
         codes
+            + u64::from(self.spec.asks_questions())
             + if self.pretrained() {
                 SIGNS + self.base.map_or(0, |shape| u64::from(shape.vocab))
             } else {
@@ -79,13 +80,13 @@ impl<'a> Decoder<'a> {
     pub(super) fn explanations(&self) -> [&'static str; 4] {
         match (self.pretrained(), self.base) {
             (false, _) => [
-                "5 special tokens and a token for each code of each level",
+                "5 special tokens, a token for each code of each level, one more where alignment questions are asked",
                 "trained in supervised stages; head tied to embedding",
                 "LoRA on the 7 linear layers of each decoder layer",
                 "estimate: weights, moments, copies, exact sums and the activations of the largest lease",
             ],
             (true, Some(_)) => [
-                "the base's own, 3 signs, and a token for each code of each level",
+                "the base's own, 3 signs, a token for each code of each level, one more where alignment questions are asked",
                 "of the pretrained base; they never train",
                 "LoRA on the 7 linear layers of each decoder layer, and the rows of new tokens",
                 "estimate: base, adapter with moments, copies and exact sums, activations of the largest micro-batch",

@@ -10,6 +10,7 @@ use crate::effect::{Command, Effect};
 use crate::ids::{Digest, Fence, Iteration, WorkerId};
 use crate::ledger::LedgerEntry;
 use crate::metrics_line::MetricsLine;
+use crate::spec::Sampler;
 use crate::work::TrainMetrics;
 use std::time::Duration;
 
@@ -33,8 +34,8 @@ struct Outcome {
 }
 
 impl Run {
-    /// Tells the roster to commit. The divisor is what the loss is a mean over: groups for GRPO, target codes for a
-    /// supervised stage; where nothing entered the sum it is 1, as the sum is 0.
+    /// Tells the roster to commit. The divisor is what the loss is a mean over: groups or the codes that train for GRPO,
+    /// target codes for a supervised stage; where nothing entered the sum it is 1, as the sum is 0.
     pub(super) fn start_commit(
         &mut self,
         leases: &LeaseBook,
@@ -66,8 +67,13 @@ impl Run {
     }
 
     fn divisor(&self, totals: &Totals) -> u64 {
-        let supervised = self.stage().is_some_and(|s| s.kind.is_supervised());
-        if supervised { totals.metrics.codes } else { totals.metrics.groups }.max(1)
+        let m = &totals.metrics;
+        let divisor = match self.stage() {
+            Some(stage) if stage.kind.is_supervised() => m.codes,
+            Some(stage) if stage.loss.is_mean_over_codes() => m.trained_codes,
+            _ => m.groups,
+        };
+        divisor.max(1)
     }
 
     /// A worker has applied the step; `from` is who and in which roster.
@@ -145,6 +151,8 @@ impl Run {
             attempt: self.cursor.attempt,
             fence: self.fence,
             changes: self.cursor.changes.clone(),
+            decisions: self.cursor.decisions.iter().skip(self.cursor.decisions_told as usize).cloned().collect(),
+            cleaned: self.cursor.cleaned.clone().filter(|_| self.cursor.stage_iteration == 0).map(Box::new),
             prompts: totals.prompts.clone(),
             gradient,
             before,
@@ -156,6 +164,7 @@ impl Run {
         let performed = Performed::Trained(grpo.then(|| Health::of(&totals.metrics)));
         let mut cursor = self.cursor.advance(&self.setup.spec, performed)?;
         cursor.changes.clear();
+        cursor.decisions_told = u32::try_from(self.cursor.decisions.len()).unwrap_or(u32::MAX);
         // The line of an iteration that is validated waits for the scores, over a stop and resume if need be.
         let waits = cursor.at == StagePoint::Validate;
         let metrics = (!waits).then(|| line.clone());
@@ -170,6 +179,7 @@ impl Run {
         let health = Health::of(m);
         let mean = |sum: f64, count: u64| sum / count.max(1) as f64;
         let beta = self.stage().filter(|s| !s.kind.is_supervised()).map(|s| s.beta_at(self.cursor.attempt));
+        let weighted = self.stage().is_some_and(|s| !s.kind.is_supervised() && s.sampler == Sampler::GumbelTopK);
         let only_grpo = |value: f64| beta.map(|_| value);
         MetricsLine {
             iteration: self.coming(),
@@ -184,7 +194,8 @@ impl Run {
             // Without beta the reference is not computed.
             kl: beta.filter(|beta| *beta > 0.0).map(|_| mean(m.kl, m.codes)),
             entropy: only_grpo(health.entropy),
-            clip_ratio: only_grpo(0.0),
+            clip_ratio: only_grpo(mean(m.clipped as f64, m.trained_codes)),
+            effective_completions: weighted.then(|| mean(m.effective, m.groups)),
             distinct: only_grpo(health.distinct),
             abstained: only_grpo(health.abstained),
             learning_rate: totals.learning_rate,

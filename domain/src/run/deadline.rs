@@ -55,7 +55,7 @@ impl Run {
             Phase::Reducing { answers, .. } | Phase::Committing { answers, .. } => {
                 late(answers.missing(&self.members()).first().copied(), cluster.reduce_seconds)
             }
-            Phase::Rollout { leases, .. } | Phase::Validating { leases } => {
+            Phase::Rollout { leases, .. } | Phase::Measuring { leases } => {
                 let limit = cluster.lease_seconds;
                 let (worker, lease) = leases.overdue(self.now, seconds(limit))?;
                 Some(Missed::By(worker, format!("did not finish lease {} within {limit} s", lease.0)))

@@ -203,7 +203,7 @@ impl Run {
         match &self.phase {
             Phase::Preparing { .. } => self.on_prepared(done, out),
             Phase::Rollout { .. } => self.on_trained(done, out),
-            Phase::Validating { .. } => self.on_validated(done, out),
+            Phase::Measuring { .. } => self.on_measured(done, out),
             Phase::Reporting { .. } => self.on_reported(done, out),
             // The lease belonged to an iteration or a validation that the stop dropped.
             _ if self.stopping => Ok(()),

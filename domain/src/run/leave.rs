@@ -45,7 +45,7 @@ impl Run {
             (self.stopping, self.parting) = (true, true);
             return self.come_to_rest(out);
         }
-        if matches!(self.phase, Phase::Validating { .. }) && !self.members().iter().any(|id| self.stays(*id)) {
+        if matches!(self.phase, Phase::Measuring { .. }) && !self.members().iter().any(|id| self.stays(*id)) {
             // A validation may take longer than they have, and can be done again: newcomers get the state first.
             return self.start_forming(Then::Proceed, out);
         }
@@ -53,7 +53,7 @@ impl Run {
             if self.stays(worker) {
                 continue;
             }
-            if let Phase::Validating { leases } = &mut self.phase {
+            if let Phase::Measuring { leases } = &mut self.phase {
                 leases.retire(worker);
             }
             if self.is_free(worker) {
@@ -69,7 +69,7 @@ impl Run {
             Phase::WaitingForWorkers => true,
             Phase::Preparing { worker: at } | Phase::Reporting { worker: at } => *at != worker,
             // What the counts need is here.
-            Phase::Validating { leases } => !member || leases.is_idle(worker),
+            Phase::Measuring { leases } => !member || leases.is_idle(worker),
             Phase::Saving => !member || self.holders.iter().any(|id| self.stays(*id)),
             Phase::Forming { .. }
             | Phase::Changing { .. }
@@ -85,7 +85,7 @@ impl Run {
         let place = self.place();
         let reason = format!("{} left as it was asked to, {place}", self.forget(worker));
         self.holders.remove(&worker);
-        if let Phase::Validating { leases } = &mut self.phase {
+        if let Phase::Measuring { leases } = &mut self.phase {
             leases.release(worker);
         }
         if let Some(roster) = self.roster.as_mut().filter(|roster| roster.members.contains(&worker)) {

@@ -97,7 +97,7 @@ impl Run {
                 self.send_all(&Command::Abort { fence }, out);
                 self.repeat_lost_leases(leases, started, out);
             }
-            Phase::Validating { leases } => {
+            Phase::Measuring { leases } => {
                 leases.release(worker);
                 leases.send_grants(fence, now, out);
             }

@@ -27,8 +27,8 @@ pub(super) enum Phase {
     Reducing { leases: LeaseBook, started: Duration, answers: Answers },
     /// The optimiser step is applied.
     Committing { totals: Totals, gradient: Digest, answers: Answers },
-    /// Validation leases are out.
-    Validating { leases: LeaseBook },
+    /// Leases are out that change nothing: validation, alignment questions, cleaning.
+    Measuring { leases: LeaseBook },
     /// Nothing is done until the checkpoint on its way is whole.
     Saving,
     /// A worker evaluates and writes the report.
@@ -48,7 +48,7 @@ impl Phase {
             Self::Rollout { .. } => "training",
             Self::Reducing { .. } => "reducing",
             Self::Committing { .. } => "committing",
-            Self::Validating { .. } => "validating",
+            Self::Measuring { .. } => "measuring",
             Self::Saving => "writing a checkpoint",
             Self::Reporting { .. } => "reporting",
             Self::Ended(_) => "ended",
@@ -69,9 +69,9 @@ impl Phase {
             P::WaitingForWorkers => matches!(next, P::Preparing { .. }),
             P::Preparing { .. } => matches!(next, P::Preparing { .. }),
             P::Forming { .. } => !matches!(next, P::Preparing { .. } | P::Committing { .. }),
-            P::Changing { .. } | P::Committing { .. } | P::Validating { .. } | P::Saving => matches!(
+            P::Changing { .. } | P::Committing { .. } | P::Measuring { .. } | P::Saving => matches!(
                 next,
-                P::Changing { .. } | P::Rollout { .. } | P::Validating { .. } | P::Saving | P::Reporting { .. }
+                P::Changing { .. } | P::Rollout { .. } | P::Measuring { .. } | P::Saving | P::Reporting { .. }
             ),
             P::Rollout { .. } => matches!(next, P::Reducing { .. } | P::Saving),
             P::Reducing { .. } => matches!(next, P::Committing { .. } | P::Rollout { .. } | P::Saving),
@@ -110,7 +110,7 @@ impl Run {
             Phase::Changing { .. } | Phase::Rollout { .. } | Phase::Reducing { .. } | Phase::Committing { .. } => {
                 self.training()
             }
-            Phase::Validating { leases } => {
+            Phase::Measuring { leases } => {
                 Activity::Validating { stage: self.stage_name(), done: leases.done(), of: leases.len() }
             }
             Phase::Saving => Activity::Checkpointing,

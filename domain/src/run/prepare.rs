@@ -38,7 +38,11 @@ impl Run {
                 self.setup.prepared = Some(prepared);
                 self.start_forming(Then::Proceed, out);
             }
-            Outcome::Trained(_) | Outcome::Validated(_) | Outcome::Reported => {
+            Outcome::Trained(_)
+            | Outcome::Validated(_)
+            | Outcome::Asked(_)
+            | Outcome::Cleaned(_)
+            | Outcome::Reported => {
                 self.lose(worker, "answered the prepare lease with another outcome", out);
             }
         }

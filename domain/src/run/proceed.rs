@@ -56,6 +56,8 @@ impl Run {
             NextAction::Report | NextAction::Nothing if self.save.is_some() => self.wait_for_save(out),
             NextAction::Change(change) => self.start_change(change, out),
             NextAction::Validate => self.start_validation(out),
+            NextAction::Ask => self.start_questions(out),
+            NextAction::Clean => self.start_cleaning(out),
             NextAction::Train => self.start_rollout(out),
             NextAction::Checkpoint => self.start_checkpoint(out),
             NextAction::Report => self.start_report(out),

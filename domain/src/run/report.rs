@@ -22,6 +22,7 @@ impl Run {
             select_checkpoint: self.cursor.select_checkpoint.clone(),
             changes: self.cursor.changes.clone(),
             decisions: self.cursor.decisions.clone(),
+            questions: self.cursor.questions.clone(),
         };
         self.enter(Phase::Reporting { worker }, out);
         let lease = Lease { id: LeaseId(0), fence: self.fence, work: Work::Report { summary } };

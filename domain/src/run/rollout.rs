@@ -6,6 +6,7 @@ use super::phase::Phase;
 use super::{Rejection, Run};
 use crate::effect::Effect;
 use crate::schedule::{Schedule, learning_rate};
+use crate::spec::Clean;
 use crate::work::{Outcome, TrainMetrics, Work};
 use std::time::Duration;
 
@@ -13,18 +14,24 @@ impl Run {
     /// Cuts the iteration into leases and grants the first.
     pub(super) fn start_rollout(&mut self, out: &mut Vec<Effect>) {
         let (pass, stage, iteration) = (self.cursor.pass, self.cursor.stage, self.coming());
-        let prompts = self.setup.prepared.as_ref().and_then(|p| {
-            let part = p.passes.iter().find(|part| part.pass == pass)?;
-            part.prompts.get(stage as usize).copied()
-        });
-        let schedule = prompts.and_then(|n| Schedule::of(&self.setup.spec, pass, stage, n));
+        let cleaned = self.cursor.cleaned.as_ref().filter(|cleaned| cleaned.stage == stage);
+        let prompts = self.stage_prompts();
+        let schedule = prompts.and_then(|n| Schedule::of_cleaned(&self.setup.spec, pass, stage, (n, cleaned)));
         let cut = schedule.map(|s| s.leases(self.cursor.stage_iteration)).unwrap_or_default();
         if cut.is_empty() {
             let at = self.place();
             return self.fail(format!("there is no prompt to train on {at}"), 1, out);
         }
         let attempt = self.cursor.attempt;
-        let works = cut.into_iter().map(|prompts| Work::Train { pass, stage, iteration, attempt, prompts }).collect();
+        let light = |prompts: &[u32]| match self.stage().map(|stage| stage.clean) {
+            Some(Clean::Reweight) => cleaned.map(|found| found.flagged_among(prompts)).unwrap_or_default(),
+            Some(Clean::Drop | Clean::None) | None => Vec::new(),
+        };
+        let work = |prompts: Vec<u32>| {
+            let light = light(&prompts);
+            Work::Train { pass, stage, iteration, attempt, prompts, light }
+        };
+        let works = cut.into_iter().map(work).collect();
         let mut leases = LeaseBook::new(works, &self.lanes());
         let mut grants = Vec::new();
         leases.send_grants(self.fence, self.now, &mut grants);

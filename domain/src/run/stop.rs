@@ -28,7 +28,7 @@ impl Run {
             Phase::WaitingForWorkers | Phase::Preparing { .. } | Phase::Reporting { .. } => self.finish_stopped(out),
             // Workers that hold nothing yet lose nothing; the others first write down what they hold.
             Phase::Forming { .. } if self.state.is_none() => self.finish_stopped(out),
-            Phase::Rollout { .. } | Phase::Validating { .. } => self.stop_with_checkpoint(out),
+            Phase::Rollout { .. } | Phase::Measuring { .. } => self.stop_with_checkpoint(out),
             Phase::Forming { .. }
             | Phase::Reducing { .. }
             | Phase::Committing { .. }

@@ -9,6 +9,7 @@ mod model;
 mod reward;
 mod semantic_id;
 mod stages;
+mod table;
 
 use super::{RunConfig, Violation};
 use std::fmt::Display;
@@ -35,11 +36,12 @@ pub(super) fn violations(config: &RunConfig) -> Vec<Violation> {
     findings.require(*seed <= toml_limit, "seed", seed, "0 to 9223372036854775807 (TOML has no larger integers)");
     data::check(data, evaluation.statistics, &mut findings);
     semantic_id::check(semantic_id, &mut findings);
-    model::check(model, semantic_id.levels, &mut findings);
+    model::check(model, semantic_id.id_levels(), &mut findings);
     model::check_lora(lora, &mut findings);
     model::check_optimizer(optimizer, &mut findings);
     reward::check(reward, stage, &mut findings);
     stages::check(stage, &mut findings);
+    stages::check_questions(config, &mut findings);
     evaluation::check(evaluation, semantic_id, &mut findings);
     baseline::check(baseline, &mut findings);
     alarm::check(alarm, &mut findings);

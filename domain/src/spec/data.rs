@@ -1,5 +1,6 @@
 //! `[data]`: which events are read, how they are split in time, and what makes an instance.
 
+use super::TableSpec;
 use serde::{Deserialize, Serialize};
 
 /// Where events come from and how they become instances (method: time split, thresholds).
@@ -16,6 +17,8 @@ pub struct DataSpec {
     pub positive_at_least: f64,
     /// Length of the future window that makes a target, in days.
     pub horizon_days: u32,
+    /// Ask at the end of a negative's day what the user dislikes on later days; else at the negative itself.
+    pub later_day_only: bool,
     /// Days between the validation window's end and the test window's start.
     pub gap_days: u32,
     /// Length of the validation window, in days.
@@ -28,6 +31,8 @@ pub struct DataSpec {
     pub max_users: u32,
     /// Keep events of items that the catalogue lacks; such an item has its id for a title.
     pub keep_unlisted_items: bool,
+    /// The columns of any table; used only with `source = "table"`.
+    pub table: TableSpec,
     /// The generator's settings; used only with `source = "synthetic"`.
     pub synthetic: SyntheticSpec,
 }
@@ -40,12 +45,14 @@ impl Default for DataSpec {
             negative_at_most: 5.0,
             positive_at_least: 7.0,
             horizon_days: 7,
+            later_day_only: false,
             gap_days: 7,
             validation_days: 14,
             test_days: 25,
             malformed_share: 0.001,
             max_users: 0,
             keep_unlisted_items: true,
+            table: TableSpec::default(),
             synthetic: SyntheticSpec::default(),
         }
     }
@@ -58,6 +65,32 @@ pub enum Source {
     /// `ratings.dat` and `movies.dat`, `::` separated.
     #[serde(rename = "movietweetings")]
     MovieTweetings,
+    /// MovieLens 100k, 1M, 10M, 20M, 25M, 32M or latest, as its files say.
+    #[serde(rename = "movielens")]
+    MovieLens,
+    /// RecBole's atomic files: `*.inter` and `*.item`.
+    #[serde(rename = "recbole")]
+    RecBole,
+    /// Amazon reviews of 2014: `ratings_*.csv` or `reviews_*.json.gz`, and `meta_*.json.gz`.
+    #[serde(rename = "amazon_2014")]
+    Amazon2014,
+    /// Amazon reviews of 2018.
+    #[serde(rename = "amazon_2018")]
+    Amazon2018,
+    /// Amazon reviews of 2023: `*.jsonl.gz` and `meta_*.jsonl.gz`.
+    #[serde(rename = "amazon_2023")]
+    Amazon2023,
+    /// KuaiRand 1K, Pure or 27K: `log_*.csv` with `is_hate`.
+    #[serde(rename = "kuairand")]
+    KuaiRand,
+    /// Yambda's flat Parquet files of dislikes, likes and listens.
+    Yambda,
+    /// VK-LSVD's Parquet files of a week each.
+    VkLsvd,
+    /// Reviews on Steam: `australian_user_reviews.json.gz` and `steam_games.json.gz`.
+    Steam,
+    /// Any CSV, Parquet or JSON lines by the columns of `[data.table]`.
+    Table,
     /// Made by the seeded generator; the truth is known.
     Synthetic,
 }

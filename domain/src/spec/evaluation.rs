@@ -10,6 +10,8 @@ pub struct EvaluationSpec {
     pub statistics: Statistics,
     /// Which items are removed from every ranked list.
     pub exclude: Exclude,
+    /// What the prompt of a policy that is measured or served shows.
+    pub context: ServedContext,
     /// B: beams of the constrained search.
     pub beams: u32,
     /// Length of the ranked list: the 20 of FHR@20.
@@ -47,6 +49,7 @@ impl Default for EvaluationSpec {
         Self {
             statistics: Statistics::Refit,
             exclude: Exclude::Disliked,
+            context: ServedContext::LastStage,
             beams: 20,
             top: 20,
             share_days: 28,
@@ -64,6 +67,21 @@ impl Default for EvaluationSpec {
             content_dimensions: 64,
         }
     }
+}
+
+/// What the prompt of a policy that is measured or served shows of the user's past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServedContext {
+    /// As in the last stage that asks for the next item.
+    LastStage,
+    /// The negatives of the last 3 days.
+    #[serde(rename = "negatives_3d")]
+    Negatives3d,
+    /// All negatives.
+    Negatives,
+    /// All events.
+    All,
 }
 
 /// When statistics and training end.

@@ -10,6 +10,24 @@ pub struct SemanticIdSpec {
     pub levels: u32,
     /// K: codewords a level.
     pub codes: u32,
+    /// Where the content vectors of items come from.
+    pub vectors: VectorSource,
+    /// Folder of the encoder, or file of the vectors; empty with `vectors = "text"`.
+    pub vectors_path: String,
+    /// File with the item key of each row of a `.npy`; empty: its rows are the catalogue's items, in its order.
+    pub vectors_keys: String,
+    /// What happens to items without a vector in `vectors_path`, or without a semantic id in `file`.
+    pub missing: Missing,
+    /// What turns vectors into codes.
+    pub quantizer: Quantizer,
+    /// What happens to items that share all their codes.
+    pub collisions: Collisions,
+    /// epsilon of the optimal transport of `collisions = "sinkhorn"`.
+    pub sinkhorn_epsilon: f64,
+    /// Semantic ids that mean less than they seem to, for experiments.
+    pub control: Control,
+    /// A published file of semantic ids, used instead of a quantizer; empty: codes are fitted.
+    pub file: String,
     /// Dimension of the text features after the truncated SVD.
     pub text_dimensions: u32,
     /// Dimension of the interaction features (SVD of training-time interactions); 0 leaves them out.
@@ -39,6 +57,15 @@ impl Default for SemanticIdSpec {
         Self {
             levels: 3,
             codes: 64,
+            vectors: VectorSource::Text,
+            vectors_path: String::new(),
+            vectors_keys: String::new(),
+            missing: Missing::Refuse,
+            quantizer: Quantizer::RqVae,
+            collisions: Collisions::None,
+            sinkhorn_epsilon: 0.003,
+            control: Control::None,
+            file: String::new(),
             text_dimensions: 64,
             interaction_dimensions: 64,
             interaction_weight: 1.0,
@@ -52,4 +79,67 @@ impl Default for SemanticIdSpec {
             learning_rate: 1e-3,
         }
     }
+}
+
+impl SemanticIdSpec {
+    /// Codes that an item's semantic id has in the end: D, and one more where a suffix tells items apart.
+    pub fn id_levels(&self) -> u32 {
+        self.levels.saturating_add(u32::from(self.collisions == Collisions::Suffix))
+    }
+}
+
+/// Where the content vectors of items come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VectorSource {
+    /// TF-IDF and SVD of title, year and categories; or the vectors that the source of the data brings.
+    Text,
+    /// A sentence encoder in Hugging Face layout over the item's text.
+    Encoder,
+    /// A `.npy` or Parquet file.
+    File,
+}
+
+/// What happens to items without a vector, or without a semantic id in a published file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// An error that names the first of them and how many there are.
+    Refuse,
+    /// Without a vector: the mean of the others. Without a semantic id: no cell, so in no prompt and in no list.
+    Accept,
+}
+
+/// What turns vectors into codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantizer {
+    /// A residual-quantised autoencoder (the paper's).
+    RqVae,
+    /// K-means over the vectors, then over what is left of them, level after level.
+    ResidualKMeans,
+}
+
+/// What happens to items that share all their codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Collisions {
+    /// They form a cell.
+    None,
+    /// One more level numbers the items of a cell.
+    Suffix,
+    /// They are spread over the last level's codes that are free under their prefix (LC-Rec).
+    Sinkhorn,
+}
+
+/// Semantic ids for experiments that ask whether the codes mean anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// The codes as they are.
+    None,
+    /// Every code drawn at random.
+    Random,
+    /// The codes as they are, dealt out to the items at random.
+    Shuffled,
 }

@@ -1,5 +1,7 @@
 //! `[[stage]]`: one step of the progressive curriculum. Any number, any order (supervised before GRPO).
 
+use super::objective::{AdvantageScale, Baseline, GrpoLoss, Sampler};
+use super::{Clean, Distractors};
 use serde::{Deserialize, Serialize};
 
 /// One stage: what is learned, from which context, for how long, and when it ends early.
@@ -45,20 +47,47 @@ pub struct StageSpec {
     /// Each retry multiplies beta by this (GRPO only).
     #[serde(default = "default_beta_factor")]
     pub beta_factor: f64,
-    /// Advantages are divided by the group's standard deviation, but by no less than this (GRPO only). At 1 and above
-    /// there is no division (Dr. GRPO): groups whose completions are alike in reward then teach little.
+    /// What is minimised (GRPO only).
+    #[serde(default)]
+    pub loss: GrpoLoss,
+    /// How a group's completions are chosen (GRPO only).
+    #[serde(default)]
+    pub sampler: Sampler,
+    /// What advantages are divided by (GRPO only); left out: nothing for `dr_grpo`, else the group's deviation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advantage: Option<AdvantageScale>,
+    /// What rewards are compared with (GRPO only).
+    #[serde(default)]
+    pub baseline: Baseline,
+    /// Advantages are divided by a standard deviation, but by no less than this (GRPO only). At 1 and above there is no
+    /// division: groups whose completions are alike in reward then teach little.
     #[serde(default = "default_advantage_floor")]
     pub advantage_floor: f64,
-    /// eps_lo: the ratio of new to old probability counts as no less than 1 minus this (GRPO only). Each rollout is
-    /// followed by one update, so the ratio is 1 and neither bound changes a result.
-    #[serde(default = "default_clip")]
-    pub clip_low: f64,
-    /// eps_hi: the ratio counts as no more than 1 plus this (GRPO only).
-    #[serde(default = "default_clip")]
-    pub clip_high: f64,
+    /// eps_lo: the ratio of new to old probability counts as no less than 1 minus this (GRPO only); left out: what the
+    /// loss's paper says. In a rollout's first update the ratio is 1 and neither bound changes a result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_low: Option<f64>,
+    /// eps_hi: the ratio counts as no more than 1 plus this (GRPO only); left out: what the loss's paper says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_high: Option<f64>,
     /// Weight of predicting an event's sign beside its codes (next_item only).
     #[serde(default = "default_sign_weight")]
     pub sign_weight: f64,
+    /// Where the questions' distractors come from (alignment only).
+    #[serde(default)]
+    pub distractors: Distractors,
+    /// What the prompt shows of the user's past before the question (alignment only).
+    #[serde(default = "default_question_context")]
+    pub question_context: Context,
+    /// How the policy of the stage before cleans this stage's prompts (GRPO only).
+    #[serde(default)]
+    pub clean: Clean,
+    /// tau: a prompt is flagged where its greedy completion is nearer than this to a future positive (GRPO only).
+    #[serde(default = "default_clean_above")]
+    pub clean_above: f64,
+    /// Weight of a flagged prompt's gradient where `clean` is `reweight` (GRPO only).
+    #[serde(default = "default_clean_weight")]
+    pub clean_weight: f64,
     /// Validate every n iterations (0: only at the stage's end).
     #[serde(default)]
     pub validate_every: u32,
@@ -102,16 +131,24 @@ fn default_beta_factor() -> f64 {
     3.0
 }
 
-fn default_advantage_floor() -> f64 {
+pub(super) fn default_advantage_floor() -> f64 {
     1e-4
-}
-
-fn default_clip() -> f64 {
-    0.2
 }
 
 fn default_sign_weight() -> f64 {
     0.2
+}
+
+fn default_question_context() -> Context {
+    Context::None
+}
+
+fn default_clean_above() -> f64 {
+    0.8
+}
+
+fn default_clean_weight() -> f64 {
+    0.25
 }
 
 /// What a stage learns.
@@ -122,6 +159,8 @@ pub enum StageKind {
     NextItem,
     /// The instance's next negative, by cross-entropy; trains all weights.
     NextNegative,
+    /// Item-Level Alignment: which of four items is the disliked one, by cross-entropy; trains all weights.
+    Alignment,
     /// Group relative policy optimisation of the LoRA adapter.
     Grpo,
 }
@@ -129,7 +168,7 @@ pub enum StageKind {
 impl StageKind {
     /// Whether the stage trains all weights (otherwise the adapter only).
     pub fn is_supervised(self) -> bool {
-        matches!(self, Self::NextItem | Self::NextNegative)
+        matches!(self, Self::NextItem | Self::NextNegative | Self::Alignment)
     }
 }
 
@@ -142,6 +181,12 @@ pub enum Context {
     Negatives3d,
     /// All negatives.
     Negatives,
+    /// All positives: a control.
+    Positives,
+    /// Of each instance another of the three above that the curriculum goes through, drawn: a control without an order.
+    Mixed,
+    /// Nothing: a control, and what the paper's alignment questions show.
+    None,
     /// All events: negatives, positives and neutral ones.
     #[default]
     All,

@@ -35,7 +35,7 @@ fn prompts(stage: u32, iteration: u32) -> Vec<u32> {
 fn train(stage: u32, iteration: u64, stage_iteration: u32, lease: usize) -> Work {
     let all = prompts(stage, stage_iteration);
     let prompts = all.chunks(2).nth(lease).unwrap().to_vec();
-    Work::Train { pass: Pass::Select, stage, iteration: Iteration(iteration), attempt: 0, prompts }
+    Work::Train { pass: Pass::Select, stage, iteration: Iteration(iteration), attempt: 0, prompts, light: Vec::new() }
 }
 
 #[test]
@@ -123,6 +123,8 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
             StateLink { change: StateChange::BeginPass { pass: Pass::Select }, before: d("empty"), after: d("s1") },
             StateLink { change: StateChange::BeginStage { stage: 0 }, before: d("s1"), after: d("s2") },
         ],
+        decisions: Vec::new(),
+        cleaned: None,
         prompts: prompts(0, 0),
         gradient: d("g1"),
         before: d("s2"),
@@ -142,6 +144,7 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
         kl: None,
         entropy: None,
         clip_ratio: None,
+        effective_completions: None,
         distinct: None,
         abstained: None,
         learning_rate: 1e-3,
@@ -305,6 +308,7 @@ fn retention_prunes_and_the_report_ends_the_run() {
         wall_seconds: bench.now.as_secs_f64(),
         select_checkpoint: bench.run.cursor().select_checkpoint.clone(),
         decisions: bench.run.cursor().decisions.clone(),
+        questions: Vec::new(),
     };
     assert_eq!(
         effects,

@@ -11,7 +11,10 @@ use conrec_domain::work::Pass;
 use std::collections::BTreeMap;
 
 /// Events of the walk in all; each run takes some hundreds.
-const EVENTS: u64 = 100_000;
+const EVENTS: u64 = 150_000;
+
+/// Configs that are walked.
+const VARIANTS: u64 = 6;
 
 /// What must not depend on workers and stops: by iteration, the prompts, the gradient, the state after and the journal
 /// before, which stands for the metrics too.
@@ -25,7 +28,13 @@ fn walk_spec(variant: u64) -> RunSpec {
         ("refit", "1", ("0.0", 2)),
         ("refit", "1000", ("0.3", 3)),
     ][variant as usize % 4];
-    spec_with(&[
+    // What lies between stages: questions, and prompts that are dropped or count less.
+    let between: &[&str] = match variant {
+        4 => &["stage.0.kind=alignment", "stage.1.clean=drop", "stage.1.prompts=3"],
+        5 => &["stage.0.kind=alignment", "stage.1.clean=reweight"],
+        _ => &[],
+    };
+    let common = [
         &format!("evaluation.statistics={statistics}"),
         &format!("checkpoint.every={every}"),
         "checkpoint.keep_last=2",
@@ -39,7 +48,8 @@ fn walk_spec(variant: u64) -> RunSpec {
         "alarm.min_distinct=0.6",
         "alarm.in_a_row=2",
         &format!("evaluation.tolerance={tolerance}"),
-    ])
+    ];
+    spec_with(&[&common[..], between].concat())
 }
 
 fn last_of_each(ledger: &[LedgerEntry]) -> Outcomes {
@@ -68,14 +78,14 @@ fn quiet_walk(variant: u64) -> Simulation {
 
 #[test]
 fn every_walk_ends_with_the_same_bits() {
-    let quiet: Vec<Simulation> = (0..4).map(quiet_walk).collect();
+    let quiet: Vec<Simulation> = (0..VARIANTS).map(quiet_walk).collect();
     let expected: Vec<Outcomes> = quiet.iter().map(|s| last_of_each(&s.ledger)).collect();
     let (mut events, mut processes, mut repeated, mut seed) = (0, 0, 0, 0);
     let mut faults: BTreeMap<&str, u64> = BTreeMap::new();
     while events < EVENTS {
         seed += 1;
-        let variant = seed % 4;
-        let stops = [0, 25, 60, 150][(seed / 4 % 4) as usize];
+        let variant = seed % VARIANTS;
+        let stops = [0, 25, 60, 150][(seed / VARIANTS % 4) as usize];
         let simulation = walk(variant, 1 + (seed % 3) as u32, (seed, Faults::ALL), stops);
         let reference = &expected[variant as usize];
         assert_eq!(&last_of_each(&simulation.ledger), reference, "seed {seed}");
@@ -99,6 +109,14 @@ fn every_walk_ends_with_the_same_bits() {
         "it must meet retries"
     );
     assert!(attempts(2, Pass::Refit).max() > Some(0), "the refit pass repeats the attempt");
+    let cleaned = |variant: usize| {
+        let lines = quiet[variant].ledger.iter().filter_map(|entry| entry.cleaned.as_ref());
+        lines.map(|cleaned| cleaned.flagged.len()).collect::<Vec<_>>()
+    };
+    assert!(cleaned(4).len() > 1 && cleaned(4).iter().all(|n| *n > 0), "each pass is cleaned: {:?}", cleaned(4));
+    assert!(!cleaned(5).is_empty() && cleaned(0).is_empty());
+    let asked = quiet[5].decisions.iter().filter(|d| d.reason.starts_with("alignment questions")).count();
+    assert_eq!(asked, 3, "before the first stage and after both of the select pass");
     let rung = |s: &Simulation| s.decisions.iter().filter(|d| d.reason.starts_with("alarm")).count();
     assert!(quiet.iter().all(|s| rung(s) > 0), "it must meet alarms");
     let kinds =
@@ -116,10 +134,10 @@ fn walk_1221_does_not_believe_a_damaged_sender() {
 #[test]
 fn workers_that_leave_and_stops_lose_no_committed_iteration() {
     let (mut met, mut seed) = (BTreeMap::<&str, u64>::new(), 0);
-    let quiet: Vec<Simulation> = (0..4).map(quiet_walk).collect();
+    let quiet: Vec<Simulation> = (0..VARIANTS).map(quiet_walk).collect();
     while met.values().sum::<u64>() < 3_000 {
         seed += 1;
-        let (variant, one_in) = (seed % 4, [10, 25, 60][(seed / 4 % 3) as usize]);
+        let (variant, one_in) = (seed % VARIANTS, [10, 25, 60][(seed / VARIANTS % 3) as usize]);
         let simulation = walk(variant, 1 + (seed % 3) as u32, (seed, Faults::ORDERLY), one_in);
         assert_eq!(last_of_each(&simulation.ledger), last_of_each(&quiet[variant as usize].ledger), "seed {seed}");
         assert_eq!(simulation.repeated, 0, "seed {seed}");
@@ -167,6 +185,19 @@ fn an_audit_finds_wrong_prompts_and_broken_chains() {
         l[2].changes.push(StateLink { before: same, after: same, ..link });
     });
     assert!(found.len() == 1 && found[0].contains("was changed by begin pass select"), "{found:?}");
+}
+
+#[test]
+fn an_audit_finds_prompts_that_were_dropped_and_came_back() {
+    let ledger = walk(4, 1, (0, Faults::ALL), 0).ledger;
+    let found = |change: &dyn Fn(&mut LedgerEntry)| {
+        let mut ledger = ledger.clone();
+        change(ledger.iter_mut().find(|entry| entry.cleaned.is_some()).unwrap());
+        audited(&walk_spec(4), &ledger).findings.len()
+    };
+    assert_eq!(found(&|_| {}), 0);
+    assert!(found(&|entry| entry.cleaned = None) > 0);
+    assert!(found(&|entry| entry.cleaned.as_mut().unwrap().flagged.clear()) > 0);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::error::PolicyError;
 use crate::legal::{Legal, LevelAt};
 use crate::shared_prefix::{Branches, Prefix};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// A node to decode next, below row `parent` of the frontier before it.
 #[derive(Clone, Copy, Debug)]
@@ -18,15 +18,16 @@ pub(super) struct Frontier<'a> {
     legal: Legal<'a>,
     branches: Branches<'a>,
     width: usize,
+    temperature: f64,
     /// log pi of all codes of the level, `rows * codes`.
-    log_probabilities: Vec<f32>,
+    log_probabilities: Vec<f64>,
 }
 
 impl<'a> Frontier<'a> {
     /// One row a prompt: the root.
-    pub fn new(prefix: &'a Prefix<'a>, legal: Legal<'a>) -> Result<Self, PolicyError> {
+    pub fn new(prefix: &'a Prefix<'a>, legal: Legal<'a>, temperature: f64) -> Result<Self, PolicyError> {
         let branches = prefix.branches(1);
-        let mut frontier = Self { prefix, legal, branches, width: 1, log_probabilities: Vec::new() };
+        let mut frontier = Self { prefix, legal, branches, width: 1, temperature, log_probabilities: Vec::new() };
         let roots = vec![0; prefix.prompts()];
         frontier.log_probabilities = frontier.children_of(prefix.hidden(), &roots, 0)?;
         Ok(frontier)
@@ -35,7 +36,7 @@ impl<'a> Frontier<'a> {
     /// log pi of a code after row `row` of prompt `prompt`.
     pub fn log_probability(&self, (prompt, row): (usize, usize), code: u16) -> f64 {
         let at = (prompt * self.width + row) * self.legal.vocabulary.codes + usize::from(code);
-        f64::from(self.log_probabilities[at])
+        self.log_probabilities[at]
     }
 
     /// Decodes the codes that lead to these nodes of depth `depth`, one list a prompt. Without any node nothing is
@@ -62,9 +63,10 @@ impl<'a> Frontier<'a> {
         Ok(())
     }
 
-    fn children_of(&self, hidden: &Tensor, nodes: &[u32], level: usize) -> Result<Vec<f32>, PolicyError> {
-        let place = LevelAt { level, temperature: 1.0 };
+    fn children_of(&self, hidden: &Tensor, nodes: &[u32], level: usize) -> Result<Vec<f64>, PolicyError> {
+        let place = LevelAt { level, temperature: self.temperature };
         let log_probabilities = self.legal.log_softmax(self.prefix.policy(), hidden, nodes, place)?;
-        Ok(Vec::<f32>::try_from(&log_probabilities.f_reshape([-1])?.f_to_device(Device::Cpu)?)?)
+        let flat = log_probabilities.f_reshape([-1])?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;
+        Ok(Vec::<f64>::try_from(&flat)?)
     }
 }

@@ -1,7 +1,8 @@
 //! Log-probabilities of given cells: CandAcc asks which of twenty the policy finds most probable (method.md, section 7).
 
+use super::BeamSearchError;
+use super::descent::has_choice;
 use super::frontier::{Frontier, Row};
-use super::{BeamSearchError, has_choice};
 use crate::legal::Legal;
 use crate::shared_prefix::Prefix;
 use crate::transformer::Policy;
@@ -54,7 +55,7 @@ pub(super) fn score(
 ) -> Result<Vec<Vec<f64>>, BeamSearchError> {
     let trie = legal.trie;
     let mut out = without_scores(cells);
-    let mut frontier = Frontier::new(prefix, legal)?;
+    let mut frontier = Frontier::new(prefix, legal, 1.0)?;
     let mut open: Vec<Vec<u32>> = vec![vec![0]; cells.len()];
     for depth in 1..=trie.levels() {
         for (prompt, list) in cells.iter().enumerate() {

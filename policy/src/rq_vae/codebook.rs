@@ -5,6 +5,9 @@ use crate::random_normal::shuffle_front;
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, TchError, Tensor};
 
+/// Rounds of k-means for the first codewords; what follows moves them on.
+const LLOYD_ROUNDS: usize = 10;
+
 /// Below this moving count a codeword stays where it is: the quotient of two vanishing numbers says nothing.
 const LEAST_COUNT: f64 = 1e-6;
 
@@ -29,7 +32,7 @@ pub(super) struct Codebook {
 
 /// Index of the nearest row of `table` `[codes, width]` for every row of `rows` `[n, width]`: one GEMM.
 /// `|r|^2` is the same for all codes and left out.
-pub(super) fn nearest(rows: &Tensor, table: &Tensor) -> Result<Tensor, TchError> {
+pub(crate) fn nearest(rows: &Tensor, table: &Tensor) -> Result<Tensor, TchError> {
     let norms = table.f_square()?.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?;
     norms.f_addmm(rows, &table.f_mul_scalar(-2.0)?.f_transpose(0, 1)?)?.f_argmin(1, false)
 }
@@ -42,7 +45,7 @@ impl Codebook {
         step_items: usize,
         rng: &mut ChaCha8Rng,
     ) -> Result<Self, TchError> {
-        let (codewords, members) = k_means(points, codes, rng)?;
+        let (codewords, members) = k_means(points, (codes, LLOYD_ROUNDS), rng)?;
         let scale = step_items as f64 / points.rows().max(1) as f64;
         let counts: Vec<f64> = members.iter().map(|n| f64::from(*n) * scale).collect();
         let width = points.width;

@@ -5,12 +5,9 @@ use crate::random_normal::{below, uniform};
 use rand_chacha::ChaCha8Rng;
 use tch::{TchError, Tensor};
 
-/// Lloyd's rounds; a fixed number, so that the work does not depend on the data.
-const ROUNDS: usize = 10;
-
 /// Rows of equal width in one buffer.
 #[derive(Clone, Copy)]
-pub(super) struct Points<'a> {
+pub(crate) struct Points<'a> {
     /// `rows * width` values.
     pub data: &'a [f32],
     /// Values a row.
@@ -29,18 +26,18 @@ impl Points<'_> {
     }
 }
 
-/// `codes` centres of the points, `codes * width` values, and how many points each has.
-/// A centre that loses all its points stays where it is.
-pub(super) fn k_means(
+/// `codes` centres of the points, `codes * width` values, and how many points each has, after a fixed number of Lloyd's
+/// rounds. A centre that loses all its points stays where it is.
+pub(crate) fn k_means(
     points: Points<'_>,
-    codes: usize,
+    (codes, rounds): (usize, usize),
     rng: &mut ChaCha8Rng,
 ) -> Result<(Vec<f32>, Vec<u32>), TchError> {
     let width = points.width;
     let rows = Tensor::f_from_slice(points.data)?.f_reshape([points.rows() as i64, width as i64])?;
     let mut centres = starts(points, codes, rng);
     let mut counts = vec![0u32; codes];
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let table = Tensor::f_from_slice(&centres)?.f_reshape([codes as i64, width as i64])?;
         let chosen = Vec::<i64>::try_from(&nearest(&rows, &table)?)?;
         let mut sums = vec![0f64; codes * width];

@@ -26,12 +26,12 @@ pub(super) struct Quantised {
 }
 
 /// The matrix's rows as a tensor `[rows, cols]`.
-pub(super) fn rows_tensor(data: &[f32], cols: usize) -> Result<Tensor, TchError> {
+pub(crate) fn rows_tensor(data: &[f32], cols: usize) -> Result<Tensor, TchError> {
     Tensor::f_from_slice(data)?.f_reshape([-1, cols as i64])
 }
 
 /// All values of a tensor, row by row.
-pub(super) fn values(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
+pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
     Vec::<f32>::try_from(&tensor.f_detach()?.f_reshape([-1])?)
 }
 

@@ -77,6 +77,17 @@ impl Fixture {
         self.with(&self.lora, trains)
     }
 
+    /// An adapter a little off the policy's: that of the policy that sampled.
+    pub fn behaviour(&self) -> Tensor {
+        let length = self.lora.size()[0];
+        let wave = (Tensor::arange(length, (Kind::Double, tch::Device::Cpu)) * 1.3).cos() * 0.03;
+        &self.lora + wave.to_kind(self.lora.kind())
+    }
+
+    pub fn policy_of(&self, lora: &Tensor) -> Policy {
+        self.with(lora, Trains::Nothing)
+    }
+
     pub fn reference(&self) -> Policy {
         self.with(&self.reference, Trains::Nothing)
     }

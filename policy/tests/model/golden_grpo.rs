@@ -1,13 +1,13 @@
 //! Masked log-probabilities, exact KL, entropy and the clipped loss against plain numpy, gradients against finite
 //! differences. The log-probabilities are those of `Legal`: temperature, the level's block of the head, the trie.
 
-use conrec_domain::spec::ModelSpec;
+use conrec_domain::spec::{Clip, GrpoLoss, ModelSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::prefix_trie::PrefixTrie;
 use conrec_feedback::prompt::Vocabulary;
 use conrec_feedback::semantic_id::SemanticIds;
 use conrec_policy::exact_kl::{entropy, exact_kl};
-use conrec_policy::grpo_loss::{Clip, GrpoTerms, grpo_loss};
+use conrec_policy::grpo_loss::{GrpoTerms, grpo_loss};
 use conrec_policy::legal::{Legal, LevelAt};
 use conrec_policy::llama::LlamaConfig;
 use conrec_policy::transformer::{Policy, Trains};
@@ -139,8 +139,9 @@ fn log_probs_kl_entropy_loss_and_gradient_equal_numpy() {
         advantages: &advantages,
         kl: Some(&kl),
         weights: &weights,
+        lengths: &weights.ones_like(),
     };
-    let loss = grpo_loss(&terms, Clip { low: g.low, high: g.high }, g.beta);
+    let loss = grpo_loss(&terms, (GrpoLoss::Grpo, Clip { low: g.low, high: g.high }), g.beta);
     close(&loss, &[g.loss], 1e-12, "loss");
     let gradient = Tensor::run_backward(&[&loss], &[&z], false, false);
     let expected: Vec<f64> = g.gradient.iter().flatten().copied().collect();

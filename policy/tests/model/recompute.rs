@@ -1,8 +1,8 @@
 //! Gradient checkpointing changes no gradient: activations that are computed again are those that were dropped.
 
 use crate::fixture::{Fixture, distance, prompts};
+use conrec_domain::spec::Objective;
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
-use conrec_policy::grpo_loss::Clip;
 use conrec_policy::lease_gradient::LeaseGradient;
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
 use conrec_policy::transformer::{Policy, Trains};
@@ -21,14 +21,13 @@ fn leases(fixture: &Fixture, policy: &Policy, reference: &Policy) -> [LeaseGradi
         completions: 5,
         temperature: 0.8,
         beta: 0.2,
-        clip: Clip { low: 0.2, high: 0.2 },
-        advantage_floor: 1e-4,
+        objective: Objective::paper(),
     };
     let groups: Vec<GroupPrompt<'_>> =
         tokens.iter().zip(0u64..).map(|(tokens, id)| GroupPrompt { id, tokens }).collect();
     // The first group has no variance: its prompt gets no gradient.
     let reward = |prompt: usize, cell: u32| Some(if prompt == 0 { 0.5 } else { f64::from(cell % 3) });
-    let grpo = GrpoLease { policy, reference, legal: fixture.legal(), settings };
+    let grpo = GrpoLease { policy, behaviour: None, reference, legal: fixture.legal(), settings };
     [
         supervised.next_item(&tokens[..3], 0.2).unwrap(),
         supervised.next_negative(&targets).unwrap(),

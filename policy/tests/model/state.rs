@@ -1,11 +1,10 @@
 //! The training state through a small curriculum: what changes when, digests, and the parts of a checkpoint.
 
 use crate::fixture::{Fixture, VOCABULARY, prompts};
-use conrec_domain::spec::{RunConfig, RunSpec};
+use conrec_domain::spec::{Objective, RunConfig, RunSpec};
 use conrec_domain::work::{Pass, StateChange};
 use conrec_policy::base_model::BaseModel;
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
-use conrec_policy::grpo_loss::Clip;
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
 use conrec_policy::training_state::TrainingState;
 use std::collections::BTreeMap;
@@ -81,10 +80,9 @@ fn reinforce(state: &mut TrainingState, fixture: &Fixture, spec: &RunSpec, itera
         completions: 8,
         temperature: 1.0,
         beta: 0.01,
-        clip: Clip { low: 0.2, high: 0.2 },
-        advantage_floor: 1e-4,
+        objective: Objective::paper(),
     };
-    let lease = GrpoLease { policy: &policy, reference: &reference, legal: fixture.legal(), settings };
+    let lease = GrpoLease { policy: &policy, reference: &reference, behaviour: None, legal: fixture.legal(), settings };
     let groups: Vec<GroupPrompt<'_>> =
         prompts.iter().enumerate().map(|(i, p)| GroupPrompt { id: i as u64, tokens: p }).collect();
     let reward = |cell: &u32| Some(1.0 / (1.0 + f64::from(cell.abs_diff(4))));

@@ -1,13 +1,12 @@
 //! Training on tiny pretrained decoders: what changes, what does not, and what a checkpoint holds.
 
-use conrec_domain::spec::{RunConfig, RunSpec};
+use conrec_domain::spec::{Objective, RunConfig, RunSpec};
 use conrec_domain::work::{Pass, StateChange};
 use conrec_feedback::prefix_trie::PrefixTrie;
 use conrec_feedback::prompt::Vocabulary;
 use conrec_feedback::semantic_id::SemanticIds;
 use conrec_policy::base_model::{BaseModel, vocabulary};
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
-use conrec_policy::grpo_loss::Clip;
 use conrec_policy::lease_gradient::LeaseGradient;
 use conrec_policy::legal::Legal;
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
@@ -95,10 +94,10 @@ impl Trained {
             completions: 6,
             temperature: 1.0,
             beta: 0.01,
-            clip: Clip { low: 0.2, high: 0.2 },
-            advantage_floor: 1e-4,
+            objective: Objective::paper(),
         };
-        let lease = GrpoLease { policy: &policy, reference: &reference, legal: self.legal(), settings };
+        let lease =
+            GrpoLease { policy: &policy, behaviour: None, reference: &reference, legal: self.legal(), settings };
         let prompts = self.prompts();
         let groups: Vec<GroupPrompt<'_>> =
             prompts.iter().zip(0u64..).map(|(tokens, id)| GroupPrompt { id, tokens }).collect();

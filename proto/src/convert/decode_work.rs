@@ -1,15 +1,17 @@
 //! Wire -> domain for work, its outcomes and what they are made of; every field is checked.
 
 use super::ConvertError;
-use super::limits::{MAX_CHANGES, MAX_DECISIONS, MAX_PARTS, MAX_PASSES, MAX_PROMPTS, MAX_SENTENCE_BYTES, MAX_STAGES};
+use super::limits::{
+    MAX_CHANGES, MAX_DECISIONS, MAX_NAME_BYTES, MAX_PARTS, MAX_PASSES, MAX_PROMPTS, MAX_SENTENCE_BYTES, MAX_STAGES,
+};
 use super::present::{count, digest, key, list, name, numbers, present, text};
 use crate::wire;
 use conrec_domain::ids::{Fence, Iteration, LeaseId};
 use conrec_domain::ledger::StateLink;
 use conrec_domain::manifest::Part;
 use conrec_domain::work::{
-    Decision, Lease, Outcome, Pass, Prepared, PreparedPass, RunSummary, Score, StateChange, TrainMetrics,
-    ValidationCounts, Work,
+    Decision, Lease, Outcome, Pass, Prepared, PreparedPass, QuestionCounts, QuestionPoint, RunSummary, Score,
+    StateChange, TrainMetrics, ValidationCounts, Work,
 };
 
 /// A pass; 0 and numbers of a later version are refused.
@@ -38,6 +40,10 @@ impl TryFrom<wire::lease_done::Outcome> for Outcome {
             wire::lease_done::Outcome::Prepared(prepared) => Self::Prepared(prepared.try_into()?),
             wire::lease_done::Outcome::Trained(metrics) => Self::Trained(metrics.into()),
             wire::lease_done::Outcome::Validated(counts) => Self::Validated(counts.into()),
+            wire::lease_done::Outcome::Asked(counts) => Self::Asked(counts.try_into()?),
+            wire::lease_done::Outcome::Cleaned(flagged) => {
+                Self::Cleaned(numbers("Flagged.prompts", flagged.prompts, MAX_PROMPTS)?)
+            }
             wire::lease_done::Outcome::Reported(wire::Reported {}) => Self::Reported,
         })
     }
@@ -81,6 +87,9 @@ impl From<wire::TrainMetrics> for TrainMetrics {
             loss: metrics.loss,
             distinct: metrics.distinct,
             prompt_tokens: metrics.prompt_tokens,
+            trained_codes: metrics.trained_codes,
+            clipped: metrics.clipped,
+            effective: metrics.effective,
         }
     }
 }
@@ -115,20 +124,56 @@ impl TryFrom<wire::lease::Work> for Work {
                 iteration: Iteration(train.iteration),
                 attempt: train.attempt,
                 prompts: numbers("Train.prompts", train.prompts, MAX_PROMPTS)?,
+                light: numbers("Train.light", train.light, MAX_PROMPTS)?,
             },
             wire::lease::Work::Validate(wire::Validate { from, to }) => {
-                if from > to {
-                    return Err(ConvertError::new(
-                        "Validate.to",
-                        to.to_string(),
-                        format!("at least Validate.from = {from}"),
-                    ));
-                }
+                let (from, to) = range("Validate.to", from, to)?;
                 Self::Validate { from, to }
+            }
+            wire::lease::Work::Ask(wire::Ask { from, to }) => {
+                let (from, to) = range("Ask.to", from, to)?;
+                Self::Ask { from, to }
+            }
+            wire::lease::Work::Clean(wire::Clean { pass: which, stage, from, to }) => {
+                let (from, to) = range("Clean.to", from, to)?;
+                Self::Clean { pass: pass("Clean.pass", which)?, stage, from, to }
             }
             wire::lease::Work::Report(report) => {
                 Self::Report { summary: present("Report.summary", report.summary)?.try_into()? }
             }
+        })
+    }
+}
+
+fn range(field: &'static str, from: u32, to: u32) -> Result<(u32, u32), ConvertError> {
+    let wrong = || ConvertError::new(field, to.to_string(), format!("at least the range's start, {from}"));
+    (from <= to).then_some((from, to)).ok_or_else(wrong)
+}
+
+impl TryFrom<wire::QuestionCounts> for QuestionCounts {
+    type Error = ConvertError;
+
+    fn try_from(counts: wire::QuestionCounts) -> Result<Self, ConvertError> {
+        let four = |field: &'static str, values: Vec<u64>| {
+            let found = values.len();
+            let wrong = |_| ConvertError::new(field, format!("{found} entries"), "4 entries, one a kind of distractor");
+            <[u64; 4]>::try_from(values).map_err(wrong)
+        };
+        Ok(Self {
+            asked: four("QuestionCounts.asked", counts.asked)?,
+            right: four("QuestionCounts.right", counts.right)?,
+        })
+    }
+}
+
+impl TryFrom<wire::QuestionPoint> for QuestionPoint {
+    type Error = ConvertError;
+
+    fn try_from(point: wire::QuestionPoint) -> Result<Self, ConvertError> {
+        Ok(Self {
+            pass: pass("QuestionPoint.pass", point.pass)?,
+            stage: text("QuestionPoint.stage", point.stage, MAX_NAME_BYTES)?,
+            counts: present("QuestionPoint.counts", point.counts)?.try_into()?,
         })
     }
 }
@@ -148,6 +193,7 @@ impl TryFrom<wire::RunSummary> for RunSummary {
                 .transpose()?,
             changes: list("RunSummary.changes", summary.changes, MAX_CHANGES, TryInto::try_into)?,
             decisions: list("RunSummary.decisions", summary.decisions, MAX_DECISIONS, TryInto::try_into)?,
+            questions: list("RunSummary.questions", summary.questions, MAX_DECISIONS, TryInto::try_into)?,
         })
     }
 }

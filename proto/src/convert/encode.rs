@@ -10,8 +10,8 @@ use conrec_domain::ledger::StateLink;
 use conrec_domain::manifest::Part;
 use conrec_domain::status::{Activity, Status};
 use conrec_domain::work::{
-    Decision, Lease, Outcome, Pass, Prepared, PreparedPass, RunSummary, Score, StateChange, TrainMetrics,
-    ValidationCounts, Work,
+    Decision, Lease, Outcome, Pass, Prepared, PreparedPass, QuestionCounts, QuestionPoint, RunSummary, Score,
+    StateChange, TrainMetrics, ValidationCounts, Work,
 };
 
 fn bytes(digest: Digest) -> Vec<u8> {
@@ -101,6 +101,8 @@ impl From<Outcome> for wire::lease_done::Outcome {
             Outcome::Prepared(prepared) => Self::Prepared(prepared.into()),
             Outcome::Trained(metrics) => Self::Trained(metrics.into()),
             Outcome::Validated(counts) => Self::Validated(counts.into()),
+            Outcome::Asked(counts) => Self::Asked(counts.into()),
+            Outcome::Cleaned(prompts) => Self::Cleaned(wire::Flagged { prompts }),
             Outcome::Reported => Self::Reported(wire::Reported {}),
         }
     }
@@ -139,6 +141,9 @@ impl From<TrainMetrics> for wire::TrainMetrics {
             loss: metrics.loss,
             distinct: metrics.distinct,
             prompt_tokens: metrics.prompt_tokens,
+            trained_codes: metrics.trained_codes,
+            clipped: metrics.clipped,
+            effective: metrics.effective,
         }
     }
 }
@@ -146,6 +151,18 @@ impl From<TrainMetrics> for wire::TrainMetrics {
 impl From<ValidationCounts> for wire::ValidationCounts {
     fn from(counts: ValidationCounts) -> Self {
         Self { instances: counts.instances, hits: counts.hits, candidate_accuracy: counts.candidate_accuracy }
+    }
+}
+
+impl From<QuestionCounts> for wire::QuestionCounts {
+    fn from(counts: QuestionCounts) -> Self {
+        Self { asked: counts.asked.to_vec(), right: counts.right.to_vec() }
+    }
+}
+
+impl From<QuestionPoint> for wire::QuestionPoint {
+    fn from(point: QuestionPoint) -> Self {
+        Self { pass: pass(point.pass), stage: point.stage, counts: Some(point.counts.into()) }
     }
 }
 
@@ -227,10 +244,14 @@ impl From<Work> for wire::lease::Work {
     fn from(work: Work) -> Self {
         match work {
             Work::Prepare => Self::Prepare(wire::Prepare {}),
-            Work::Train { pass: which, stage, iteration, attempt, prompts } => {
-                Self::Train(wire::Train { pass: pass(which), stage, iteration: iteration.0, prompts, attempt })
+            Work::Train { pass: which, stage, iteration, attempt, prompts, light } => {
+                Self::Train(wire::Train { pass: pass(which), stage, iteration: iteration.0, prompts, attempt, light })
             }
             Work::Validate { from, to } => Self::Validate(wire::Validate { from, to }),
+            Work::Ask { from, to } => Self::Ask(wire::Ask { from, to }),
+            Work::Clean { pass: which, stage, from, to } => {
+                Self::Clean(wire::Clean { pass: pass(which), stage, from, to })
+            }
             Work::Report { summary } => Self::Report(wire::Report { summary: Some(summary.into()) }),
         }
     }
@@ -246,6 +267,7 @@ impl From<RunSummary> for wire::RunSummary {
             wall_seconds: summary.wall_seconds,
             select_checkpoint: summary.select_checkpoint.unwrap_or_default(),
             changes: summary.changes.into_iter().map(Into::into).collect(),
+            questions: summary.questions.into_iter().map(Into::into).collect(),
         }
     }
 }

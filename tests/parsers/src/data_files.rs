@@ -7,8 +7,8 @@ use conrec_feedback::dataset::{Dataset, Item};
 use conrec_feedback::event::{Event, Sign};
 use conrec_feedback::instance::Instance;
 use conrec_feedback::matrix::Matrix;
-use conrec_feedback::movietweetings::{MOVIES, RATINGS, read};
 use conrec_feedback::prepared::{EvaluationSet, PreparedPass, Role};
+use conrec_feedback::readers::read;
 use conrec_feedback::semantic_id::SemanticIds;
 use conrec_feedback::sid_files::{SidIndex, read_item_texts};
 use conrec_feedback::split::{PassWindows, Window};
@@ -33,9 +33,10 @@ pub(crate) fn movietweetings(bytes: &[u8]) {
     let mark = crate::run_files::BREAK;
     let at = bytes.windows(mark.len()).position(|window| window == mark);
     let (movies, ratings) = at.map_or((bytes, &[][..]), |at| (&bytes[..at], &bytes[at + mark.len()..]));
-    with_files(&[(MOVIES, movies), (RATINGS, ratings)], |folder| {
-        let spec = DataSpec { malformed_share: 1.0, ..DataSpec::default() };
-        if let Ok(data) = read(folder, &spec) {
+    with_files(&[("movies.dat", movies), ("ratings.dat", ratings)], |folder| {
+        let path = folder.display().to_string();
+        let spec = DataSpec { path, malformed_share: 1.0, ..DataSpec::default() };
+        if let Ok(data) = read(&spec, i64::MAX) {
             assert!(data.events.is_sorted_by_key(Event::order));
             let known =
                 |event: &Event| (event.user as usize) < data.users.len() && (event.item as usize) < data.items.len();

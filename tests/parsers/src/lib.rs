@@ -6,6 +6,7 @@ mod config;
 mod data_files;
 mod run_files;
 mod scratch;
+mod tables;
 #[cfg(feature = "tensors")]
 mod tensors;
 mod wire;
@@ -27,6 +28,9 @@ pub const PARSERS: &[(&str, Parser)] = &[
     ("audit", run_files::audited),
     ("sid_files", data_files::sid_files),
     ("movietweetings", data_files::movietweetings),
+    ("table_csv", tables::csv),
+    ("table_csv_gz", tables::csv_gz),
+    ("table_json_lines", tables::json_lines),
     ("prepared_pass", data_files::prepared_pass),
     #[cfg(feature = "tensors")]
     ("safetensors", tensors::safetensors),

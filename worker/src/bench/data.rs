@@ -12,7 +12,7 @@ use conrec_feedback::dataset::Dataset;
 use conrec_feedback::evaluation::Evaluation;
 use conrec_feedback::event::{Event, Sign};
 use conrec_feedback::history::History;
-use conrec_feedback::instance::training_instances;
+use conrec_feedback::instance::{Horizon, training_instances};
 use conrec_feedback::interaction_features::interaction_features;
 use conrec_feedback::matrix::Matrix;
 use conrec_feedback::prepared::PreparedPass;
@@ -59,10 +59,15 @@ impl DataArgs {
 
 /// Times and peaks of the steps, in order.
 #[derive(Default)]
-struct Steps(Map<String, Value>);
+pub(super) struct Steps(Map<String, Value>);
 
 impl Steps {
-    fn time<T>(&mut self, name: &str, step: impl FnOnce() -> T) -> T {
+    /// What was measured, by step.
+    pub(super) fn values(self) -> Map<String, Value> {
+        self.0
+    }
+
+    pub(super) fn time<T>(&mut self, name: &str, step: impl FnOnce() -> T) -> T {
         reset_peak();
         let (start, cpu) = (Instant::now(), cpu_ms());
         let result = step();
@@ -104,7 +109,8 @@ pub fn measure(args: &DataArgs) -> Result<Value, WorkerError> {
     let windows = PassWindows { pass: Pass::Select, train_end: evaluate.from, evaluate };
     let training = TrainingTime::new(&dataset, windows.train_end);
     let instances = steps.time("training_instances", || {
-        training_instances(windows.train_end, &dataset.events, &history, HORIZON_DAYS)
+        let horizon = Horizon { days: HORIZON_DAYS, later_day_only: false };
+        training_instances(windows.train_end, &dataset.events, &history, horizon)
     })?;
     let (count, negatives) = (instances.len(), training.events().iter().filter(|e| is_negative(e)).count());
     let reward = RewardSpec::default();
@@ -128,7 +134,7 @@ pub fn measure(args: &DataArgs) -> Result<Value, WorkerError> {
     baselines(&mut steps, (&dataset, &history), &windows, args)?;
     Ok(json!({
         "users": args.users, "items": args.items, "events": dataset.events.len(), "training_negatives": negatives,
-        "training_instances": count, "swing_pairs": pairs, "threads": rayon_threads(), "steps": steps.0,
+        "training_instances": count, "swing_pairs": pairs, "threads": rayon_threads(), "steps": steps.values(),
     }))
 }
 

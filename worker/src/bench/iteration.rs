@@ -4,7 +4,7 @@ use super::process::{cpu_ms, load, median, resident_mib};
 use crate::cuda;
 use crate::error::WorkerError;
 use clap::Args;
-use conrec_domain::spec::{DeviceKind, LoraSpec, ModelSpec, OptimizerSpec};
+use conrec_domain::spec::{DeviceKind, LoraSpec, ModelSpec, Objective, OptimizerSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::prefix_trie::PrefixTrie;
 use conrec_feedback::prompt::Vocabulary;
@@ -14,7 +14,6 @@ use conrec_policy::device::device_of;
 use conrec_policy::error::PolicyError;
 use conrec_policy::exact_sum::ExactSum;
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
-use conrec_policy::grpo_loss::Clip;
 use conrec_policy::legal::Legal;
 use conrec_policy::llama::LlamaConfig;
 use conrec_policy::lora::LoraConfig;
@@ -134,8 +133,8 @@ pub fn measure(args: &IterationArgs) -> Result<Value, WorkerError> {
         let policy = Policy::new(&model, &base, Some(of), Trains::Lora)?;
         let reference = Policy::new(&model, &base, Some(of), Trains::Nothing)?;
         let settings = settings(args, iteration);
-        let lease =
-            GrpoLease { policy: &policy, reference: &reference, legal: Legal { trie: &trie, vocabulary }, settings };
+        let legal = Legal { trie: &trie, vocabulary };
+        let lease = GrpoLease { policy: &policy, reference: &reference, behaviour: None, legal, settings };
         let groups: Vec<GroupPrompt<'_>> =
             prompts.iter().enumerate().map(|(id, tokens)| GroupPrompt { id: id as u64, tokens }).collect();
         let gradient =
@@ -192,8 +191,7 @@ fn settings(args: &IterationArgs, iteration: u64) -> GrpoSettings {
         completions: args.completions,
         temperature: 1.0,
         beta: args.beta,
-        clip: Clip { low: 0.2, high: 0.2 },
-        advantage_floor: 1e-4,
+        objective: Objective::paper(),
     }
 }
 

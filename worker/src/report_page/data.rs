@@ -3,7 +3,7 @@
 use conrec_domain::ids::{Digest, RunId};
 use conrec_domain::ledger::StateLink;
 use conrec_domain::spec::Statistics;
-use conrec_domain::work::{Decision, Pass, Score};
+use conrec_domain::work::{Decision, Pass, QuestionPoint, Score};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -46,6 +46,9 @@ pub struct ReportData {
     /// Decisions of the gate, and alarms, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,
+    /// Accuracy of held-out alignment questions at the stages' ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<QuestionPoint>,
     /// Settings of baselines that validation chose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub baseline_choices: Vec<BaselineChoice>,

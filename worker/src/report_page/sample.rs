@@ -42,6 +42,7 @@ pub(super) fn run() -> (ReportData, Vec<MetricsLine>) {
             difference("neg_pop_7d", "fhr@20", [-0.0215, -0.0398, -0.0031]),
         ],
         last_changes: Vec::new(),
+        questions: Vec::new(),
         decisions: decisions(),
         baseline_choices: vec![BaselineChoice {
             model: "neg_pop_tuned".into(),
@@ -158,6 +159,7 @@ fn lines() -> Vec<MetricsLine> {
                     kl: grpo(0.002 + 0.05 * x * x + 0.1 * wave.abs()),
                     entropy: grpo(2.9 - 0.5 * x + wave),
                     clip_ratio: grpo(0.0),
+                    effective_completions: None,
                     distinct: grpo(15.0 - 2.0 * x + 10.0 * wave),
                     abstained: grpo(0.0),
                     learning_rate: 5e-5,

@@ -1,6 +1,6 @@
-//! The rules of `[data]` and `[data.synthetic]`.
+//! The rules of `[data]` and `[data.synthetic]`; those of `[data.table]` stand beside.
 
-use super::Findings;
+use super::{Findings, table};
 use crate::spec::{DataSpec, Source, Statistics, SyntheticSpec, Violation};
 
 /// Longest stream and window in days: a century; larger numbers are typing errors.
@@ -14,20 +14,25 @@ pub(super) fn check(data: &DataSpec, statistics: Statistics, findings: &mut Find
         negative_at_most,
         positive_at_least,
         horizon_days,
+        later_day_only: _,
         gap_days,
         validation_days,
         test_days,
         malformed_share,
         max_users: _, // every number is allowed: 0 keeps all users
         keep_unlisted_items: _,
+        table,
         synthetic,
     } = data;
     findings.require(
-        *source != Source::MovieTweetings || !path.trim().is_empty(),
+        *source == Source::Synthetic || !path.trim().is_empty(),
         "data.path",
         format!("{path:?}"),
-        "the folder that holds ratings.dat and movies.dat",
+        "the folder that holds the dataset's files",
     );
+    if *source == Source::Table {
+        table::check(table, findings);
+    }
     findings.require(
         negative_at_most.is_finite() && positive_at_least.is_finite() && negative_at_most < positive_at_least,
         "data.negative_at_most",

@@ -9,6 +9,7 @@ pub(super) fn check(evaluation: &EvaluationSpec, ids: &SemanticIdSpec, findings:
     let EvaluationSpec {
         statistics: _, // the enum is the rule
         exclude: _,    // the enum is the rule
+        context: _,    // the enum is the rule
         beams,
         top,
         share_days,
@@ -32,7 +33,7 @@ pub(super) fn check(evaluation: &EvaluationSpec, ids: &SemanticIdSpec, findings:
         beams,
         &format!("at least evaluation.top = {top}: a beam may give one item only"),
     );
-    let legal = u64::from(ids.codes).saturating_pow(ids.levels);
+    let legal = u64::from(ids.codes).saturating_pow(ids.id_levels());
     findings.require(
         u64::from(*beams) <= legal || ids.levels == 0 || ids.codes < 2,
         "evaluation.beams",

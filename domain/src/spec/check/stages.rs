@@ -1,7 +1,7 @@
 //! The rules of `[[stage]]`: each stage for itself, then their order.
 
 use super::Findings;
-use crate::spec::{StageKind, StageSpec};
+use crate::spec::{AdvantageScale, Clean, GrpoLoss, Objective, RunConfig, StageKind, StageSpec};
 use std::collections::BTreeSet;
 
 /// Checks all stages.
@@ -36,9 +36,19 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         beta: _,
         retries: _,
         beta_factor: _,
+        loss: _,
+        sampler: _,
+        advantage: _,
+        baseline: _,
         advantage_floor: _,
         clip_low: _,
         clip_high: _,
+        clean: _,
+        clean_above: _,
+        clean_weight: _,
+        // These are alignment's.
+        distractors: _,
+        question_context: _,
     } = stage;
     let key = |field: &str| format!("stage.{index}.{field}");
     findings.require(!name.trim().is_empty(), &key("name"), format!("{name:?}"), "a name with a letter in it");
@@ -58,18 +68,50 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         &format!("at most stage.{index}.iterations = {iterations}"),
     );
     findings.share(&key("final_rate"), *final_rate);
-    if *kind == StageKind::Grpo {
-        check_grpo(index, stage, findings);
+    match kind {
+        StageKind::Grpo => check_grpo(index, stage, findings),
+        StageKind::NextItem => findings.not_negative(&key("sign_weight"), *sign_weight),
+        StageKind::Alignment => check_distractors(index, stage, findings),
+        StageKind::NextNegative => {}
     }
-    if *kind == StageKind::NextItem {
-        findings.not_negative(&key("sign_weight"), *sign_weight);
-    }
+    findings.require(
+        *kind == StageKind::Grpo || stage.clean == Clean::None,
+        &key("clean"),
+        "drop or reweight",
+        "none where kind is not grpo: only rewards know a user's future positives",
+    );
     let validates = *kind == StageKind::Grpo || stage.validate_every > 0;
     findings.require(
         *patience == 0 || validates,
         &key("patience"),
         patience,
         "0 where validate_every = 0: without validations nothing can be waited for",
+    );
+}
+
+/// What only alignment reads.
+fn check_distractors(index: usize, stage: &StageSpec, findings: &mut Findings) {
+    let weights = stage.distractors.weights();
+    for (kind, weight) in crate::spec::Distractor::ALL.into_iter().zip(weights) {
+        findings.not_negative(&format!("stage.{index}.distractors.{kind}"), weight);
+    }
+    findings.require(
+        weights.iter().any(|weight| *weight > 0.0),
+        &format!("stage.{index}.distractors"),
+        "no weight above 0",
+        "at least one kind of distractor with a weight above 0",
+    );
+}
+
+/// An alignment question must fit into a prompt: BOS, the question's sign, four semantic ids, the asked sign.
+pub(super) fn check_questions(config: &RunConfig, findings: &mut Findings) {
+    let needed = config.semantic_id.levels.saturating_mul(4).saturating_add(3);
+    let asks = config.stage.iter().any(|stage| stage.kind == StageKind::Alignment);
+    findings.require(
+        !asks || config.model.max_prompt_tokens >= needed,
+        "model.max_prompt_tokens",
+        config.model.max_prompt_tokens,
+        &format!("{needed} or more: an alignment question holds four semantic ids"),
     );
 }
 
@@ -85,8 +127,22 @@ fn check_grpo(index: usize, stage: &StageSpec, findings: &mut Findings) {
     findings.above_zero(&key("temperature"), stage.temperature);
     findings.not_negative(&key("beta"), stage.beta);
     findings.above_zero(&key("advantage_floor"), stage.advantage_floor);
-    findings.share(&key("clip_low"), stage.clip_low);
-    findings.not_negative(&key("clip_high"), stage.clip_high);
+    findings.require(
+        (-1.0..=1.0).contains(&stage.clean_above),
+        &key("clean_above"),
+        stage.clean_above,
+        "-1 to 1: a cosine",
+    );
+    findings.share(&key("clean_weight"), stage.clean_weight);
+    let objective = Objective::of(stage);
+    findings.share(&key("clip_low"), objective.clip.low);
+    findings.not_negative(&key("clip_high"), objective.clip.high);
+    findings.require(
+        objective.loss != GrpoLoss::DrGrpo || objective.scale == AdvantageScale::None,
+        &key("advantage"),
+        if objective.scale == AdvantageScale::BatchStd { "batch_std" } else { "group_std" },
+        "none where loss = dr_grpo: that loss is grpo without this division; for the division take loss = grpo",
+    );
     findings.require(stage.retries <= 8, &key("retries"), stage.retries, "0 to 8");
     findings.require(
         stage.beta_factor > 1.0 && (!stage.beta.is_finite() || stage.beta_at(stage.retries.min(8)).is_finite()),
@@ -132,6 +188,7 @@ fn kind_name(kind: StageKind) -> &'static str {
     match kind {
         StageKind::NextItem => "next_item",
         StageKind::NextNegative => "next_negative",
+        StageKind::Alignment => "alignment",
         StageKind::Grpo => "grpo",
     }
 }

@@ -6,8 +6,8 @@ use conrec_domain::effect::Command;
 use conrec_domain::event::Event;
 use conrec_domain::ids::{Digest, Fence, Iteration, WorkerId};
 use conrec_domain::manifest::Part;
-use conrec_domain::spec::RunSpec;
-use conrec_domain::work::{Outcome, StateChange, TrainMetrics, ValidationCounts, Work};
+use conrec_domain::spec::{Distractor, RunSpec};
+use conrec_domain::work::{Outcome, QuestionCounts, StateChange, TrainMetrics, ValidationCounts, Work};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What a worker trains: here only digests.
@@ -174,12 +174,13 @@ impl Worker {
     fn compute(&mut self, work: &Work) -> Outcome {
         match work {
             Work::Prepare => Outcome::Prepared(prepared()),
-            Work::Train { iteration, attempt, prompts, .. } => {
+            Work::Train { iteration, attempt, prompts, light, .. } => {
                 if self.sum.0 != *iteration {
                     self.sum = (*iteration, 0, 0);
                 }
                 for prompt in prompts {
                     let gradient = super::number(super::mix(&[&self.state.now, iteration, attempt, prompt]));
+                    let gradient = if light.contains(prompt) { gradient / 4 } else { gradient };
                     self.sum.1 = self.sum.1.wrapping_add(gradient);
                     self.sum.2 = self.sum.2.wrapping_add(gradient);
                 }
@@ -201,6 +202,18 @@ impl Worker {
                 let instances = u64::from(to - from);
                 let candidate_accuracy = (luck >> 32) % 4_294_967_296 * instances / 4;
                 Outcome::Validated(ValidationCounts { instances, hits: luck % (instances + 1), candidate_accuracy })
+            }
+            Work::Ask { from, to } => {
+                let mut counts = QuestionCounts::default();
+                for instance in *from..*to {
+                    let right = super::number(super::mix(&[&self.state.now, &"ask", &instance])) % 2;
+                    counts.count(Distractor::ALL[instance as usize % 4], right as f64);
+                }
+                Outcome::Asked(counts)
+            }
+            Work::Clean { pass, stage, from, to } => {
+                let drawn = |prompt: u32| super::number(super::mix(&[&self.state.now, pass, stage, &prompt]));
+                Outcome::Cleaned((*from..*to).filter(|prompt| drawn(*prompt) % 4 == 0).collect())
             }
             Work::Report { .. } => Outcome::Reported,
         }

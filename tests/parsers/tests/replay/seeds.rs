@@ -8,8 +8,8 @@ use conrec_domain::ids::{Digest, Fence, Iteration, LeaseId, WorkerId};
 use conrec_domain::ledger::StateLink;
 use conrec_domain::manifest::Part;
 use conrec_domain::work::{
-    Decision, Lease, Outcome, Pass, Prepared, PreparedPass, RunSummary, Score, StateChange, TrainMetrics,
-    ValidationCounts, Work,
+    Decision, Lease, Outcome, Pass, Prepared, PreparedPass, QuestionCounts, QuestionPoint, RunSummary, Score,
+    StateChange, TrainMetrics, ValidationCounts, Work,
 };
 use conrec_proto::message::{FromWorker, ToWorker, Welcome};
 use conrec_proto::wire::{CoordinatorMessage, WorkerMessage};
@@ -84,6 +84,7 @@ fn to_worker() -> Vec<ToWorker> {
         select_checkpoint: Some("checkpoints/1".into()),
         changes: vec![StateLink { change, before: state, after: state }],
         decisions: vec![decision],
+        questions: vec![QuestionPoint { pass: Pass::Select, stage: "a".into(), counts: QuestionCounts::default() }],
     };
     let form = |state| Command::Form { fence, rank: 0, world: 2, rendezvous: "127.0.0.1:9".into(), state };
     let (pass, stage, attempt) = (Pass::Refit, 1, 1);
@@ -93,8 +94,10 @@ fn to_worker() -> Vec<ToWorker> {
         form(StateSource::Held { root: Some(1) }),
         form(StateSource::Peer { root: 1 }),
         grant(Work::Prepare),
-        grant(Work::Train { pass, stage, iteration, attempt, prompts: vec![1, 2, 300] }),
+        grant(Work::Train { pass, stage, iteration, attempt, prompts: vec![1, 2, 300], light: vec![2] }),
         grant(Work::Validate { from: 1, to: 5 }),
+        grant(Work::Ask { from: 1, to: 5 }),
+        grant(Work::Clean { pass, stage, from: 1, to: 5 }),
         grant(Work::Report { summary }),
         Command::Reduce { fence, iteration },
         Command::Commit { fence, iteration, divisor: 4, learning_rate: 0.01, state },

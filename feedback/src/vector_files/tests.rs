@@ -1,0 +1,141 @@
+//! Files made by NumPy and pyarrow (`tests/golden/vectors/make_vectors.py`) are read; every damaged one is an error.
+
+use super::*;
+use proptest::prelude::*;
+
+const MATRIX: [f32; 6] = [0.5, -1.25, 3.0, 2.0, 0.1, -7.0];
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/vectors").join(name)
+}
+
+fn items(keys: &[&str]) -> Vec<Item> {
+    keys.iter().map(|key| Item { key: (*key).into(), ..Item::default() }).collect()
+}
+
+fn written(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(name);
+    std::fs::write(&file, bytes).unwrap();
+    (folder, file)
+}
+
+#[test]
+fn numpy_files_of_all_versions_and_both_kinds_hold_the_same_matrix() {
+    for version in 1..=3 {
+        for kind in ["float32", "float64"] {
+            let read = read_vectors(&golden(&format!("v{version}_{kind}.npy")), None).unwrap();
+            assert_eq!(read.vectors, Matrix { rows: 2, cols: 3, data: MATRIX.to_vec() }, "{version} {kind}");
+            assert_eq!(read.keys, None);
+        }
+    }
+}
+
+#[test]
+fn parquet_tables_of_all_forms_hold_the_same_matrix() {
+    for (name, keys) in [("lists", ["b", "a"]), ("fixed", ["12", "7"]), ("columns", ["b", "a"])] {
+        let read = read_vectors(&golden(&format!("{name}.parquet")), None).unwrap();
+        assert_eq!(read.vectors, Matrix { rows: 2, cols: 3, data: MATRIX.to_vec() }, "{name}");
+        assert_eq!(read.keys.unwrap(), keys);
+    }
+}
+
+#[track_caller]
+fn assert_refused(name: &str, expected: &str) {
+    let error = read_vectors(&golden(name), None).unwrap_err().to_string();
+    assert!(error.contains(name) && error.contains(expected), "{error}");
+}
+
+#[test]
+fn other_forms_are_refused_with_what_was_found() {
+    assert_refused("fortran.npy", "found an array that is not in C order, expected a two-dimensional .npy");
+    assert_refused("integers.npy", "values of type `<i4`");
+    assert_refused("big_endian.npy", "values of type `>f4`");
+    assert_refused("ragged.parquet", "found 1 values in row 1, expected 2, as in the first row");
+    assert_refused("no_key.parquet", "found the columns `item`, `vector`, expected a column `key`");
+    assert_refused("make_vectors.py", "expected a .npy or a .parquet file");
+    let error = read_vectors(Path::new("nowhere/x.npy"), None).unwrap_err().to_string();
+    assert!(error.starts_with("nowhere/x.npy: "), "{error}");
+}
+
+#[test]
+fn every_truncation_of_either_format_is_an_error() {
+    for name in ["v1_float32.npy", "v2_float64.npy", "lists.parquet"] {
+        let whole = std::fs::read(golden(name)).unwrap();
+        for length in 0..whole.len() {
+            let (_folder, file) = written(name, &whole[..length]);
+            assert!(read_vectors(&file, None).is_err(), "{name}: {length} of {} bytes", whole.len());
+        }
+    }
+}
+
+#[test]
+fn a_value_that_is_no_number_is_found_where_it_stands() {
+    let mut bytes = std::fs::read(golden("v1_float32.npy")).unwrap();
+    let at = bytes.len() - 8;
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    let (_folder, file) = written("x.npy", &bytes);
+    let error = read_vectors(&file, None).unwrap_err().to_string();
+    assert!(error.contains("found NaN in row 1, column 1"), "{error}");
+}
+
+#[test]
+fn rows_are_matched_by_key_and_others_left_out() {
+    let file = golden("lists.parquet");
+    let read = read_vectors(&file, None).unwrap();
+    let found = read.clone().of_items(&items(&["a", "b"]), Missing::Refuse, &file).unwrap();
+    assert_eq!(found.vectors.data, [2.0, 0.1, -7.0, 0.5, -1.25, 3.0]);
+    let found = read.of_items(&items(&["b"]), Missing::Refuse, &file).unwrap();
+    assert_eq!((found.vectors.data, found.filled), (vec![0.5, -1.25, 3.0], 0));
+}
+
+#[test]
+fn items_without_a_vector_are_counted_or_get_the_mean() {
+    let file = golden("lists.parquet");
+    let read = read_vectors(&file, None).unwrap();
+    let catalogue = items(&["x", "a", "y", "b"]);
+    let error = read.clone().of_items(&catalogue, Missing::Refuse, &file).unwrap_err().to_string();
+    assert!(error.contains("2 of 4 items have no vector, the first is `x`"), "{error}");
+    let found = read.clone().of_items(&catalogue, Missing::Accept, &file).unwrap();
+    assert_eq!((found.filled, found.vectors.row(0)), (2, [1.25f32, -0.575, -2.0].as_slice()));
+    // The mean of nothing says nothing.
+    assert!(read.of_items(&items(&["x"]), Missing::Accept, &file).is_err());
+}
+
+#[test]
+fn keys_of_a_numpy_file_stand_in_a_file_of_their_own() {
+    let (_folder, keys) = written("keys.txt", b"b\r\na\n\n");
+    let file = golden("v1_float64.npy");
+    let read = read_vectors(&file, Some(&keys)).unwrap();
+    assert_eq!(read.keys.as_deref(), Some(["b".to_owned(), "a".to_owned()].as_slice()));
+    let (_folder, keys) = written("keys.txt", b"b\na\nc\n");
+    let error = read_vectors(&file, Some(&keys)).unwrap_err().to_string();
+    assert!(error.contains("keys.txt: found 3 keys, expected 2, one for each row of"), "{error}");
+    let (_folder, keys) = written("keys.txt", b"b\nb\n");
+    let error = read_vectors(&file, Some(&keys)).unwrap().of_items(&items(&["b"]), Missing::Refuse, &file);
+    assert!(error.unwrap_err().to_string().contains("two rows with the key `b`"));
+}
+
+#[test]
+fn rows_without_keys_are_the_catalogue() {
+    let file = golden("v1_float64.npy");
+    let read = read_vectors(&file, None).unwrap();
+    assert_eq!(read.clone().of_items(&items(&["p", "q"]), Missing::Refuse, &file).unwrap().vectors, read.vectors);
+    let error = read.of_items(&items(&["p"]), Missing::Accept, &file).unwrap_err().to_string();
+    assert!(error.contains("found 2 rows, expected 1, one for each item of the catalogue"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn damaged_bytes_never_panic(changes in prop::collection::vec((0usize..2000, any::<u8>()), 1..5)) {
+        for name in ["v1_float32.npy", "lists.parquet"] {
+            let mut bytes = std::fs::read(golden(name)).unwrap();
+            for (at, value) in &changes {
+                let length = bytes.len();
+                bytes[at % length] = *value;
+            }
+            let (_folder, file) = written(name, &bytes);
+            let _ = read_vectors(&file, None);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The five losses, their gradients and how many ratios were cut, against torch autograd.
+
+use crate::fixture::distance;
+use conrec_domain::spec::{Clip, GrpoLoss};
+use conrec_policy::grpo_loss::{GrpoTerms, clipped, grpo_loss};
+use std::collections::BTreeMap;
+use tch::{Kind, Tensor};
+
+#[derive(serde::Deserialize)]
+struct Golden {
+    group: usize,
+    beta: f64,
+    new: Vec<Vec<f64>>,
+    old: Vec<Vec<f64>>,
+    kl: Vec<Vec<f64>>,
+    forced: Vec<Vec<bool>>,
+    advantage: Vec<f64>,
+    cases: BTreeMap<String, Case>,
+}
+
+#[derive(serde::Deserialize)]
+struct Case {
+    low: f64,
+    high: f64,
+    loss: f64,
+    gradient: Vec<Vec<f64>>,
+    clipped: u64,
+}
+
+/// `[completions, levels]` as one entry a code, level by level.
+fn by_level(rows: &[Vec<f64>]) -> Tensor {
+    Tensor::from_slice2(rows).tr().contiguous().view([-1])
+}
+
+#[test]
+fn losses_gradients_and_cut_ratios_equal_torchs() {
+    let g: Golden = serde_json::from_str(include_str!("../golden/losses.json")).unwrap();
+    let (completions, levels) = (g.new.len(), g.new[0].len());
+    let free = |i: usize| g.forced[i].iter().filter(|f| !**f).count() as f64;
+    // A group whose advantages are 0 is left out.
+    let trains = |i: usize| g.advantage[i - i % g.group] != 0.0;
+    let groups = (completions / g.group) as f64;
+    let codes: f64 = (0..completions).filter(|i| trains(*i)).map(free).sum();
+    let lengths = Tensor::from_slice(&(0..completions).map(free).collect::<Vec<_>>());
+    assert_eq!(g.cases.len(), 5);
+    for (name, case) in &g.cases {
+        let loss: GrpoLoss = serde_json::from_value(name.as_str().into()).unwrap();
+        let weight = |i: usize| match loss {
+            GrpoLoss::Grpo | GrpoLoss::Gspo => 1.0 / (g.group as f64 * free(i)),
+            GrpoLoss::DrGrpo => 1.0 / (g.group * levels) as f64,
+            GrpoLoss::Dapo | GrpoLoss::Cispo => 1.0,
+        };
+        let divisor = if loss.is_mean_over_codes() { codes } else { groups };
+        let counts = |i: usize, level: usize| if g.forced[i][level] || !trains(i) { 0.0 } else { weight(i) };
+        let rows = |of: &dyn Fn(usize, usize) -> f64| {
+            let row = |i| (0..levels).map(|level| of(i, level)).collect();
+            by_level(&(0..completions).map(row).collect::<Vec<_>>())
+        };
+        let log_probs = by_level(&g.new).set_requires_grad(true);
+        let terms = GrpoTerms {
+            log_probs: &log_probs,
+            old_log_probs: &by_level(&g.old),
+            advantages: &rows(&|i, _| g.advantage[i]),
+            kl: Some(&by_level(&g.kl)),
+            weights: &rows(&counts),
+            lengths: &lengths,
+        };
+        let how = (loss, Clip { low: case.low, high: case.high });
+        let found = grpo_loss(&terms, how, g.beta) / divisor;
+        assert!((found.double_value(&[]) - case.loss).abs() < 1e-12, "{name}: {found:?} instead of {}", case.loss);
+        let gradient = Tensor::run_backward(&[&found], &[&log_probs], false, false);
+        assert!(distance(&gradient[0], &by_level(&case.gradient)) < 1e-12, "{name}");
+        assert!(gradient[0].ne(0.0).sum(Kind::Int64).int64_value(&[]) > 6, "{name}: gradients must flow");
+        assert_eq!(clipped(&terms, how), case.clipped, "{name}");
+        assert!(case.clipped > 0, "{name}: the bounds must bite");
+    }
+}
