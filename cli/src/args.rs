@@ -56,6 +56,8 @@ pub enum Verb {
     Synthesize(RestArgs),
     /// Evaluate a run again: the metrics table with intervals
     Evaluate(RestArgs),
+    /// Write a run's adapter for PEFT, or its decoder with the adapter folded in for transformers
+    Export(RestArgs),
     /// The paper's tables for a dataset: all models, what each part adds, rewards; several seeds, as a page
     Reproduce(ReproduceArgs),
     /// How much of a user's negative interest the targets of training cover, beside another user's; a page

@@ -14,7 +14,7 @@ use std::path::Path;
 /// Prints the numbers.
 ///
 /// # Errors
-/// The config is refused: exit code 78.
+/// The config is refused: exit code 78; the base that it names cannot be used: 65.
 pub fn run(args: &ValidateArgs) -> Result<u8, Failure> {
     let spec = config_file::load(&args.config)?;
     let run_id = config_file::run_id(None, &args.config.config, &spec)?.to_string();
@@ -30,12 +30,18 @@ pub fn run(args: &ValidateArgs) -> Result<u8, Failure> {
 
 /// The shape of a pretrained base that lies in a folder; one on the Hub is looked at by workers only.
 fn base_shape(spec: &RunSpec) -> Result<Option<DecoderShape>, Failure> {
-    let file = Path::new(&spec.model.base).join("config.json");
-    if !spec.model.is_pretrained() || !file.is_file() {
+    let model = &spec.model;
+    if !model.is_pretrained() {
         return Ok(None);
     }
+    let folder = Path::new(&model.base);
+    if !folder.is_dir() {
+        let message = format!("model.base = {:?}: no such folder, and no name on the Hub (OWNER/NAME)", model.base);
+        return if model.may_be_on_the_hub() { Ok(None) } else { Err(Failure::new(ExitCode::BadConfig, message)) };
+    }
+    let file = folder.join("config.json");
     let refused =
-        |message: String| Failure::new(ExitCode::BadConfig, format!("model.base: {}: {message}", file.display()));
+        |message: String| Failure::new(ExitCode::BadData, format!("model.base: {}: {message}", file.display()));
     let text = std::fs::read_to_string(&file).map_err(|e| refused(e.to_string()))?;
     DecoderShape::parse(&text).map(Some).map_err(|e| refused(e.to_string()))
 }

@@ -25,6 +25,7 @@ pub fn run(verb: Verb) -> Result<u8, Failure> {
         Verb::Prepare(args) => sibling::run("prepare", &args.rest),
         Verb::Synthesize(args) => sibling::run("synthesize", &args.rest),
         Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
+        Verb::Export(args) => sibling::run("export", &args.rest),
         Verb::Reproduce(args) => reproduce::run(&args),
         Verb::CoverageReport(args) => coverage_report::run(&args),
         Verb::Bench(args) => bench::run(&args.rest),

@@ -99,6 +99,14 @@ impl BaseModel {
 }
 
 impl Pretrained {
+    /// SHA-256 of its weights as they are held, by which workers know that they hold the same ones.
+    ///
+    /// # Errors
+    /// When libtorch cannot read a tensor.
+    pub fn weights_digest(&self) -> Result<Digest, PolicyError> {
+        self.weights.digest()
+    }
+
     /// SHA-256 over its files.
     ///
     /// # Errors

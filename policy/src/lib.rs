@@ -68,6 +68,7 @@ pub mod beam_search;
 pub mod export_probe;
 pub mod extended_tokenizer;
 pub mod file_error;
+pub mod merged_model;
 pub mod model_files;
 pub mod tensor_file;
 pub mod tokenizer_file;

@@ -79,7 +79,7 @@ impl Hub {
         if folder.is_dir() {
             return Ok(folder);
         }
-        if !is_hub_name(&model.base) {
+        if !model.may_be_on_the_hub() {
             return Err(HubError::NoSuchFolder(model.base.clone()));
         }
         let snapshot = self.snapshot(model);
@@ -148,16 +148,6 @@ pub fn open_base(spec: &RunSpec) -> Result<BaseModel, WorkerError> {
 
 fn repo(model: &ModelSpec) -> Repo {
     Repo::with_revision(model.base.clone(), RepoType::Model, model.revision.clone())
-}
-
-/// OWNER/NAME, or the NAME of an old model.
-fn is_hub_name(base: &str) -> bool {
-    let parts: Vec<&str> = base.split('/').collect();
-    let good = |part: &&str| {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c);
-        !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
-    };
-    parts.len() <= 2 && parts.iter().all(good)
 }
 
 /// The first file that a folder lacks.

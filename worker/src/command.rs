@@ -5,6 +5,7 @@ use crate::bench;
 use crate::cuda;
 use crate::error::WorkerError;
 use crate::execute::load_state;
+use crate::export::{self, ExportArgs};
 use crate::prepare::prepare;
 use crate::report::evaluate_run;
 use crate::run_folder::{Place, RunFolder};
@@ -36,6 +37,8 @@ enum Verb {
     Synthesize(SynthesizeArgs),
     /// Evaluate a run's newest policy again and print the table as JSON
     Evaluate(EvaluateArgs),
+    /// Write a run's adapter for PEFT, or its decoder with the adapter folded in for transformers
+    Export(ExportArgs),
     /// Measure speed and memory; prints one JSON object
     Bench(bench::BenchArgs),
 }
@@ -115,6 +118,7 @@ pub fn run(cli: Cli) -> Result<u8, WorkerError> {
         Verb::Prepare(args) => prepare_only(&args).map(|()| 0),
         Verb::Synthesize(args) => synthesize::run(&args).map(|()| 0),
         Verb::Evaluate(args) => evaluate(&args).map(|()| 0),
+        Verb::Export(args) => export::run(&args).map(|()| 0),
         Verb::Bench(args) => bench::run(&args).map(|()| 0),
     }
 }

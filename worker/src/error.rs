@@ -80,6 +80,18 @@ pub enum WorkerError {
     /// The pretrained base cannot be used.
     #[error("{0}")]
     Base(#[from] BaseError),
+    /// The base's files are not those that the run began with.
+    #[error(
+        "model.base: {}: weights with digest {found}, but the run's data was prepared for a base with {prepared}; put that one there, or begin another run", base.display()
+    )]
+    OtherBase {
+        /// Where it lies.
+        base: PathBuf,
+        /// Beginning of the digest that was prepared for.
+        prepared: String,
+        /// Beginning of the digest that was found.
+        found: String,
+    },
     /// Something of the policy: shapes, files, values out of range.
     #[error("{0}")]
     Policy(#[from] PolicyError),
@@ -216,7 +228,7 @@ impl WorkerError {
         match self {
             Self::Usage { .. } | Self::NoRun { .. } | Self::Store(OpenError::Url(_)) => WRONG_USAGE,
             Self::Hub(HubError::NoSuchFolder(_)) | Self::Base(BaseError::Policy(_)) => BAD_CONFIG,
-            Self::Base(BaseError::File(_)) => BAD_DATA,
+            Self::Base(BaseError::File(_)) | Self::OtherBase { .. } => BAD_DATA,
             Self::Hub(_) => UNAVAILABLE,
             Self::Spec(_) | Self::Synthetic(_) | Self::Config { .. } | Self::ConfigFile { .. } => BAD_CONFIG,
             Self::Credentials(_) | Self::Exposed { .. } => BAD_CONFIG,

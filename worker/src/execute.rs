@@ -12,6 +12,7 @@ use crate::cuda;
 use crate::error::WorkerError;
 use crate::lanes::{Deliver, Lanes};
 use crate::lease::Loaded;
+use crate::prompt_frame::check_base;
 use crate::run_folder::RunFolder;
 use crate::save::{CHECKPOINT, Copy};
 use crate::standing::Standing;
@@ -236,6 +237,9 @@ impl Executor {
 
     fn take_state(&mut self, source: &StateSource) -> Result<(), WorkerError> {
         let roster = || self.roster.as_ref().ok_or_else(|| WorkerError::Protocol("no roster has formed".to_owned()));
+        if !matches!(source, StateSource::Held { .. }) {
+            check_base(&self.base, &self.folder)?;
+        }
         let taken = match source {
             StateSource::Held { root } => {
                 // A newcomer that is sent damaged weights would look like the damaged one.

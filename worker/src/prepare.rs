@@ -75,7 +75,7 @@ pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<P
     }
     if let Some(base) = base.pretrained() {
         digests.push(base.files_digest()?);
-        digests.push(write_frame(&frame, folder)?);
+        digests.push(write_frame(base, folder)?);
         summary.push(format!("Base {}: {} tokens of its own.", spec.model.base, frame.base_tokens.unwrap_or(0)));
     }
     let prepared = Prepared {

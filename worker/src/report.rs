@@ -3,7 +3,7 @@
 
 use crate::error::WorkerError;
 use crate::evaluate::{NamedPolicy, WindowResult, evaluate};
-use crate::export::export;
+use crate::export::Export;
 use crate::pass_data::PassData;
 use crate::report_page::{Interval, LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow, page};
 use crate::run_folder::RunFolder;
@@ -21,8 +21,8 @@ use conrec_policy::base_model::BaseModel;
 use conrec_policy::training_state::TrainingState;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Evaluates, exports and writes the report. `models` are what the run began with, the final state and, under `refit`, the one at the end of
-/// the select pass, which is what validation measures.
+/// Evaluates, exports and writes the report. `models` are what the run began with, the final state and, under `refit`,
+/// the one at the end of the select pass, which is what validation measures.
 ///
 /// # Errors
 /// Files that cannot be read or written, and what the policy refuses.
@@ -55,7 +55,7 @@ pub fn write_report(
             }
         }
         if Some(&pass) == passes_of(spec).last() {
-            export(spec, folder, &data, (base, last))?;
+            Export { spec, folder, data: &data, base, state: last }.publish()?;
         }
     }
     report.baseline_choices = tuned.choices();
@@ -104,7 +104,7 @@ fn choose(spec: &RunSpec, select: &PassData) -> Result<TunedBaselines, WorkerErr
 }
 
 /// The passes of a run, in order.
-fn passes_of(spec: &RunSpec) -> &'static [Pass] {
+pub fn passes_of(spec: &RunSpec) -> &'static [Pass] {
     match spec.evaluation.statistics {
         Statistics::Refit => &[Pass::Select, Pass::Refit],
         Statistics::Frozen => &[Pass::Select],

@@ -51,6 +51,16 @@ impl ModelSpec {
     pub fn is_pretrained(&self) -> bool {
         !self.base.is_empty()
     }
+
+    /// Whether the base's name is one that the Hub could know: OWNER/NAME, or the NAME of an old model.
+    pub fn may_be_on_the_hub(&self) -> bool {
+        let parts: Vec<&str> = self.base.split('/').collect();
+        let good = |part: &&str| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c);
+            !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
+        };
+        parts.len() <= 2 && parts.iter().all(good)
+    }
 }
 
 /// What the weights of a pretrained base are held in.
