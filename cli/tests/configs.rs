@@ -19,7 +19,9 @@ fn keys(prefix: &str, value: &serde_json::Value, found: &mut BTreeSet<String>) {
     let below = |name: &str| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
     match value {
         serde_json::Value::Object(table) => table.iter().for_each(|(name, value)| keys(&below(name), value, found)),
-        serde_json::Value::Array(list) => list.iter().take(1).for_each(|first| keys(prefix, first, found)),
+        serde_json::Value::Array(list) if list.first().is_some_and(serde_json::Value::is_object) => {
+            list.iter().take(1).for_each(|first| keys(prefix, first, found));
+        }
         _ => {
             found.insert(prefix.to_owned());
         }

@@ -173,7 +173,7 @@ fn each_rule_names_its_key() {
 #[test]
 fn a_real_dataset_needs_a_path() {
     let found = violations(&["data.source=movietweetings", "data.path=\"\""]);
-    assert_eq!(found, ["data.path = \"\": allowed is the folder that holds ratings.dat and movies.dat"]);
+    assert_eq!(found, ["data.path = \"\": allowed is the folder that holds the dataset's files"]);
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn a_horizon_longer_than_the_made_up_stream_says_how_long_it_is_and_what_is_allo
 fn an_empty_window_is_named_with_its_length_and_what_it_holds() {
     // Nothing is rated below 0, so nothing is a negative; the first window that is looked at is that of training.
     let words =
-        ["the training window [", " days gives no instances: it holds 0 negatives", "a higher data.negative_at_most"];
+        ["the training window [", " days gives no instances: it holds 0 negatives", "look at data.negative_at_most"];
     refused(&["data.negative_at_most=-1"], 65, &words);
     // Made-up users who dislike nothing.
     refused_of(
