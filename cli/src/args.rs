@@ -7,6 +7,7 @@ pub use trust::{
 };
 
 use crate::coverage_report::CoverageArgs;
+use crate::curriculum_report::CurriculumArgs;
 use crate::reproduce::ReproduceArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use conrec_coordinator::exit_code::ExitCode as Code;
@@ -54,12 +55,22 @@ pub enum Verb {
     Prepare(RestArgs),
     /// Write a made-up dataset of any size as files, with the truth about its users beside it
     Synthesize(RestArgs),
-    /// Evaluate a run again: the metrics table with intervals
+    /// Evaluate a run or an exported adapter again: the metrics table with intervals
     Evaluate(RestArgs),
     /// Write a run's adapter for PEFT, or its decoder with the adapter folded in for transformers
     Export(RestArgs),
+    /// Ask whether semantic ids mean anything: codes, neighbours, categories, stability, controls
+    SidReport(RestArgs),
+    /// Predict what all users will dislike: their predict sets as one Parquet file
+    Predict(RestArgs),
+    /// What the run's filter takes away at every threshold, beside the baselines' and the rule "block the category"
+    FilterReport(RestArgs),
     /// The paper's tables for a dataset: all models, what each part adds, rewards; several seeds, as a page
     Reproduce(ReproduceArgs),
+    /// Does the curriculum matter? Other orders of contexts, and sweeps of gamma, beta and horizon; several seeds, as a page
+    CurriculumReport(CurriculumArgs),
+    /// What did alignment teach, and did GRPO keep it? Questions by kind of distractor, a linear probe, a picture; as a page
+    AlignmentReport(RestArgs),
     /// How much of a user's negative interest the targets of training cover, beside another user's; a page
     CoverageReport(CoverageArgs),
     /// Measure speed and memory of this machine; prints JSON

@@ -3,7 +3,7 @@
 
 use crate::experiment::Trained;
 use conrec_feedback::bootstrap::Resampling;
-use conrec_feedback::metrics::{COLUMNS, Column};
+use conrec_feedback::metrics::Column;
 use conrec_feedback::over_seeds::{OverSeeds, Sample, difference_over_seeds, over_seeds};
 use conrec_page::{Cell, Table};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ pub struct Contender {
     /// For people.
     pub name: String,
     /// The arm's name.
-    pub arm: &'static str,
+    pub arm: String,
     /// As in the report: `grpo`, `sft`, or a baseline.
     pub model: String,
     /// Whether it is ours.
@@ -32,13 +32,15 @@ pub struct Comparison<'a> {
     pub resampling: Resampling,
     /// Length of the ranked lists.
     pub top: u32,
+    /// The metrics of its tables.
+    pub columns: &'a [Column],
 }
 
 impl Comparison<'_> {
-    /// The metrics that any run has, in the order of the method.
-    pub fn columns(&self) -> impl Iterator<Item = &'static Column> {
+    /// The metrics that any run has.
+    pub fn columns(&self) -> impl Iterator<Item = &Column> {
         let keys = || self.trained.iter().flat_map(|run| run.outcomes.models.values()).flat_map(BTreeMap::keys);
-        let shown = COLUMNS.iter().filter(|column| !LEFT_OUT.contains(&column.base));
+        let shown = self.columns.iter().filter(|column| !LEFT_OUT.contains(&column.base));
         shown.filter(move |column| keys().any(|key| is_metric(key, column.base)))
     }
 
@@ -65,8 +67,7 @@ impl Comparison<'_> {
         table.caption = format!("The same, minus {}: paired by instance and seed", than.name);
         for contender in contenders.iter().filter(|contender| *contender != than) {
             let cell = |column: &Column| {
-                let (a, b) = (self.samples(contender, column.base), self.samples(than, column.base));
-                let found = difference_over_seeds(&a?, &b?, self.resampling)?;
+                let found = self.difference(contender, than, column.base)?;
                 Some(Cell::Difference { value: found.value, range: Some((found.low, found.high)) })
             };
             let cells: Vec<Cell> = self.columns().map(|column| cell(column).unwrap_or_default()).collect();
@@ -78,7 +79,7 @@ impl Comparison<'_> {
     }
 
     fn empty_table(&self, explained: bool) -> Table {
-        let of_lists = |base: &str| !matches!(base, "cand_acc");
+        let of_lists = |base: &str| base != "cand_acc" && !base.starts_with("fhr_");
         let heading = |column: &Column| {
             let length = if of_lists(column.base) { format!("@{}", self.top) } else { String::new() };
             format!("{}{length}", column.heading)
@@ -95,6 +96,11 @@ impl Comparison<'_> {
         over_seeds(&self.samples(contender, base)?, self.resampling)
     }
 
+    /// How much more of a metric a contender has than another, on the instances of both.
+    pub fn difference(&self, contender: &Contender, than: &Contender, base: &str) -> Option<OverSeeds> {
+        difference_over_seeds(&self.samples(contender, base)?, &self.samples(than, base)?, self.resampling)
+    }
+
     /// One sample a seed; none where a run lacks the model or the metric.
     fn samples(&self, contender: &Contender, base: &str) -> Option<Vec<Sample<'_>>> {
         let of_arm = self.trained.iter().filter(|run| run.arm == contender.arm);
@@ -109,24 +115,24 @@ impl Comparison<'_> {
     }
 }
 
-/// Whether `key` is `base`, or `base@20` with whatever length of list; the horizon's curve has names like `fhr@20_7d`.
+/// Whether `key` is `base` but for the length of the list: `fhr@20` is `fhr`, `fhr@20_7d` of the horizon's curve `fhr_7d`.
 fn is_metric(key: &str, base: &str) -> bool {
-    let rest = key.strip_prefix(base);
-    rest.is_some_and(|rest| {
-        let length = rest.strip_prefix('@');
-        rest.is_empty() || length.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-    })
+    let (name, rest) = key.split_once('@').unwrap_or((key, ""));
+    let days = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    (rest.is_empty() != key.contains('@')) && base.strip_prefix(name) == Some(days)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::experiment::Identity;
+    use conrec_domain::spec::RunConfig;
+    use conrec_feedback::metrics::COLUMNS;
     use conrec_feedback::outcomes::{InstanceKey, Outcomes};
 
     const RESAMPLING: Resampling = Resampling { times: 200, seed: 1 };
 
-    fn trained(arm: &'static str, seed: u64, hits: &[f64]) -> Trained {
+    fn trained(arm: &str, seed: u64, hits: &[f64]) -> Trained {
         let key = |i: usize| InstanceKey { user: format!("{i:03}"), t0: 0, next: "x".into() };
         let values = |of: &[f64]| of.iter().copied().map(Some).collect::<Vec<_>>();
         let metrics = BTreeMap::from([
@@ -146,13 +152,14 @@ mod tests {
             state_digest: text(),
             wall_seconds: 0.0,
             notes: Vec::new(),
+            decisions: Vec::new(),
             outcomes: BTreeMap::new(),
         };
-        Trained { arm, seed, identity, outcomes }
+        Trained { arm: arm.to_owned(), config: RunConfig::default(), seed, identity, outcomes }
     }
 
-    fn contender(arm: &'static str, model: &str) -> Contender {
-        Contender { name: arm.to_owned(), arm, model: model.to_owned(), own: true }
+    fn contender(arm: &str, model: &str) -> Contender {
+        Contender { name: arm.to_owned(), arm: arm.to_owned(), model: model.to_owned(), own: true }
     }
 
     #[test]
@@ -160,7 +167,7 @@ mod tests {
         let runs: Vec<Trained> = (0..3)
             .flat_map(|seed| [trained("a", seed, &[1.0, 1.0, 0.0, 0.0]), trained("b", seed, &[1.0; 4])])
             .collect();
-        let comparison = Comparison { trained: &runs, resampling: RESAMPLING, top: 20 };
+        let comparison = Comparison { trained: &runs, resampling: RESAMPLING, top: 20, columns: &COLUMNS };
         let contenders = [contender("a", "grpo"), contender("b", "grpo"), contender("a", "absent")];
         let table = comparison.table(&contenders);
         assert_eq!(table.rows.len(), 2);
@@ -177,7 +184,7 @@ mod tests {
     #[test]
     fn differences_leave_out_the_one_they_are_to() {
         let runs = [trained("a", 0, &[1.0, 0.0]), trained("b", 0, &[1.0, 1.0])];
-        let comparison = Comparison { trained: &runs, resampling: RESAMPLING, top: 20 };
+        let comparison = Comparison { trained: &runs, resampling: RESAMPLING, top: 20, columns: &COLUMNS };
         let contenders = [contender("a", "grpo"), contender("b", "grpo")];
         let table = comparison.differences(&contenders, &contenders[0]);
         assert_eq!(table.rows.len(), 1);
@@ -189,6 +196,9 @@ mod tests {
         for (key, base, is) in [
             ("fhr@20", "fhr", true),
             ("fhr@20_7d", "fhr", false),
+            ("fhr@20_7d", "fhr_7d", true),
+            ("fhr@20_14d", "fhr_1d", false),
+            ("fhr@20", "fhr_7d", false),
             ("sid_fhr@20", "fhr", false),
             ("pos_hit@20", "pos_hit", true),
             ("cand_acc", "cand_acc", true),

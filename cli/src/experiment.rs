@@ -10,6 +10,7 @@ use conrec_coordinator::store::{RunObjects, StoreError};
 use conrec_domain::arms::Arm;
 use conrec_domain::ids::{Digest, RunId};
 use conrec_domain::spec::{RunConfig, RunSpec};
+use conrec_domain::work::Decision;
 use conrec_feedback::outcomes::Outcomes;
 use conrec_process::{StopSignals, note};
 use conrec_store::Store;
@@ -41,7 +42,9 @@ pub struct Experiment<'a> {
 #[derive(Clone, Debug)]
 pub struct Trained {
     /// The arm's name.
-    pub arm: &'static str,
+    pub arm: String,
+    /// Its config, as it is for every seed.
+    pub config: RunConfig,
     /// What it was seeded with.
     pub seed: u64,
     /// What its report says of it.
@@ -66,6 +69,9 @@ pub struct Identity {
     /// What a reader must know.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// What was decided in and between stages.
+    #[serde(default, skip_serializing)]
+    pub decisions: Vec<Decision>,
     /// Digests of the files of outcomes.
     #[serde(default)]
     pub outcomes: BTreeMap<String, Digest>,
@@ -100,7 +106,7 @@ impl Experiment<'_> {
                         return Ok(Ended::Stopped);
                     }
                 }
-                trained.push(read(&run, (arm.name, seed)).await?);
+                trained.push(read(&run, (arm, seed)).await?);
             }
         }
         Ok(Ended::Complete(trained))
@@ -150,7 +156,7 @@ impl Experiment<'_> {
     }
 }
 
-async fn read(run: &RunObjects, (arm, seed): (&'static str, u64)) -> Result<Trained, Failure> {
+async fn read(run: &RunObjects, (arm, seed): (&Arm, u64)) -> Result<Trained, Failure> {
     let bad = |name: &str, error: String| {
         Failure::new(
             ExitCode::BadData,
@@ -162,5 +168,5 @@ async fn read(run: &RunObjects, (arm, seed): (&'static str, u64)) -> Result<Trai
     let bytes = run.read(OUTCOMES).await?.ok_or_else(|| bad(OUTCOMES, "it is not there".to_owned()))?;
     let digest = identity.outcomes.get(OUTCOMES).ok_or_else(|| bad(REPORT, format!("it names no {OUTCOMES}")))?;
     let outcomes = Outcomes::decode(bytes, digest).map_err(|error| bad(OUTCOMES, error.to_string()))?;
-    Ok(Trained { arm, seed, identity, outcomes })
+    Ok(Trained { arm: arm.name.clone(), config: arm.config.clone(), seed, identity, outcomes })
 }

@@ -3,13 +3,20 @@
 use crate::args::Verb;
 use crate::failure::Failure;
 use crate::{
-    audit, bench, certs, checkpoints, coordinator, coverage_report, operate, report, reproduce, sibling, train,
-    validate,
+    audit, bench, certs, checkpoints, coordinator, coverage_report, curriculum_report, operate, report, reproduce,
+    sibling, train, validate,
 };
 
 /// Whether all that a verb does is what it says: for others what they do lies in files.
 pub fn only_says(verb: &Verb) -> bool {
-    !matches!(verb, Verb::Train(_) | Verb::Reproduce(_) | Verb::CoverageReport(_) | Verb::Coordinator(_))
+    !matches!(
+        verb,
+        Verb::Train(_)
+            | Verb::Reproduce(_)
+            | Verb::CurriculumReport(_)
+            | Verb::CoverageReport(_)
+            | Verb::Coordinator(_)
+    )
 }
 
 /// Does one verb.
@@ -26,7 +33,12 @@ pub fn run(verb: Verb) -> Result<u8, Failure> {
         Verb::Synthesize(args) => sibling::run("synthesize", &args.rest),
         Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
         Verb::Export(args) => sibling::run("export", &args.rest),
+        Verb::SidReport(args) => sibling::run("sid-report", &args.rest),
+        Verb::Predict(args) => sibling::run("predict", &args.rest),
+        Verb::FilterReport(args) => sibling::run("filter-report", &args.rest),
         Verb::Reproduce(args) => reproduce::run(&args),
+        Verb::CurriculumReport(args) => curriculum_report::run(&args),
+        Verb::AlignmentReport(args) => sibling::run("alignment-report", &args.rest),
         Verb::CoverageReport(args) => coverage_report::run(&args),
         Verb::Bench(args) => bench::run(&args.rest),
         Verb::Status(args) => operate::status(&args),

@@ -2,13 +2,17 @@
 //! what it says. A run of an arm is an ordinary run, so that it resumes, and that an arm which stands in two tables is
 //! trained once.
 
+mod curriculum;
+
+pub use curriculum::{beta_arms, gamma_arms, horizon_arms, order_arms};
+
 use crate::spec::{Context, RewardVariant, RunConfig, StageKind, StageSpec};
 
 /// One arm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arm {
     /// For tables and folders.
-    pub name: &'static str,
+    pub name: String,
     /// What is different, for people.
     pub says: String,
     /// The whole config.
@@ -16,9 +20,20 @@ pub struct Arm {
 }
 
 impl Arm {
-    fn new(name: &'static str, says: impl Into<String>, config: RunConfig) -> Self {
-        Self { name, says: says.into(), config }
+    fn new(name: impl Into<String>, says: impl Into<String>, config: RunConfig) -> Self {
+        Self { name: name.into(), says: says.into(), config }
     }
+}
+
+/// Arms with different configs: of equal ones the first.
+pub fn distinct(arms: impl IntoIterator<Item = Arm>) -> Vec<Arm> {
+    let mut found: Vec<Arm> = Vec::new();
+    for arm in arms {
+        if found.iter().all(|known| known.config != arm.config) {
+            found.push(arm);
+        }
+    }
+    found
 }
 
 /// The config as it is given.
@@ -63,21 +78,6 @@ pub fn reward_arms(given: &RunConfig) -> Vec<Arm> {
     .collect()
 }
 
-/// Arms about the order of the curriculum's contexts; all have as many iterations and prompts as the given one.
-pub fn order_arms(given: &RunConfig) -> Vec<Arm> {
-    let grpo = given.stage.iter().filter(|stage| is_grpo(stage)).map(|stage| stage.context).collect::<Vec<_>>();
-    let last = grpo.last().copied().unwrap_or_default();
-    vec![
-        Arm::new("in_order", "the config as it is: contexts grow", given.clone()),
-        Arm::new(
-            "backwards",
-            "contexts shrink",
-            contexts(given, |at, own| grpo.iter().rev().nth(at).copied().unwrap_or(own)),
-        ),
-        Arm::new("only_last", "every GRPO stage has the last one's context", contexts(given, |_, _| last)),
-    ]
-}
-
 fn is_grpo(stage: &StageSpec) -> bool {
     stage.kind == StageKind::Grpo
 }
@@ -107,11 +107,11 @@ mod tests {
     use super::*;
     use crate::spec::RunSpec;
 
-    fn demo() -> RunConfig {
+    pub(super) fn demo() -> RunConfig {
         RunConfig::parse(include_str!("../../configs/demo.toml"), "demo.toml").unwrap()
     }
 
-    fn grpo_contexts(config: &RunConfig) -> Vec<Context> {
+    pub(super) fn grpo_contexts(config: &RunConfig) -> Vec<Context> {
         config.stage.iter().filter(|stage| is_grpo(stage)).map(|stage| stage.context).collect()
     }
 
@@ -121,7 +121,7 @@ mod tests {
         let size = |config: &RunConfig| {
             config.stage.iter().map(|s| u64::from(s.iterations) * u64::from(s.prompts)).sum::<u64>()
         };
-        for arm in [ablation_arms(&given), reward_arms(&given), order_arms(&given)].concat() {
+        for arm in [ablation_arms(&given), reward_arms(&given)].concat() {
             assert_eq!(size(&arm.config), size(&given), "{}", arm.name);
             RunSpec::check(arm.config).unwrap();
         }
@@ -138,13 +138,5 @@ mod tests {
         assert!(arms[4].config.stage.iter().all(|stage| stage.context == Context::Negatives));
         // What is trained twice under two names has the same config, and so the same run.
         assert!(reward_arms(&given).iter().any(|arm| arm.config == given));
-    }
-
-    #[test]
-    fn orders_turn_the_contexts_round() {
-        let arms = order_arms(&demo());
-        assert_eq!(grpo_contexts(&arms[0].config), [Context::Negatives3d, Context::Negatives, Context::All]);
-        assert_eq!(grpo_contexts(&arms[1].config), [Context::All, Context::Negatives, Context::Negatives3d]);
-        assert_eq!(grpo_contexts(&arms[2].config), [Context::All; 3]);
     }
 }

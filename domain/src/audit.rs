@@ -61,6 +61,8 @@ pub struct Audit {
     pub iterations: u64,
     /// Prompts over all iterations that count.
     pub prompts: u64,
+    /// Prompts that were taken from reserves, over these iterations.
+    pub refilled: u64,
     /// Changes of state between the iterations, as links of the chain.
     pub changes: u64,
     /// Lines replaced by a later roster.

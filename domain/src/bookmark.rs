@@ -44,7 +44,7 @@ pub(crate) fn bound(lines: &mut Vec<JournalLine>) {
     let weight = |line: &JournalLine| match line {
         JournalLine::Ledger(entry) => {
             let cleaned = entry.cleaned.as_ref().map_or(0, |cleaned| cleaned.flagged.len());
-            64 * (1 + entry.decisions.len()) + entry.prompts.len() + cleaned
+            64 * (1 + entry.decisions.len()) + entry.prompts.len() + entry.refilled.len() + cleaned
         }
         JournalLine::Metrics(_) => 64,
     };
@@ -179,6 +179,7 @@ mod tests {
             decisions: Vec::new(),
             cleaned: None,
             prompts: vec![0; prompts],
+            refilled: Vec::new(),
             gradient: digest,
             before: digest,
             after: digest,

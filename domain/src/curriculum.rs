@@ -99,6 +99,8 @@ pub enum StagePoint {
     Validate,
     /// The best so far is about to be kept.
     KeepBest,
+    /// A rollout is about to begin: the policy that samples is kept for its later updates.
+    BeginRollout,
     /// An iteration is about to be trained.
     Train,
     /// The stage is over, or is to be tried again; its best, or its start, is about to be restored.
@@ -192,9 +194,10 @@ impl Cursor {
             StagePoint::RestoreBest { .. } => 6,
             StagePoint::Ask { stage_over: true } => 7,
             StagePoint::Checkpoint { .. } => 8,
-            StagePoint::Train => 9,
-            StagePoint::Report => 10,
-            StagePoint::Done => 11,
+            StagePoint::BeginRollout => 9,
+            StagePoint::Train => 10,
+            StagePoint::Report => 11,
+            StagePoint::Done => 12,
         };
         (self.iteration, self.pass, self.stage, self.attempt, point)
     }
@@ -207,6 +210,7 @@ impl Cursor {
             StagePoint::KeepBest => NextAction::Change(StateChange::KeepBest),
             StagePoint::RestoreBest { .. } => NextAction::Change(StateChange::RestoreBest),
             StagePoint::Validate => NextAction::Validate,
+            StagePoint::BeginRollout => NextAction::Change(StateChange::BeginRollout),
             StagePoint::Ask { .. } => NextAction::Ask,
             StagePoint::Clean => NextAction::Clean,
             StagePoint::Train => NextAction::Train,

@@ -36,6 +36,9 @@ pub struct LedgerEntry {
     pub cleaned: Option<Box<Cleaned>>,
     /// Prompts that entered the sum, in the order of the leases.
     pub prompts: Vec<u32>,
+    /// Prompts of the leases' reserves that were taken in the place of groups without variance, in the order of the leases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refilled: Vec<u32>,
     /// Digest of the reduced integer sum.
     pub gradient: Digest,
     /// Digest of the training state before.

@@ -39,6 +39,16 @@ pub struct MetricsLine {
     /// Share of the codes that train whose ratio of new to old probability was cut; 0 in a rollout's first update.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clip_ratio: Option<f64>,
+    /// Standard deviation of the ratio of new to old probability over the codes that train: how far the policy has moved
+    /// from the one that sampled. Only where a rollout serves several updates; 0 in the first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ratio_std: Option<f64>,
+    /// Mean over the scheduled prompts of the anchor's cross-entropy, before its weight. Only where it has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub nll: Option<f64>,
+    /// Prompts taken beyond the schedule's, in the place of groups without variance. Only where the stage refills.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refilled: Option<u64>,
     /// How many equal completions a group's weighted ones are worth, on average: 1 / (sum of the squared shares). Only
     /// where the sampler weights them.
     #[serde(skip_serializing_if = "Option::is_none", default)]

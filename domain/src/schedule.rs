@@ -5,6 +5,7 @@ use crate::spec::{Clean, RunSpec, StageSpec};
 use crate::work::{Cleaned, Pass};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::collections::BTreeSet;
 
 /// The order of prompts of one stage in one pass: epochs, each a seeded permutation of all prompts.
 ///
@@ -41,17 +42,22 @@ impl Schedule {
         })
     }
 
-    /// The order of an epoch: a permutation of `0..prompts`, by Fisher and Yates from ChaCha8.
+    /// The order of an epoch: a permutation of `0..prompts`.
     pub fn epoch(&self, epoch: u64) -> Vec<u32> {
+        self.permutation(epoch, b"schedule")
+    }
+
+    /// A permutation of `0..prompts`, by Fisher and Yates from ChaCha8.
+    fn permutation(&self, number: u64, purpose: &[u8; 8]) -> Vec<u32> {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());
-        key[8..16].copy_from_slice(&epoch.to_le_bytes());
+        key[8..16].copy_from_slice(&number.to_le_bytes());
         key[16..20].copy_from_slice(&self.stage.to_le_bytes());
         key[20] = match self.pass {
             Pass::Select => 0,
             Pass::Refit => 1,
         };
-        key[24..].copy_from_slice(b"schedule");
+        key[24..].copy_from_slice(purpose);
         let mut random = ChaCha8Rng::from_seed(key);
         let mut order: Vec<u32> = (0..self.prompts).collect();
         for last in (1..order.len()).rev() {
@@ -83,6 +89,22 @@ impl Schedule {
     pub fn leases(&self, iteration: u32) -> Vec<Vec<u32>> {
         let size = (self.a_lease as usize).max(1);
         self.iteration(iteration).chunks(size).map(<[u32]>::to_vec).collect()
+    }
+
+    /// For each lease of an iteration its reserve: up to `refill` prompts that may be taken, in order, where groups of the
+    /// lease teach nothing. No prompt is in two reserves, or in a reserve and in the iteration: it would sample the same
+    /// completions twice. Where there are too few others for all leases, each has less.
+    pub fn reserves(&self, iteration: u32, refill: u32) -> Vec<Vec<u32>> {
+        let taken: BTreeSet<u32> = self.iteration(iteration).into_iter().collect();
+        let leases = taken.len().div_ceil((self.a_lease as usize).max(1));
+        let others = (self.prompts as usize).saturating_sub(taken.len());
+        let each = (refill as usize).min(others.checked_div(leases).unwrap_or(0));
+        if each == 0 {
+            return vec![Vec::new(); leases];
+        }
+        let mut order = self.permutation(u64::from(iteration), b"reserve\0");
+        order.retain(|prompt| !taken.contains(prompt));
+        order.chunks(each).take(leases).map(<[u32]>::to_vec).collect()
     }
 }
 
@@ -119,6 +141,11 @@ impl CleanedSchedule {
     /// As [`Schedule::leases`].
     pub fn leases(&self, iteration: u32) -> Vec<Vec<u32>> {
         self.schedule.leases(iteration).into_iter().map(|lease| self.named(lease)).collect()
+    }
+
+    /// As [`Schedule::reserves`].
+    pub fn reserves(&self, iteration: u32, refill: u32) -> Vec<Vec<u32>> {
+        self.schedule.reserves(iteration, refill).into_iter().map(|reserve| self.named(reserve)).collect()
     }
 
     /// From places among the prompts that are left to the prompts.

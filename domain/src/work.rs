@@ -56,10 +56,14 @@ pub enum Work {
         iteration: Iteration,
         /// The attempt at the stage, which decides beta; the first is 0.
         attempt: u32,
+        /// Which update of its rollout the iteration is; the first is 0. Its completions are those of the first.
+        update: u32,
         /// Indices into the stage's list of training prompts, in the order of computation.
         prompts: Vec<u32>,
         /// Those of them whose gradient counts `clean_weight`, as cleaning flagged them; the others count 1.
         light: Vec<u32>,
+        /// Further ones, to be taken in this order in the place of groups whose rewards are all equal.
+        reserve: Vec<u32>,
     },
     /// Rank items for validation instances `from..to` of the select pass and count hits.
     Validate {
@@ -167,6 +171,14 @@ pub struct TrainMetrics {
     pub trained_codes: u64,
     /// Of these, codes whose ratio was cut; 0 in a rollout's first update.
     pub clipped: u64,
+    /// Sum over these codes of the ratio of new to old probability; 0 in a rollout's first update, where each is 1.
+    pub ratio: f64,
+    /// Sum of the squares of these ratios.
+    pub ratio_squares: f64,
+    /// Prompts taken from the lease's reserve; they are among the groups.
+    pub refilled: u64,
+    /// Sum over scheduled prompts of the mean -log pi of the next negative's codes; 0 where the anchor has no weight.
+    pub nll: f64,
     /// Sum over groups of 1 / (sum of w^2), w being the shares that completions stand for; 0 where all are alike.
     pub effective: f64,
 }
@@ -188,6 +200,10 @@ impl TrainMetrics {
         self.prompt_tokens += other.prompt_tokens;
         self.trained_codes += other.trained_codes;
         self.clipped += other.clipped;
+        self.ratio += other.ratio;
+        self.ratio_squares += other.ratio_squares;
+        self.refilled += other.refilled;
+        self.nll += other.nll;
         self.effective += other.effective;
     }
 }
@@ -240,6 +256,9 @@ pub enum StateChange {
         /// Index into `[[stage]]`.
         stage: u32,
     },
+    /// A rollout begins: what trains, as it is now, is the policy that samples for all of its updates. Only where a
+    /// rollout serves more than one.
+    BeginRollout,
     /// The policy as it is now is the stage's best. The kept copy is part of the training state and of its digest.
     KeepBest,
     /// Go back to the stage's best.

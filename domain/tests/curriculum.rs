@@ -55,6 +55,7 @@ fn walk_attempts(spec: &RunSpec, scores: impl Fn(&Cursor) -> f64) -> (Vec<String
         let (word, performed) = match action {
             NextAction::Change(StateChange::BeginPass { pass }) => (format!("pass {pass:?}"), Performed::Changed),
             NextAction::Change(StateChange::BeginStage { stage }) => (format!("stage {stage}"), Performed::Changed),
+            NextAction::Change(StateChange::BeginRollout) => ("rollout".into(), Performed::Changed),
             NextAction::Change(StateChange::KeepBest) => ("keep".into(), Performed::Changed),
             NextAction::Change(StateChange::RestoreBest) => ("restore".into(), Performed::Changed),
             NextAction::Validate => {
@@ -134,6 +135,16 @@ fn the_last_iteration_stays_when_it_is_the_best() {
     let (words, end) = walk(&spec(&[]), |_, iteration| 0.2 + 0.01 * f64::from(iteration));
     assert!(!words.contains(&"restore".to_owned()), "{words:?}");
     assert_eq!(chosen(&end), [3, 6]);
+}
+
+#[test]
+fn a_rollout_begins_before_the_first_of_its_updates_in_both_passes() {
+    let spec = spec(&["stage.1.updates_per_rollout=3", "checkpoint.every=3"]);
+    let (words, _) = walk(&spec, |_, iteration| 0.2 + 0.01 * f64::from(iteration));
+    let expected = "pass Select|stage 0|train 3|checkpoint|stage 1|validate|keep|rollout|train 2|validate|keep|train 1|\
+                    checkpoint|rollout|train 1|validate|keep|train 2|validate|keep|checkpoint|pass Refit|stage 0|train 3|\
+                    checkpoint|stage 1|rollout|train 3|checkpoint|rollout|train 3|checkpoint|report";
+    assert_eq!(words.join("|"), expected);
 }
 
 #[test]

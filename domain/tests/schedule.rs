@@ -68,6 +68,24 @@ proptest! {
     }
 
     #[test]
+    fn reserves_share_no_prompt_with_each_other_or_the_iteration(
+        schedule in any_schedule(), iteration in 0u32..50, refill in 0u32..9,
+    ) {
+        let (leases, reserves) = (schedule.leases(iteration), schedule.reserves(iteration, refill));
+        prop_assert_eq!(reserves.len(), leases.len(), "one a lease");
+        let taken = schedule.iteration(iteration);
+        let all: Vec<u32> = reserves.concat();
+        let distinct: BTreeSet<u32> = all.iter().chain(&taken).copied().collect();
+        prop_assert_eq!(distinct.len(), all.len() + taken.len());
+        prop_assert!(all.iter().all(|prompt| *prompt < schedule.prompts));
+        let share = (schedule.prompts as usize - taken.len()).checked_div(leases.len()).unwrap_or(0);
+        prop_assert!(reserves.iter().all(|reserve| reserve.len() == share.min(refill as usize)));
+        prop_assert_eq!(schedule.reserves(iteration, refill), reserves);
+        let more = schedule.reserves(iteration + 1, refill).concat();
+        prop_assert!(all.len() < 10 || all != more, "another iteration has others");
+    }
+
+    #[test]
     fn leases_partition_the_iteration(schedule in any_schedule(), iteration in 0u32..50) {
         let leases = schedule.leases(iteration);
         let taken = schedule.iteration(iteration);

@@ -68,6 +68,27 @@ fn dr_grpo_takes_no_deviation() {
 }
 
 #[test]
+fn groups_that_count_less_are_not_replaced() {
+    assert!(violations(&["stage.1.refill=4", "stage.1.clean=drop"]).is_empty());
+    let found = violations(&["stage.1.refill=4", "stage.1.clean=reweight"]);
+    assert!(
+        found.len() == 1 && found[0].starts_with("stage.1.refill = 4: allowed is 0 where clean = reweight"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_mean_over_codes_takes_no_anchor() {
+    for (loss, refused) in [("grpo", 0), ("dr_grpo", 0), ("gspo", 0), ("dapo", 1), ("cispo", 1)] {
+        let found = violations(&["stage.1.nll_weight=0.1", &format!("stage.1.loss={loss}")]);
+        assert_eq!(found.len(), refused, "{found:?}");
+        assert!(
+            found.iter().all(|v| v.starts_with("stage.1.nll_weight = 0.1: allowed is 0 where loss is dapo or cispo"))
+        );
+    }
+}
+
+#[test]
 fn what_a_stage_leaves_out_is_as_its_loss_has_it() {
     let objective = |overrides: &[&str]| {
         let overrides: Vec<String> = overrides.iter().map(|s| (*s).to_owned()).collect();
@@ -128,6 +149,10 @@ const CASES: &[(&str, &str)] = &[
     ("stage.1.clip_low=1.5", "stage.1.clip_low = 1.5"),
     ("stage.1.clip_high=-0.1", "stage.1.clip_high = -0.1"),
     ("stage.1.clip_high=inf", "stage.1.clip_high = inf"),
+    ("stage.1.refill=4097", "stage.1.refill = 4097"),
+    ("stage.1.nll_weight=-0.1", "stage.1.nll_weight = -0.1"),
+    ("stage.1.updates_per_rollout=0", "stage.1.updates_per_rollout = 0"),
+    ("stage.1.updates_per_rollout=65", "stage.1.updates_per_rollout = 65"),
     ("stage.0.iterations=0", "stage.0.iterations = 0"),
     ("stage.0.prompts_per_lease=65", "stage.0.prompts_per_lease = 65"),
     ("stage.0.prompts_per_lease=0", "stage.0.prompts_per_lease = 0"),

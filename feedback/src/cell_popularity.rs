@@ -11,6 +11,8 @@ use crate::training_time::TrainingTime;
 pub struct CellPopularity {
     /// Most negatives first, ties by lower cell.
     ranking: Vec<u32>,
+    /// Recent negatives of each cell.
+    counts: Vec<u32>,
 }
 
 impl CellPopularity {
@@ -23,12 +25,41 @@ impl CellPopularity {
         }
         let mut ranking: Vec<u32> = (0..ids.cells() as u32).collect();
         ranking.sort_by_key(|cell| (std::cmp::Reverse(counts[*cell as usize]), *cell));
-        Self { ranking }
+        Self { ranking, counts }
     }
 
     /// The first `count` cells that hold an item outside `excluded` (sorted items).
     pub fn list(&self, ids: &SemanticIds, excluded: &[u32], count: usize) -> Vec<u32> {
         let open = |cell: &u32| ids.cell_items(*cell).iter().any(|i| excluded.binary_search(i).is_err());
         self.ranking.iter().copied().filter(open).take(count).collect()
+    }
+
+    /// ln of a cell's share of the recent negatives, smoothed: (n + s) / (N + s * cells).
+    pub fn log_share(&self, cell: u32, smoothing: f64) -> f64 {
+        let count = |n: &u32| f64::from(*n) + smoothing;
+        let own = self.counts.get(cell as usize).map_or(smoothing, count);
+        (own / self.counts.iter().map(count).sum::<f64>()).ln()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Dataset, Item};
+    use crate::event::Event;
+    use crate::split::DAY;
+
+    #[test]
+    fn shares_are_of_the_recent_negatives_and_add_up_to_one() {
+        let ids = SemanticIds::new(1, 4, vec![0, 1, 1, 2], &[true; 4]).unwrap();
+        let negative = |(item, day)| Event { user: 0, item, time: day * DAY, sign: Sign::Negative };
+        let events = [(3, 1), (1, 30), (2, 31), (0, 32)].map(negative).to_vec();
+        let dataset =
+            Dataset { events, users: vec![String::new()], items: vec![Item::default(); 4], ..Dataset::default() };
+        let popular = CellPopularity::fit(&TrainingTime::new(&dataset, 40 * DAY), &ids, 28);
+        assert_eq!(popular.list(&ids, &[], 3), [1, 0, 2]);
+        for (cell, share) in [(1, 2.5 / 4.5), (0, 1.5 / 4.5), (2, 0.5 / 4.5)] {
+            assert!((popular.log_share(cell, 0.5).exp() - share).abs() < 1e-12, "cell {cell}");
+        }
     }
 }

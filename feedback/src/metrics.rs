@@ -46,6 +46,16 @@ pub const COLUMNS: [Column; 11] = [
     },
 ];
 
+/// Metrics that do not depend on the config's horizon: the next negative, fixed horizons, candidates.
+pub const CURVE_COLUMNS: [Column; 6] = [
+    column("hr", "HR", "the next negative is in the list"),
+    column("fhr_1d", "FHR, 1 day", "share of instances whose list meets a negative of the next day"),
+    column("fhr_3d", "3 days", "of the next 3 days"),
+    column("fhr_7d", "7 days", "of the next 7 days"),
+    column("fhr_14d", "14 days", "of the next 14 days; instances whose 14 days leave the data are left out"),
+    column("cand_acc", "CandAcc", "the true negative scores highest among the candidates"),
+];
+
 /// What a list is held against. Ids are items, or cells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {

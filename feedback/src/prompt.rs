@@ -209,11 +209,20 @@ impl<'a> PromptBuilder<'a> {
     /// newest end, so that only the oldest may be short. Without events there is no sequence.
     pub fn sequence(&self, events: &[Event], end: i64) -> Vec<Vec<i64>> {
         let known: Vec<&Event> = events.iter().filter(|e| e.time < end && self.is_known(e)).collect();
-        let beginning = self.frame.beginning.len();
-        let room = (self.max_prompt_tokens.saturating_sub(beginning) / self.vocabulary.event_tokens()).max(1);
-        let mut windows: Vec<Vec<i64>> = known.rchunks(room).map(|window| self.window(window)).collect();
+        let mut windows: Vec<Vec<i64>> =
+            known.rchunks(self.events_a_sequence()).map(|window| self.window(window)).collect();
         windows.reverse();
         windows
+    }
+
+    /// How many sequences [`Self::sequence`] gives.
+    pub fn pieces(&self, events: &[Event], end: i64) -> usize {
+        let known = events.iter().filter(|e| e.time < end && self.is_known(e)).count();
+        known.div_ceil(self.events_a_sequence())
+    }
+
+    fn events_a_sequence(&self) -> usize {
+        (self.max_prompt_tokens.saturating_sub(self.frame.beginning.len()) / self.vocabulary.event_tokens()).max(1)
     }
 
     fn window(&self, events: &[&Event]) -> Vec<i64> {
@@ -392,6 +401,7 @@ mod tests {
                 prop_assert!(prompt.len() <= limit);
             }
             prop_assert!(builder.sequence(&events, 1000).iter().flatten().all(|&t| t != 9 && t != 20));
+            prop_assert_eq!(builder.pieces(&events, 1000), builder.sequence(&events, 1000).len());
         }
     }
 }

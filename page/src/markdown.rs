@@ -30,6 +30,7 @@ fn section(of: &Section, out: &mut String) {
             Block::Text(words) => out.push_str(&format!("{}\n\n", line(words))),
             Block::Table(of) => table(of, out),
             Block::Plot(plot) => {
+                out.push_str(&format!("{}\n\n", line(&plot.heading())));
                 for (title, points) in plot.lists(MOST_POINTS) {
                     out.push_str(&format!("{}\n\n{}\n\n", line(&title), line(&points)));
                 }

@@ -205,6 +205,11 @@ impl Plot {
 }
 
 impl Plot {
+    /// What the numbers of [`Self::lists`] are: the title, and what stands on the axes.
+    pub(crate) fn heading(&self) -> String {
+        format!("{} ({} by {})", self.title, self.y, self.x)
+    }
+
     /// Each series with its points in words, `x → y`; of a series with more than `most` points only their number.
     pub(crate) fn lists(&self, most: usize) -> Vec<(String, String)> {
         let list = |series: &Series| {

@@ -25,6 +25,7 @@ impl Document {
                     Block::Text(words) => out.push_str(&format!("{words}\n")),
                     Block::Table(of) => out.push_str(&format!("\n{}", of.terminal())),
                     Block::Plot(plot) => {
+                        out.push_str(&format!("\n{}\n", plot.heading()));
                         for (title, points) in plot.lists(MOST_POINTS) {
                             out.push_str(&format!("{title}: {points}\n"));
                         }
@@ -81,6 +82,6 @@ higher is better
         }
         let ends: Vec<usize> = text.lines().filter(|l| l.contains("0.2")).map(|l| l.chars().count()).collect();
         assert_eq!(ends.len(), 2, "{text}");
-        assert!(text.contains("coverage: 0 → 0.1, 1 → 0.4"), "{text}");
+        assert!(text.contains("A report (A report by A report)\ncoverage: 0 → 0.1, 1 → 0.4"), "{text}");
     }
 }

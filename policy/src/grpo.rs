@@ -4,7 +4,7 @@ use crate::distinct::{most_probable, without_replacement};
 use crate::error::PolicyError;
 use crate::exact_kl::{entropy, exact_kl};
 use crate::group_scores::{Groups, Scores, deviation};
-use crate::grpo_loss::{GrpoTerms, clipped, grpo_loss};
+use crate::grpo_loss::{GrpoTerms, cross_entropy, grpo_loss, ratios};
 use crate::lease_gradient::LeaseGradient;
 use crate::legal::Legal;
 use crate::micro_batch::micro_batches;
@@ -23,6 +23,8 @@ pub struct GroupPrompt<'a> {
     pub id: u64,
     /// Its tokens.
     pub tokens: &'a [i64],
+    /// The cell of the instance's next negative, for the anchor; none where it has no cell.
+    pub next: Option<u32>,
 }
 
 /// How completions are sampled and scored.
@@ -38,6 +40,8 @@ pub struct GrpoSettings {
     pub temperature: f64,
     /// beta: weight of the KL term; at 0 the reference is not computed and the KL is reported as 0.
     pub beta: f64,
+    /// Weight of the anchor, the cross-entropy of the next negative; at 0 it is not computed.
+    pub nll_weight: f64,
     /// Sampler, advantages and loss.
     pub objective: Objective,
 }
@@ -61,8 +65,8 @@ pub struct GrpoLease<'a> {
 /// The completions of a micro-batch, and what is left to compute with.
 struct Drawn {
     groups: Groups,
-    /// The policy's own forward pass, where completions were drawn from it.
-    walk: Option<Walk>,
+    /// The policy's own forward pass, where completions were drawn from it, with the anchor.
+    pass: Option<(Walk, Option<Tensor>)>,
     /// log pi of each code under the behaviour policy, level by level, where that is another policy.
     old: Option<Tensor>,
 }
@@ -78,19 +82,46 @@ impl GrpoLease<'_> {
     /// # Errors
     /// For prompts that the model cannot read, rewards that are not one a completion, or when weights have diverged.
     pub fn run(&self, prompts: &[GroupPrompt<'_>], reward: &Reward<'_>) -> Result<LeaseGradient, PolicyError> {
+        self.run_refilled((prompts, &[]), reward)
+    }
+
+    /// The same of prompts with a reserve (dynamic sampling, DAPO 2503.14476, section 3.2): after all prompts, as many of
+    /// the reserve are taken, in its order, as there were groups whose rewards are all equal; and again for those among
+    /// them, until there are none or the reserve is used up. The reward gets indices into prompts and reserve, one after
+    /// the other.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_refilled(
+        &self,
+        (prompts, reserve): (&[GroupPrompt<'_>], &[GroupPrompt<'_>]),
+        reward: &Reward<'_>,
+    ) -> Result<LeaseGradient, PolicyError> {
         let mut lease = LeaseGradient::default();
         let objective = &self.settings.objective;
         let mut waiting = Vec::new();
-        let lengths: Vec<usize> = prompts.iter().map(|p| p.tokens.len()).collect();
-        for part in micro_batches(&lengths, self.policy.config().micro_batch_tokens) {
-            let drawn = self.draw(prompts, part, &mut lease)?;
-            let scores = drawn.groups.score(&self.legal, reward, objective.baseline, &mut lease.metrics)?;
-            if objective.scale == AdvantageScale::BatchStd {
-                waiting.push((Drawn { walk: None, ..drawn }, scores));
-            } else {
-                self.learn(prompts, (drawn, &scores), 0.0, &mut lease)?;
+        let scheduled = prompts.len();
+        // The anchor is a mean over the scheduled prompts, however many are taken beside them.
+        let reserve: Vec<GroupPrompt<'_>> = reserve.iter().map(|p| GroupPrompt { next: None, ..*p }).collect();
+        let prompts = &[prompts, &reserve].concat();
+        let mut round = 0..scheduled;
+        while !round.is_empty() {
+            let lengths: Vec<usize> = prompts[round.clone()].iter().map(|p| p.tokens.len()).collect();
+            let equal_before = lease.metrics.zero_variance_groups;
+            for part in micro_batches(&lengths, self.policy.config().micro_batch_tokens) {
+                let part = part.into_iter().map(|place| round.start + place).collect();
+                let drawn = self.draw(prompts, part, &mut lease)?;
+                let scores = drawn.groups.score(&self.legal, reward, objective.baseline, &mut lease.metrics)?;
+                if objective.scale == AdvantageScale::BatchStd {
+                    waiting.push((Drawn { pass: None, ..drawn }, scores));
+                } else {
+                    self.learn(prompts, (drawn, &scores), 0.0, &mut lease)?;
+                }
             }
+            let equal = (lease.metrics.zero_variance_groups - equal_before) as usize;
+            round = round.end..prompts.len().min(round.end + equal);
         }
+        lease.metrics.refilled = (round.end - scheduled) as u64;
         let batch = deviation(waiting.iter().map(|(drawn, scores)| (&drawn.groups, scores)));
         for (drawn, scores) in waiting {
             self.learn(prompts, (drawn, &scores), batch, &mut lease)?;
@@ -122,7 +153,8 @@ impl GrpoLease<'_> {
                 let walk = sample(&prefix, legal, t, &keys, g)?;
                 let groups = Groups { prompts: part, cells: walk.cells.clone(), width: g, weights: None };
                 let old = self.behaviour.map(|_| walk.all_chosen());
-                return Ok(Drawn { groups, walk: at_once.then_some(walk), old });
+                let anchor = if at_once { self.anchor(&prefix, prompts, &groups.prompts, lease)? } else { None };
+                return Ok(Drawn { groups, pass: at_once.then_some((walk, anchor)), old });
             }
             Sampler::GumbelTopK => without_replacement(&prefix, legal, t, &keys, g)?,
             Sampler::Beam => most_probable(&prefix, legal, t, g)?,
@@ -130,7 +162,7 @@ impl GrpoLease<'_> {
         let old =
             self.behaviour.map(|_| Ok::<_, PolicyError>(follow(&prefix, legal, t, &distinct.cells)?.all_chosen()));
         let groups = Groups { prompts: part, cells: distinct.cells, width: distinct.width, weights: distinct.weights };
-        Ok(Drawn { groups, walk: None, old: old.transpose()? })
+        Ok(Drawn { groups, pass: None, old: old.transpose()? })
     }
 
     /// Adds the gradient of a micro-batch, and what there is to know about it. `batch` is the deviation of the lease's
@@ -143,25 +175,52 @@ impl GrpoLease<'_> {
         lease: &mut LeaseGradient,
     ) -> Result<(), PolicyError> {
         let objective = &self.settings.objective;
-        let Drawn { groups, walk, old } = drawn;
+        let Drawn { groups, pass, old } = drawn;
         let weights = scores.weights(objective.loss, self.legal.trie.levels());
         let trains = weights.iter().any(|w| *w != 0.0);
         let tokens: Vec<&[i64]> = groups.prompts.iter().map(|i| prompts[*i].tokens).collect();
-        let walk = match walk {
-            Some(walk) => walk,
+        let (walk, anchor) = match pass {
+            Some(pass) => pass,
             None => {
-                let _no_grad = (!trains).then(tch::no_grad_guard);
+                let _no_grad = (!trains && self.settings.nll_weight == 0.0).then(tch::no_grad_guard);
                 let prefix = Prefix::compute(self.policy, &tokens)?;
-                follow(&prefix, &self.legal, self.settings.temperature, &groups.cells)?
+                let walk = follow(&prefix, &self.legal, self.settings.temperature, &groups.cells)?;
+                (walk, self.anchor(&prefix, prompts, &groups.prompts, lease)?)
             }
         };
         let kl = self.kl(&tokens, &walk, lease)?;
-        if !trains {
-            return Ok(());
+        let loss = trains.then(|| {
+            let advantages = scores.advantages(objective, batch);
+            self.loss(&walk, &Weighted { advantages, weights, free: &scores.free, old }, kl.as_deref(), lease)
+        });
+        // Groups whose rewards are all equal learn from the anchor alone.
+        match (loss, anchor) {
+            (Some(loss), Some(anchor)) => lease.add(self.policy, &(loss + anchor)),
+            (Some(loss), None) | (None, Some(loss)) => lease.add(self.policy, &loss),
+            (None, None) => Ok(()),
         }
-        let weighted = Weighted { advantages: scores.advantages(objective, batch), weights, free: &scores.free, old };
-        let loss = self.loss(&walk, &weighted, kl.as_deref(), lease);
-        lease.add(self.policy, &loss)
+    }
+
+    /// The weighted sum over prompts of the cross-entropy of their next negatives; none where no prompt has one.
+    fn anchor(
+        &self,
+        prefix: &Prefix<'_>,
+        prompts: &[GroupPrompt<'_>],
+        part: &[usize],
+        lease: &mut LeaseGradient,
+    ) -> Result<Option<Tensor>, PolicyError> {
+        let next: Vec<Option<u32>> = part.iter().map(|i| prompts[*i].next).collect();
+        let free = |cell: &Option<u32>| cell.map_or(0, |cell| self.legal.free_codes(cell));
+        let weights: Vec<f64> = next.iter().map(free).map(|n| if n == 0 { 0.0 } else { 1.0 / f64::from(n) }).collect();
+        if self.settings.nll_weight == 0.0 || weights.iter().all(|w| *w == 0.0) {
+            return Ok(None);
+        }
+        // A prompt without one follows the first cell, at no weight.
+        let cells: Vec<u32> = next.iter().map(|cell| cell.unwrap_or(0)).collect();
+        let walk = follow(prefix, &self.legal, self.settings.temperature, &cells)?;
+        let nll = cross_entropy(&walk.all_chosen(), &self.row(weights.into_iter()));
+        lease.metrics.nll += nll.double_value(&[]);
+        Ok(Some(nll * self.settings.nll_weight))
     }
 
     /// Exact KL of each level's rows to the reference, on the same completions; also the sums for the metrics.
@@ -217,7 +276,10 @@ impl GrpoLease<'_> {
             lengths: &self.row(of.free.iter().map(|n| f64::from((*n).max(1)))),
         };
         if of.old.is_some() {
-            lease.metrics.clipped += clipped(&terms, (objective.loss, objective.clip));
+            let ratios = ratios(&terms, (objective.loss, objective.clip));
+            lease.metrics.clipped += ratios.clipped;
+            lease.metrics.ratio += ratios.sum;
+            lease.metrics.ratio_squares += ratios.squares;
         }
         grpo_loss(&terms, (objective.loss, objective.clip), self.settings.beta)
     }

@@ -22,6 +22,17 @@ pub struct GrpoTerms<'a> {
     pub lengths: &'a Tensor,
 }
 
+/// What became of the ratios of codes that count.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ratios {
+    /// Codes whose ratio was cut, so that it no longer pulls.
+    pub clipped: u64,
+    /// Sum of the ratios, before they are cut.
+    pub sum: f64,
+    /// Sum of their squares.
+    pub squares: f64,
+}
+
 /// - sum of w (gain - beta KL), a scalar, with rho = pi / pi_old over masked log-probabilities and
 /// - `Grpo`, `DrGrpo`, `Dapo`: gain = min(rho A, clip(rho) A);
 /// - `Gspo`: the same with the completion's ratio s = exp(1/|y| sum of log rho) for each of its codes;
@@ -43,8 +54,17 @@ pub fn grpo_loss(terms: &GrpoTerms<'_>, (loss, clip): (GrpoLoss, Clip), beta: f6
     -(gain * terms.weights).sum(terms.weights.kind())
 }
 
-/// Codes that count and whose ratio was cut, so that it no longer pulls.
-pub fn clipped(terms: &GrpoTerms<'_>, (loss, clip): (GrpoLoss, Clip)) -> u64 {
+/// - sum over prompts of w (sum of log pi of the codes of a completion that is given), a scalar: with w = 1/|y| the
+/// cross-entropy of each, as a mean over its codes that were not forced. `log_probs` is `[levels * prompts]`, level by
+/// level and exactly 0 for forced codes, `weights` is `[prompts]`.
+pub fn cross_entropy(log_probs: &Tensor, weights: &Tensor) -> Tensor {
+    let prompts = weights.size()[0];
+    let levels = log_probs.size()[0] / prompts.max(1);
+    -(log_probs * weights.repeat([levels])).sum(weights.kind())
+}
+
+/// How far the policy has moved from the one that sampled, over codes that count.
+pub fn ratios(terms: &GrpoTerms<'_>, (loss, clip): (GrpoLoss, Clip)) -> Ratios {
     let _no_grad = tch::no_grad_guard();
     let ratio = ratio(terms, loss).to_kind(Kind::Double);
     let counts = terms.weights.ne(0.0);
@@ -57,7 +77,12 @@ pub fn clipped(terms: &GrpoTerms<'_>, (loss, clip): (GrpoLoss, Clip)) -> u64 {
         }
         GrpoLoss::Cispo => above.logical_or(&below),
     };
-    u64::try_from(cut.logical_and(&counts).sum(Kind::Int64).int64_value(&[])).unwrap_or(0)
+    let counted = &ratio * counts.to_kind(Kind::Double);
+    Ratios {
+        clipped: u64::try_from(cut.logical_and(&counts).sum(Kind::Int64).int64_value(&[])).unwrap_or(0),
+        sum: counted.sum(Kind::Double).double_value(&[]),
+        squares: (&counted * &ratio).sum(Kind::Double).double_value(&[]),
+    }
 }
 
 /// rho of each code; for `Gspo` its completion's.

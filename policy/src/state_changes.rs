@@ -6,7 +6,7 @@ use crate::new_rows::{Noise, write_initial_rows};
 use crate::slot::Slot;
 use crate::training_state::{TrainingState, trained_in};
 use crate::transformer::Trains;
-use conrec_domain::spec::RunSpec;
+use conrec_domain::spec::{RunSpec, StageKind};
 use conrec_domain::work::{Pass, StateChange};
 use std::cell::OnceCell;
 use tch::{Device, Kind, Tensor};
@@ -20,6 +20,14 @@ impl TrainingState {
         match change {
             StateChange::BeginPass { pass } => self.begin_pass(pass, spec),
             StateChange::BeginStage { stage } => self.begin_stage(stage, spec),
+            StateChange::BeginRollout => {
+                let kind = self.stage.and_then(|stage| spec.stage.get(stage as usize)).map(|stage| stage.kind);
+                if kind.is_none_or(StageKind::is_supervised) {
+                    return Err(PolicyError::State("a rollout begins, but no GRPO stage has begun".into()));
+                }
+                self.behaviour = self.lora.copied();
+                Ok(())
+            }
             StateChange::KeepBest => {
                 let (trained, length) = (self.trained()?, self.trained_layout().len());
                 let whole = trained.tensor().numel() == length;

@@ -60,6 +60,9 @@ impl TrainingState {
         } else {
             base = pieces(&self.model.layout(), self.base.tensor())?;
         }
+        if self.behaviour.tensor().numel() > 0 {
+            optimizer.push(Piece::of("behaviour", self.behaviour.tensor())?);
+        }
         Ok(vec![
             (ADAPTER, file(ADAPTER, &pieces(&self.lora_config.layout(&self.model), self.lora.tensor())?)?),
             (BASE, file(BASE, &base)?),
@@ -97,6 +100,9 @@ impl TrainingState {
         state.first = Slot::new(read(&optimizer, "first_moment", Some(&[trained]))?);
         state.second = Slot::new(read(&optimizer, "second_moment", Some(&[trained]))?);
         state.reference = Slot::new(read(&optimizer, "reference", Some(&[lora_layout.len()]))?);
+        if optimizer.names().contains(&"behaviour") {
+            state.behaviour = Slot::new(read(&optimizer, "behaviour", Some(&[lora_layout.len()]))?);
+        }
         state.best = Slot::new(read_one_of(&optimizer, "best", trained)?);
         Ok(state)
     }

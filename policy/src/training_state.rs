@@ -62,6 +62,8 @@ pub struct TrainingState {
     pub(crate) reference: Slot,
     /// The base with that adapter folded in, made when it is first asked for: no adapter to compute beside it.
     pub(crate) reference_weights: OnceCell<Slot>,
+    /// The adapter at the start of a rollout that serves several updates; empty where there is none.
+    pub(crate) behaviour: Slot,
     /// What trains, as it was at the stage's best; as long as what trains, or empty.
     pub(crate) best: Slot,
     /// The adapter of a pretrained base at the end of the supervised stages; empty before, and from scratch.
@@ -90,6 +92,7 @@ impl TrainingState {
             reference_weights: OnceCell::new(),
             first: zeros(0),
             second: zeros(0),
+            behaviour: zeros(0),
             best: zeros(0),
             supervised: zeros(0),
             recomputes: spec.model.gradient_checkpointing,
@@ -134,6 +137,18 @@ impl TrainingState {
             }
         };
         Policy::new(&self.model, weights.on(self.device)?, None, Trains::Nothing)
+    }
+
+    /// The policy that samples for all updates of the rollout at hand, without gradients.
+    ///
+    /// # Errors
+    /// When none has begun, or the device takes no copy of the weights.
+    pub fn behaviour(&self) -> Result<Policy, PolicyError> {
+        if self.behaviour.tensor().numel() == 0 {
+            return Err(PolicyError::State("a rollout is gone on with, but none has begun".into()));
+        }
+        let adapter = Adapter { config: self.lora_config, flat: self.behaviour.on(self.device)? };
+        Policy::new(&self.model, self.base.on(self.device)?, Some(adapter), Trains::Nothing)
     }
 
     /// The policy as it is now, without gradients: for validation and evaluation.
@@ -258,7 +273,7 @@ impl TrainingState {
     /// # Errors
     /// When libtorch cannot read a tensor.
     pub fn is_unharmed(&self) -> Result<bool, PolicyError> {
-        all_unharmed(self.slots().into_iter().chain(self.reference_weights.get()))
+        all_unharmed(self.slots().chain(self.reference_weights.get()))
     }
 
     /// The policy's weights, to be looked at from another thread while nothing changes them.
@@ -266,10 +281,12 @@ impl TrainingState {
         Watch(vec![self.base.watched(), self.lora.watched()])
     }
 
-    fn slots(&self) -> Vec<&Slot> {
-        let mut slots = vec![&self.base, &self.lora, &self.first, &self.second, &self.reference, &self.best];
-        slots.extend(self.sign_words.iter().map(|_| &self.supervised));
-        slots
+    /// A state without a rollout at hand has the digest that it would have if there were no such thing.
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        let always = [&self.base, &self.lora, &self.first, &self.second, &self.reference, &self.best];
+        let supervised = self.sign_words.iter().map(|_| &self.supervised);
+        let behaviour = Some(&self.behaviour).filter(|slot| slot.tensor().numel() > 0);
+        always.into_iter().chain(supervised).chain(behaviour)
     }
 
     /// Updates made, pass and stage as numbers (0: none yet).
@@ -329,7 +346,8 @@ impl TrainingState {
         self.second = Slot::new(moments.second);
         self.updates = 0;
         self.reference_weights = OnceCell::new();
-        self.best = Slot::new(Tensor::zeros([0], (Kind::Float, Device::Cpu)));
+        let empty = || Slot::new(Tensor::zeros([0], (Kind::Float, Device::Cpu)));
+        (self.behaviour, self.best) = (empty(), empty());
         let leases = match self.stage {
             None => 1,
             Some(stage) => {

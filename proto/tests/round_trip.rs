@@ -79,7 +79,7 @@ fn prepared() -> impl Strategy<Value = Prepared> {
 }
 
 fn metrics() -> impl Strategy<Value = TrainMetrics> {
-    (any::<[u64; 9]>(), [(); 6].map(|()| number())).prop_map(|(count, sum)| TrainMetrics {
+    (any::<[u64; 10]>(), [(); 9].map(|()| number())).prop_map(|(count, sum)| TrainMetrics {
         groups: count[0],
         completions: count[1],
         zero_variance_groups: count[2],
@@ -94,7 +94,11 @@ fn metrics() -> impl Strategy<Value = TrainMetrics> {
         prompt_tokens: count[6],
         trained_codes: count[7],
         clipped: count[8],
+        refilled: count[9],
         effective: sum[5],
+        ratio: sum[6],
+        ratio_squares: sum[7],
+        nll: sum[8],
     })
 }
 
@@ -118,8 +122,9 @@ fn question_counts() -> impl Strategy<Value = QuestionCounts> {
 }
 
 fn entry() -> impl Strategy<Value = LedgerEntry> {
-    (iteration(), pass(), name(), fence(), vec(any::<u32>(), 0..9), [(); 4].map(|()| digest())).prop_map(
-        |(iteration, pass, stage, fence, prompts, [gradient, before, after, previous])| LedgerEntry {
+    let prompts = || vec(any::<u32>(), 0..9);
+    (iteration(), pass(), name(), fence(), [prompts(), prompts()], [(); 4].map(|()| digest())).prop_map(
+        |(iteration, pass, stage, fence, [prompts, refilled], [gradient, before, after, previous])| LedgerEntry {
             iteration,
             pass,
             stage,
@@ -129,6 +134,7 @@ fn entry() -> impl Strategy<Value = LedgerEntry> {
             decisions: Vec::new(),
             cleaned: Some(Box::new(Cleaned { stage: 1, prompts: 9, flagged: prompts.clone() })),
             prompts,
+            refilled,
             gradient,
             before,
             after,
@@ -223,9 +229,9 @@ fn summary() -> impl Strategy<Value = RunSummary> {
 fn work() -> impl Strategy<Value = Work> {
     prop_oneof![
         Just(Work::Prepare),
-        (pass(), any::<[u32; 2]>(), iteration(), vec(any::<u32>(), 0..40), vec(any::<u32>(), 0..9)).prop_map(
-            |(pass, [stage, attempt], iteration, prompts, light)| {
-                Work::Train { pass, stage, iteration, attempt, prompts, light }
+        (pass(), any::<[u32; 3]>(), iteration(), [(); 3].map(|()| vec(any::<u32>(), 0..40))).prop_map(
+            |(pass, [stage, attempt, update], iteration, [prompts, light, reserve])| {
+                Work::Train { pass, stage, iteration, attempt, update, prompts, light, reserve }
             }
         ),
         (any::<u32>(), any::<u32>()).prop_map(|(a, b)| Work::Validate { from: a.min(b), to: a.max(b) }),
@@ -244,6 +250,7 @@ fn state_change() -> impl Strategy<Value = StateChange> {
     prop_oneof![
         pass().prop_map(|pass| StateChange::BeginPass { pass }),
         any::<u32>().prop_map(|stage| StateChange::BeginStage { stage }),
+        Just(StateChange::BeginRollout),
         Just(StateChange::KeepBest),
         Just(StateChange::RestoreBest),
     ]

@@ -181,6 +181,44 @@ fn any_number_of_workers_and_lanes_gives_the_same_bits() {
     }
 }
 
+/// Several updates a rollout, groups without replacement, dynamic sampling and an anchor. The policy that sampled is part
+/// of the state, so a run that is stopped between two updates of one rollout goes on alike, with any number of workers.
+const EVERYTHING: [&str; 9] = [
+    "reward.shape=hit",
+    "checkpoint.every=1",
+    "stage.2.loss=dapo",
+    "stage.2.updates_per_rollout=2",
+    "stage.2.refill=2",
+    "stage.3.loss=gspo",
+    "stage.3.updates_per_rollout=4",
+    "stage.3.sampler=gumbel_top_k",
+    "stage.3.nll_weight=0.1",
+];
+
+#[test]
+fn several_updates_refilled_groups_and_an_anchor_give_the_same_bits() {
+    let more: Vec<&str> = EVERYTHING.iter().flat_map(|set| ["--set", set]).collect();
+    let one = whole_run("1", "1", &more);
+    let of = |stage: &str, field: &str| -> Vec<f64> {
+        let lines = one[2].as_array().unwrap().iter().filter(|l| l["pass"] == "select" && l["stage"] == stage);
+        lines.map(|l| l[field].as_f64().unwrap()).collect()
+    };
+    let ratios = of("grpo_all", "ratio_std");
+    assert!(
+        ratios[0] == 0.0 && ratios[1] > 0.0,
+        "the first update is on policy, then the policy has moved: {ratios:?}"
+    );
+    assert!(of("grpo_3d", "refilled").iter().any(|n| *n > 0.0), "{:?}", one[2]);
+    assert!(of("grpo_all", "nll").iter().all(|nll| *nll > 0.0), "{:?}", one[2]);
+    same(&whole_run("2", "2", &more), &one, "2 workers with 2 lanes");
+    let store = tempdir().unwrap();
+    let between = Moment { begins: "stage: \"grpo_3d\", done: 1, of: 4, loss", lasts: "stage: \"grpo_3d\"" };
+    stop_at(store.path(), &more, &between);
+    let output = run(&[&arguments(store.path().to_str().unwrap(), "1"), &more[..]].concat()).unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    same(&outcome(store.path()), &one, "after a stop between two updates");
+}
+
 #[test]
 fn stops_within_every_kind_of_phase_change_no_bit() {
     // Many small leases make a validation last, so that a stop falls into it.

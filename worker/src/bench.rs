@@ -3,6 +3,7 @@
 mod data;
 mod exact_sum;
 mod iteration;
+mod predict;
 mod process;
 mod read;
 
@@ -17,6 +18,7 @@ Examples:
   conrec bench                                        all measurements at their defaults
   conrec bench iteration --model-dir tiny-llama       one GRPO iteration on an exported Hugging Face model
   conrec bench iteration --iterations 1000            is resident memory flat?
+  conrec bench predict --users 1000                   users a second through the beam search
   conrec bench data --users 1000000 --items 100000 --events 10000000
   conrec bench read configs/demo.toml                 the dataset of a config
   conrec bench faults                                 what lost processes and checkpoints cost; see its --help")]
@@ -30,6 +32,8 @@ pub struct BenchArgs {
 enum What {
     /// One GRPO iteration: rollout, reward, gradient, exact sum, optimiser
     Iteration(iteration::IterationArgs),
+    /// Predict sets of made-up users on one thread, in users a second
+    Predict(predict::PredictArgs),
     /// Made-up data of any size: histories, instances, Swing, features, files, baselines; times and memory
     Data(data::DataArgs),
     /// The dataset of a config: reading, histories, instances; times and memory
@@ -45,16 +49,19 @@ enum What {
 pub fn run(args: &BenchArgs) -> Result<(), WorkerError> {
     let measured = match &args.what {
         Some(What::Iteration(args)) => iteration::measure(args)?,
+        Some(What::Predict(args)) => predict::measure(args)?,
         Some(What::Data(args)) => data::measure(args)?,
         Some(What::Read(args)) => read::measure(args)?,
         Some(What::ExactSum) => exact_sum::measure()?,
         None => {
             let iteration = iteration::measure(&iteration::IterationArgs::default())?;
             let sum = exact_sum::measure()?;
+            let predict = predict::measure(&predict::PredictArgs::default())?;
             let data = data::measure(&data::DataArgs::small())?;
             Value::from_iter([
                 ("iteration".to_owned(), iteration),
                 ("exact_sum".to_owned(), sum),
+                ("predict".to_owned(), predict),
                 ("data".to_owned(), data),
             ])
         }

@@ -3,7 +3,7 @@
 
 use crate::error::WorkerError;
 use crate::pass_data::PassData;
-use crate::stage_prompts::StagePrompts;
+use crate::stage_prompts::{LeasePrompts, StagePrompts};
 use conrec_domain::spec::RunSpec;
 use conrec_policy::beam_search::BeamSearch;
 use conrec_policy::micro_batch::micro_batches;
@@ -20,13 +20,16 @@ pub fn clean(
     policy: &Policy,
     (stage, of): (u32, Range<u32>),
 ) -> Result<Vec<u32>, WorkerError> {
-    let Some(StagePrompts::Groups(all)) = data.stages.get(stage as usize) else {
+    let have = data.stages.get(stage as usize).map_or(0, StagePrompts::len);
+    if of.end as usize > have {
+        let message = format!("prompts {of:?} of stage {stage} are to be cleaned, but it has {have}");
+        return Err(WorkerError::Protocol(message));
+    }
+    let indices: Vec<u32> = of.clone().collect();
+    let LeasePrompts::Groups(prompts) = data.prompts(spec, stage, &indices)? else {
         return Err(WorkerError::Protocol(format!("stage {stage} is to be cleaned, but it has no groups")));
     };
     let tau = spec.stage.get(stage as usize).map_or(1.0, |stage| stage.clean_above);
-    let prompts = all.get(of.start as usize..of.end as usize).ok_or_else(|| {
-        WorkerError::Protocol(format!("prompts {of:?} of stage {stage} are to be cleaned, but it has {}", all.len()))
-    })?;
     // Greedy: a beam search with one beam.
     let search = BeamSearch::new(policy, data.legal(), 1)?;
     let lengths: Vec<usize> = prompts.iter().map(|(tokens, _)| tokens.len()).collect();

@@ -1,15 +1,17 @@
 //! The verbs of `conrec-worker`; `conrec` passes them on.
 
+use crate::alignment_report::{self, AlignmentArgs};
 use crate::base_folder::open_base;
 use crate::bench;
-use crate::cuda;
 use crate::error::WorkerError;
-use crate::execute::load_state;
+use crate::evaluate_again::{self, EvaluateArgs};
 use crate::export::{self, ExportArgs};
+use crate::filter_report::{self, FilterReportArgs};
+use crate::predict::{self, PredictArgs};
 use crate::prepare::prepare;
-use crate::report::evaluate_run;
 use crate::run_folder::{Place, RunFolder};
 use crate::session::{self, Ended, SessionOptions};
+use crate::sid_report::{self, SidReportArgs};
 use crate::synthesize::{self, SynthesizeArgs};
 use clap::{Args, Parser, Subcommand};
 use conrec_domain::address::listening;
@@ -35,10 +37,18 @@ enum Verb {
     Prepare(PrepareArgs),
     /// Write a made-up dataset as files, with the truth about its users beside it
     Synthesize(SynthesizeArgs),
-    /// Evaluate a run's newest policy again and print the table as JSON
+    /// Evaluate a run's final policy or an adapter again: the metrics table with intervals
     Evaluate(EvaluateArgs),
     /// Write a run's adapter for PEFT, or its decoder with the adapter folded in for transformers
     Export(ExportArgs),
+    /// Ask whether semantic ids mean anything: codes, neighbours, categories, stability, controls
+    SidReport(SidReportArgs),
+    /// What alignment taught and GRPO kept: questions, a linear probe, a picture; as a page
+    AlignmentReport(AlignmentArgs),
+    /// Predict what all users will dislike: their predict sets as one Parquet file
+    Predict(PredictArgs),
+    /// What the run's filter takes away at every threshold, beside the baselines' and the rule "block the category"
+    FilterReport(FilterReportArgs),
     /// Measure speed and memory; prints one JSON object
     Bench(bench::BenchArgs),
 }
@@ -94,20 +104,6 @@ struct PrepareArgs {
     into: PathBuf,
 }
 
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  conrec evaluate demo-1a2b3c4d")]
-struct EvaluateArgs {
-    /// The run's name
-    #[arg(value_name = "RUN")]
-    run: RunId,
-    /// Where all runs are kept: a folder, or the URL of a bucket
-    #[arg(long, value_name = "URL", default_value = "./runs")]
-    store: String,
-    /// Where files lie that come from a bucket; default: the system's temporary folder
-    #[arg(long, value_name = "DIR")]
-    scratch: Option<PathBuf>,
-}
-
 /// Does what the command line says; gives the exit code.
 ///
 /// # Errors
@@ -117,8 +113,12 @@ pub fn run(cli: Cli) -> Result<u8, WorkerError> {
         Verb::Worker(args) => work(args),
         Verb::Prepare(args) => prepare_only(&args).map(|()| 0),
         Verb::Synthesize(args) => synthesize::run(&args).map(|()| 0),
-        Verb::Evaluate(args) => evaluate(&args).map(|()| 0),
         Verb::Export(args) => export::run(&args).map(|()| 0),
+        Verb::SidReport(args) => sid_report::run(&args).map(|()| 0),
+        Verb::AlignmentReport(args) => alignment_report::run(&args).map(|()| 0),
+        Verb::Evaluate(args) => evaluate_again::run(&args).map(|()| 0),
+        Verb::Predict(args) => predict::run(&args).map(|()| 0),
+        Verb::FilterReport(args) => filter_report::run(&args).map(|()| 0),
         Verb::Bench(args) => bench::run(&args).map(|()| 0),
     }
 }
@@ -168,19 +168,6 @@ fn prepare_only(args: &PrepareArgs) -> Result<(), WorkerError> {
     let folder = RunFolder::open(&Place { store: parent.display().to_string(), scratch: None, run })?;
     let prepared = prepare(&spec, &open_base(&spec)?, &folder)?;
     print_json(&prepared)
-}
-
-fn evaluate(args: &EvaluateArgs) -> Result<(), WorkerError> {
-    let place = Place { store: args.store.clone(), scratch: args.scratch.clone(), run: args.run.clone() };
-    let folder = RunFolder::open_existing(&place)?;
-    let text = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
-    let spec = RunSpec::check(RunConfig::parse(&text, "run.toml")?)?;
-    tch::set_num_threads(i32::try_from(spec.cluster.threads).unwrap_or(1));
-    cuda::ready(spec.cluster.device)?;
-    let key = folder.newest_checkpoint()?;
-    folder.finished(&key)?;
-    let state = load_state((&spec, &open_base(&spec)?), (&folder, &folder.parts()), &key)?;
-    print_json(&evaluate_run(&spec, &folder, &state)?)
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<(), WorkerError> {

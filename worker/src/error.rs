@@ -7,6 +7,7 @@ use conrec_domain::ids::RunId;
 use conrec_domain::spec::SpecError;
 use conrec_feedback::collisions::SuffixError;
 use conrec_feedback::instance::InstanceError;
+use conrec_feedback::predict_sets::PredictSetsError;
 use conrec_feedback::prepared::PreparedError;
 use conrec_feedback::readers::ReadError;
 use conrec_feedback::reward::RewardError;
@@ -98,6 +99,9 @@ pub enum WorkerError {
     /// The cells have no usable vectors.
     #[error("reward: {0}")]
     Reward(#[from] RewardError),
+    /// Predict sets cannot be written or read.
+    #[error("{0}")]
+    PredictSets(#[from] PredictSetsError),
     /// A beam search was refused.
     #[error("beam search: {0}")]
     BeamSearch(#[from] BeamSearchError),
@@ -236,7 +240,7 @@ impl WorkerError {
             Self::Encoder(_) | Self::Vectors(_) | Self::SidFile(_) => BAD_DATA,
             Self::Suffix(_) => BAD_CONFIG,
             Self::Read(_) | Self::Split(_) | Self::Instances(_) | Self::Prepared(_) | Self::SemanticIds(_) => BAD_DATA,
-            Self::Part(_) | Self::File { .. } | Self::ModelFile(_) => UNAVAILABLE,
+            Self::PredictSets(_) | Self::Part(_) | Self::File { .. } | Self::ModelFile(_) => UNAVAILABLE,
             Self::Store(_)
             | Self::Transfer(_)
             | Self::Coordinator { .. }

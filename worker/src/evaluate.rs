@@ -42,7 +42,7 @@ pub struct NamedPolicy {
 /// What GRPO is compared with, instance by instance.
 const COMPARED: [&str; 5] = ["sft", "neg_pop_28d", "neg_pop_7d", "neg_pop_tuned", "sasrec_signed"];
 
-/// Evaluates policies and baselines, those with chosen settings among them.
+/// Evaluates policies and, with what was chosen for those that have settings, the baselines.
 ///
 /// # Errors
 /// What the policy refuses.
@@ -51,11 +51,13 @@ pub fn evaluate(
     data: &PassData,
     evaluation: &Evaluation,
     policies: Vec<NamedPolicy>,
-    tuned: &TunedBaselines,
+    tuned: Option<&TunedBaselines>,
 ) -> Result<WindowResult, WorkerError> {
     let mut result = WindowResult::default();
     let mut measured = measure_policies(spec, data, evaluation, policies)?;
-    measured.extend(measure_baselines(spec, data, evaluation, tuned)?);
+    if let Some(tuned) = tuned {
+        measured.extend(measure_baselines(spec, data, evaluation, tuned)?);
+    }
     measured.extend(evaluation.chance().map(|chance| ("chance".to_owned(), chance)));
     for (left, right) in COMPARED.map(|right| ("grpo", right)) {
         for metric in [format!("fhr@{}", spec.evaluation.top), "cand_acc".to_owned()] {

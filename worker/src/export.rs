@@ -3,16 +3,13 @@
 //! brings the rows of new tokens and the tokeniser that knows them. What the tokens of semantic ids mean stands beside the
 //! tokeniser.
 
-use crate::base_folder::open_base;
 use crate::error::WorkerError;
-use crate::execute::load_state;
 use crate::pass_data::PassData;
-use crate::report::passes_of;
-use crate::run_folder::{Place, RunFolder};
+use crate::run_folder::RunFolder;
+use crate::stored_run::{StoreArgs, StoredRun};
 use clap::{Args, ValueEnum};
 use conrec_domain::ids::RunId;
-use conrec_domain::spec::{RunConfig, RunSpec};
-use conrec_domain::work::Pass;
+use conrec_domain::spec::RunSpec;
 use conrec_policy::adapter_files::{AdapterOf, write_adapter};
 use conrec_policy::base_model::{BaseModel, vocabulary_size};
 use conrec_policy::export_probe::write_probe;
@@ -53,12 +50,9 @@ pub struct ExportArgs {
     /// The folder that gets them, and probe.json; default: ./RUN-export
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
-    /// Where all runs are kept: a folder, or the URL of a bucket
-    #[arg(long, value_name = "URL", default_value = "./runs")]
-    store: String,
-    /// Where files lie that come from a bucket; default: the system's temporary folder
-    #[arg(long, value_name = "DIR")]
-    scratch: Option<PathBuf>,
+    /// The store.
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 /// Forms of an export.
@@ -89,19 +83,11 @@ pub struct Export<'a> {
 /// # Errors
 /// A run that is not done, files that cannot be read or written.
 pub fn run(args: &ExportArgs) -> Result<(), WorkerError> {
-    let place = Place { store: args.store.clone(), scratch: args.scratch.clone(), run: args.run.clone() };
-    let folder = RunFolder::open_existing(&place)?;
-    let text = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
-    let spec = RunSpec::check(RunConfig::parse(&text, "run.toml")?)?;
-    tch::set_num_threads(i32::try_from(spec.cluster.threads).unwrap_or(1));
-    let key = folder.newest_checkpoint()?;
-    folder.finished(&key)?;
-    let base = open_base(&spec)?;
-    let state = load_state((&spec, &base), (&folder, &folder.parts()), &key)?;
-    let pass = passes_of(&spec).last().copied().unwrap_or(Pass::Select);
-    let data = PassData::load(&spec, &folder, pass)?;
+    let stored = StoredRun::open(&args.run, &args.store)?;
+    let data = stored.data()?;
     let into = args.into.clone().unwrap_or_else(|| PathBuf::from(format!("./{}-export", args.run)));
-    let export = Export { spec: &spec, folder: &folder, data: &data, base: &base, state: &state };
+    let StoredRun { spec, folder, base, state } = &stored;
+    let export = Export { spec, folder, data: &data, base, state };
     for name in export.write(&into, args.format)? {
         conrec_process::say!("{}", into.join(name).display());
     }

@@ -4,7 +4,7 @@ use crate::error::WorkerError;
 use crate::held_out_questions::{HeldOutQuestion, held_out_questions};
 use crate::pass_data::PassData;
 use crate::run_folder::RunFolder;
-use crate::stage_prompts::StagePrompts;
+use crate::stage_prompts::LeasePrompts;
 use conrec_domain::ids::Iteration;
 use conrec_domain::spec::{Objective, RunSpec, StageKind, StageSpec};
 use conrec_domain::work::Pass;
@@ -72,16 +72,19 @@ pub struct TrainingPolicies {
     policy: Policy,
     /// Only GRPO has one.
     reference: Option<Policy>,
+    /// Only the later updates of a rollout have one.
+    behaviour: Option<Policy>,
 }
 
 impl TrainingPolicies {
-    /// What a stage of this kind trains with, in the state as it is now.
+    /// What a stage of this kind trains with in an update of its rollout (the first is 0), in the state as it is now.
     ///
     /// # Errors
-    /// When no stage has begun.
-    pub fn of(state: &TrainingState, kind: StageKind) -> Result<Self, WorkerError> {
+    /// When no stage has begun, or no rollout that this could be an update of.
+    pub fn of(state: &TrainingState, kind: StageKind, update: u32) -> Result<Self, WorkerError> {
         let reference = if kind.is_supervised() { None } else { Some(state.reference()?) };
-        Ok(Self { policy: state.policy()?, reference })
+        let behaviour = (update > 0).then(|| state.behaviour()).transpose()?;
+        Ok(Self { policy: state.policy()?, reference, behaviour })
     }
 }
 
@@ -94,10 +97,23 @@ pub struct Place {
     pub attempt: u32,
     /// The iteration of the run.
     pub iteration: Iteration,
+    /// Which update of its rollout that is; the first is 0.
+    pub update: u32,
 }
 
-/// The summed gradient of these prompts of a stage. Those that are `light` count the stage's `clean_weight`; they are
-/// computed apart from the others.
+/// The prompts of a training lease.
+#[derive(Clone, Debug)]
+pub struct Prompts {
+    /// As indices into the stage's.
+    pub scheduled: Vec<u32>,
+    /// Those of them that count the stage's `clean_weight`.
+    pub light: Vec<u32>,
+    /// Further ones, for groups that teach nothing.
+    pub reserve: Vec<u32>,
+}
+
+/// The summed gradient of these prompts of a stage. Those that are `light` are computed apart from the others; a GRPO
+/// stage may take prompts of the reserve in the place of groups that teach nothing.
 ///
 /// # Errors
 /// Prompts and attempts that the stage does not have, and what the policy refuses.
@@ -106,7 +122,7 @@ pub fn train(
     data: &PassData,
     policies: &TrainingPolicies,
     place: Place,
-    (prompts, light): (&[u32], &[u32]),
+    asked: &Prompts,
 ) -> Result<LeaseGradient, WorkerError> {
     let stage = place.stage;
     let unknown = || WorkerError::Protocol(format!("stage {stage} of a run that has {}", spec.stage.len()));
@@ -115,37 +131,45 @@ pub fn train(
         let message = format!("attempt {} at stage {stage}, which has {}", place.attempt, settings.attempts());
         return Err(WorkerError::Protocol(message));
     }
+    let prompts = asked.scheduled.as_slice();
     let policy = &policies.policy;
     let supervised = SupervisedLease { policy, legal: data.legal() };
-    match data.stages.get(stage as usize).ok_or_else(unknown)? {
-        StagePrompts::Sequences(all) => {
-            let chosen: Vec<&[i64]> = pick(all, prompts)?.into_iter().map(Vec::as_slice).collect();
+    let ids: Vec<u32> = prompts.iter().chain(&asked.reserve).copied().collect();
+    match data.prompts(spec, stage, &ids)? {
+        LeasePrompts::Sequences(chosen) => {
+            let chosen: Vec<&[i64]> = chosen.iter().map(Vec::as_slice).collect();
             Ok(supervised.next_item(&chosen, settings.sign_weight)?)
         }
-        StagePrompts::NextNegatives(all) => {
-            let chosen = pick(all, prompts)?.into_iter();
+        LeasePrompts::NextNegatives(chosen) => {
             let chosen: Vec<TargetPrompt<'_>> =
-                chosen.map(|(tokens, cell)| TargetPrompt { tokens, cell: *cell }).collect();
+                chosen.iter().map(|(tokens, cell)| TargetPrompt { tokens, cell: *cell }).collect();
             Ok(supervised.next_negative(&chosen)?)
         }
-        StagePrompts::Groups(all) => {
-            let chosen = pick(all, prompts)?;
+        LeasePrompts::Groups(chosen) => {
             let missing = || WorkerError::Protocol(format!("stage {stage} has groups, but no reference policy"));
             let reference = policies.reference.as_ref().ok_or_else(missing)?;
             let weight = settings.clean_weight;
             let settings = grpo_settings(spec, settings, place);
-            let lease = GrpoLease { policy, reference, behaviour: None, legal: data.legal(), settings };
-            // A reward may compare with the other users of the lease: it sees all of them, light or not.
+            let behaviour = policies.behaviour.as_ref();
+            let lease = GrpoLease { policy, reference, behaviour, legal: data.legal(), settings };
+            // A reward may compare with the other users of the lease: it sees all of them, light or not, and those of the
+            // reserve, taken or not.
             let targets: Vec<&Targets> = chosen.iter().map(|(_, targets)| targets).collect();
-            let run = |of: &[usize]| {
-                let group = |i: &usize| GroupPrompt { id: u64::from(prompts[*i]), tokens: &chosen[*i].0 };
-                let groups: Vec<GroupPrompt<'_>> = of.iter().map(group).collect();
-                lease.run(&groups, &|prompt, cells| data.reward.group(&targets, of[prompt], cells))
+            let group = |i: &usize| {
+                let (tokens, targets) = &chosen[*i];
+                GroupPrompt { id: u64::from(ids[*i]), tokens, next: targets.next }
             };
-            let is_light = |i: &usize| light.contains(&prompts[*i]);
+            let run = |of: &[usize], reserve: &[usize]| {
+                let all = [of, reserve].concat();
+                let groups: Vec<GroupPrompt<'_>> = all.iter().map(group).collect();
+                let reward = |prompt: usize, cells: &[u32]| data.reward.group(&targets, all[prompt], cells);
+                lease.run_refilled(groups.split_at(of.len()), &reward)
+            };
+            let is_light = |i: &usize| asked.light.contains(&prompts[*i]);
             let (few, full): (Vec<usize>, Vec<usize>) = (0..prompts.len()).partition(is_light);
-            let full = run(&full)?;
-            if few.is_empty() { Ok(full) } else { Ok(full.plus(run(&few)?, weight)) }
+            let reserve: Vec<usize> = (prompts.len()..ids.len()).collect();
+            let full = run(&full, &reserve)?;
+            if few.is_empty() { Ok(full) } else { Ok(full.plus(run(&few, &[])?, weight)) }
         }
     }
 }
@@ -153,18 +177,12 @@ pub fn train(
 fn grpo_settings(spec: &RunSpec, stage: &StageSpec, place: Place) -> GrpoSettings {
     GrpoSettings {
         seed: spec.seed,
-        iteration: place.iteration.0,
+        // The draws of all updates are those of the first.
+        iteration: place.iteration.0.saturating_sub(u64::from(place.update)),
         completions: stage.completions as usize,
         temperature: stage.temperature,
         beta: stage.beta_at(place.attempt),
+        nll_weight: stage.nll_weight,
         objective: Objective::of(stage),
     }
-}
-
-fn pick<'a, T>(all: &'a [T], indices: &[u32]) -> Result<Vec<&'a T>, WorkerError> {
-    let one = |index: &u32| {
-        all.get(*index as usize)
-            .ok_or_else(|| WorkerError::Protocol(format!("prompt {index} of a stage that has {}", all.len())))
-    };
-    indices.iter().map(one).collect()
 }

@@ -27,6 +27,7 @@ pub mod held_out_questions;
 pub mod item_vectors;
 pub mod lanes;
 pub mod lease;
+mod moment;
 pub mod pass_data;
 pub mod prepare;
 mod prompt_frame;
@@ -38,12 +39,18 @@ mod synthesize;
 mod truth;
 pub mod validate;
 
+mod alignment_report;
 pub mod evaluate;
+pub mod evaluate_again;
 pub mod export;
+pub mod filter_report;
 pub mod held_out_reward;
+pub mod predict;
 pub mod report;
 pub mod report_page;
 pub mod sasrec_baseline;
+pub mod sid_report;
+pub mod stored_run;
 pub mod tuned_baselines;
 
 pub mod bench;

@@ -3,8 +3,8 @@
 use crate::error::WorkerError;
 use crate::prompt_frame::read_frame;
 use crate::run_folder::RunFolder;
-use crate::stage_prompts::{PromptSource, StagePrompts};
-use conrec_domain::spec::RunSpec;
+use crate::stage_prompts::{LeasePrompts, PromptSource, StagePrompts};
+use conrec_domain::spec::{EvaluationSpec, RunSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::cell_ranking::CellShares;
 use conrec_feedback::evaluation::Evaluation;
@@ -36,7 +36,7 @@ pub struct PassData {
     pub reward: ShapedReward,
     /// Items' shares of their cells.
     pub shares: CellShares,
-    /// Training prompts of each stage of the config.
+    /// Where the training prompts of each stage of the config come from.
     pub stages: Vec<StagePrompts>,
 }
 
@@ -46,6 +46,18 @@ impl PassData {
     /// # Errors
     /// Files that are missing or damaged.
     pub fn load(spec: &RunSpec, folder: &RunFolder, pass: Pass) -> Result<Self, WorkerError> {
+        let mut data = Self::without_prompts(spec, folder, pass)?;
+        let source = data.prompt_source(spec);
+        let stages = spec.stage.iter().map(|stage| source.stage(stage)).collect();
+        data.stages = stages;
+        Ok(data)
+    }
+
+    /// Loads a pass for what does not train: no stage has prompts.
+    ///
+    /// # Errors
+    /// Files that are missing or damaged.
+    pub fn without_prompts(spec: &RunSpec, folder: &RunFolder, pass: Pass) -> Result<Self, WorkerError> {
         let place = pass.folder();
         folder.fetch(place)?;
         let prepared = PreparedPass::load(&folder.path(place))?;
@@ -58,11 +70,7 @@ impl PassData {
         let training = TrainingTime::new(&prepared.dataset, train_end);
         let reward = ShapedReward::new(&spec.reward, reward, &prepared.ids, &training);
         let shares = CellShares::new(&prepared.ids, &prepared.dataset.events, train_end, &spec.evaluation);
-        let mut data = Self { prepared, history, trie, frame, vocabulary, reward, shares, stages: Vec::new() };
-        let source = data.prompt_source(spec);
-        let stages = spec.stage.iter().map(|stage| source.stage(stage)).collect();
-        data.stages = stages;
-        Ok(data)
+        Ok(Self { prepared, history, trie, frame, vocabulary, reward, shares, stages: Vec::new() })
     }
 
     /// The events that a statistic of this pass may see.
@@ -80,11 +88,24 @@ impl PassData {
     /// # Errors
     /// An empty window.
     pub fn evaluation(&self, spec: &RunSpec, role: Role) -> Result<Option<Evaluation>, WorkerError> {
+        self.evaluation_by(spec, &spec.evaluation, role)
+    }
+
+    /// The same, measured by other settings than the config's.
+    ///
+    /// # Errors
+    /// An empty window.
+    pub fn evaluation_by(
+        &self,
+        spec: &RunSpec,
+        settings: &EvaluationSpec,
+        role: Role,
+    ) -> Result<Option<Evaluation>, WorkerError> {
         let Some(set) = self.prepared.evaluation(role) else {
             return Ok(None);
         };
         let windows = PassWindows { evaluate: set.window, ..self.prepared.windows };
-        let of = Evaluation::new(&self.prepared.dataset, &self.history, &windows, &spec.data, &spec.evaluation)?;
+        let of = Evaluation::new(&self.prepared.dataset, &self.history, &windows, &spec.data, settings)?;
         Ok(Some(of))
     }
 
@@ -102,6 +123,17 @@ impl PassData {
         let item = |index: u32| dataset.items.get(index as usize).map(|item| item.key.clone()).unwrap_or_default();
         let key = |i: &Instance| InstanceKey { user: user(i.user), t0: i.t0, next: item(i.next) };
         instances.iter().map(key).collect()
+    }
+
+    /// The prompts `of` a stage in full.
+    ///
+    /// # Errors
+    /// Stages that the config does not have, and prompts that the stage does not have.
+    pub fn prompts(&self, spec: &RunSpec, stage: u32, of: &[u32]) -> Result<LeasePrompts, WorkerError> {
+        let place = stage as usize;
+        let unknown = || WorkerError::Protocol(format!("stage {stage} of a run that has {}", spec.stage.len()));
+        let found = spec.stage.get(place).zip(self.stages.get(place)).ok_or_else(unknown)?;
+        self.prompt_source(spec).make(found, of)
     }
 
     /// The reward's targets of an instance.

@@ -5,7 +5,7 @@ use crate::error::WorkerError;
 use crate::evaluate::{NamedPolicy, WindowResult, evaluate};
 use crate::export::Export;
 use crate::pass_data::PassData;
-use crate::report_page::{Interval, LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow, page};
+use crate::report_page::{LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow, page};
 use crate::run_folder::RunFolder;
 use crate::truth;
 use crate::tuned_baselines::TunedBaselines;
@@ -13,6 +13,7 @@ use conrec_domain::ids::Digest;
 use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::spec::{RunSpec, Source, Statistics};
 use conrec_domain::work::{Pass, Prepared, RunSummary};
+use conrec_feedback::evaluation::Evaluation;
 use conrec_feedback::event::Sign;
 use conrec_feedback::outcomes::Outcomes;
 use conrec_feedback::prepared::{EvaluationSet, Role};
@@ -79,22 +80,12 @@ fn keep_outcomes(folder: &RunFolder, role: Role, outcomes: &Outcomes) -> Result<
     Ok((place.to_owned(), Digest::of(&bytes)))
 }
 
-/// The table of the test window for a state, as `report.json` has it.
+/// What validation chooses for the baselines that have settings, computed anew.
 ///
 /// # Errors
-/// Files that cannot be read, and what the policy refuses.
-pub fn evaluate_run(
-    spec: &RunSpec,
-    folder: &RunFolder,
-    state: &TrainingState,
-) -> Result<BTreeMap<String, BTreeMap<String, Interval>>, WorkerError> {
-    let select = PassData::load(spec, folder, Pass::Select)?;
-    let tuned = choose(spec, &select)?;
-    let data = match passes_of(spec).last() {
-        Some(Pass::Refit) => PassData::load(spec, folder, Pass::Refit)?,
-        Some(Pass::Select) | None => select,
-    };
-    Ok(evaluate_role(spec, (folder, &data), (state, Role::Test), &tuned)?.models)
+/// Files that cannot be read, and what libtorch refuses.
+pub fn chosen_baselines(spec: &RunSpec, folder: &RunFolder) -> Result<TunedBaselines, WorkerError> {
+    choose(spec, &PassData::without_prompts(spec, folder, Pass::Select)?)
 }
 
 /// The settings of baselines that have some, by the select pass's validation window.
@@ -145,21 +136,38 @@ fn evaluate_role(
     (state, role): (&TrainingState, Role),
     tuned: &TunedBaselines,
 ) -> Result<WindowResult, WorkerError> {
-    let Some(evaluation) = data.evaluation(spec, role)? else {
-        return Ok(WindowResult::default());
-    };
-    let evaluation = match truth::load(spec, folder, data.prepared.dataset.items.len())? {
-        Some(truth) => evaluation.with_truth(&truth),
-        None => evaluation,
-    };
+    match window_of(spec, (folder, data), role)? {
+        Some(window) => evaluate(spec, data, &window, policies_of(state)?, Some(tuned)),
+        None => Ok(WindowResult::default()),
+    }
+}
+
+/// The window of a role, with the truth about users where there is one; none where the pass does not evaluate it.
+///
+/// # Errors
+/// Files that cannot be read.
+pub fn window_of(
+    spec: &RunSpec,
+    (folder, data): (&RunFolder, &PassData),
+    role: Role,
+) -> Result<Option<Evaluation>, WorkerError> {
+    let Some(evaluation) = data.evaluation(spec, role)? else { return Ok(None) };
+    let truth = truth::load(spec, folder, data.prepared.dataset.items.len())?;
+    Ok(Some(truth.into_iter().fold(evaluation, |evaluation, truth| evaluation.with_truth(&truth))))
+}
+
+/// The policies of a state by their names in the report: before and after GRPO.
+///
+/// # Errors
+/// A state that makes no policy.
+pub fn policies_of(state: &TrainingState) -> Result<Vec<NamedPolicy>, WorkerError> {
     let (grpo, sft) = (state.frozen()?, state.supervised()?);
     // Stages that the gate refused leave the adapter as it was.
     let same_as = state.is_as_supervised().then_some("sft");
-    let policies = vec![
+    Ok(vec![
         NamedPolicy { name: "sft", policy: sft, same_as: None },
         NamedPolicy { name: "grpo", policy: grpo, same_as },
-    ];
-    evaluate(spec, data, &evaluation, policies, tuned)
+    ])
 }
 
 fn place(report: &mut ReportData, role: Role, result: WindowResult) {
@@ -179,7 +187,8 @@ fn source(spec: &RunSpec) -> String {
     }
 }
 
-fn notes(spec: &RunSpec) -> Vec<String> {
+/// What a reader of this run's numbers must know.
+pub fn notes(spec: &RunSpec) -> Vec<String> {
     let mut notes = Vec::new();
     if spec.data.source == Source::Synthetic {
         notes.extend(

@@ -164,11 +164,11 @@ impl RunFolder {
         Ok(self.wait(conrec_store::read(self.objects.as_ref(), name))?.is_some())
     }
 
-    /// Key of the newest checkpoint that has a manifest.
+    /// Keys of the checkpoints that have a manifest, oldest first.
     ///
     /// # Errors
-    /// [`WorkerError::File`] when there is none, [`WorkerError::Transfer`] when the store fails.
-    pub fn newest_checkpoint(&self) -> Result<String, WorkerError> {
+    /// [`WorkerError::Transfer`] when the store fails.
+    pub fn checkpoints(&self) -> Result<Vec<String>, WorkerError> {
         let listing = self.objects.list(Some(&Key::from("checkpoints"))).try_collect::<Vec<_>>();
         let listing = self.wait(listing).map_err(|source| TransferError::Object {
             action: "list",
@@ -176,11 +176,30 @@ impl RunFolder {
             source,
         })?;
         let keys = listing.into_iter().map(|meta| meta.location.to_string());
-        let whole = keys.filter_map(|key| key.strip_suffix("/manifest.json").map(str::to_owned));
-        whole.max().ok_or_else(|| {
+        let mut whole: Vec<String> =
+            keys.filter_map(|key| key.strip_suffix("/manifest.json").map(str::to_owned)).collect();
+        whole.sort();
+        Ok(whole)
+    }
+
+    /// Key of the newest checkpoint that has a manifest.
+    ///
+    /// # Errors
+    /// [`WorkerError::File`] when there is none, [`WorkerError::Transfer`] when the store fails.
+    pub fn newest_checkpoint(&self) -> Result<String, WorkerError> {
+        self.checkpoints()?.pop().ok_or_else(|| {
             let place = self.shown("checkpoints");
             WorkerError::file(place, "no whole checkpoint; was the run stopped before its first?")
         })
+    }
+
+    /// A checkpoint's manifest.
+    ///
+    /// # Errors
+    /// [`WorkerError::File`] when it is missing or damaged.
+    pub fn manifest(&self, key: &str) -> Result<Manifest, WorkerError> {
+        let name = format!("{key}/manifest.json");
+        Manifest::parse(&self.read(&name)?).map_err(|e| WorkerError::file(self.shown(&name), e))
     }
 
     /// Refuses a checkpoint of a run that still trains: the test window is looked at once, by the finished policy. Every
@@ -194,10 +213,7 @@ impl RunFolder {
         if self.exists("report.json")? {
             return Ok(());
         }
-        let name = format!("{key}/manifest.json");
-        let bytes = self.read(&name)?;
-        let manifest = Manifest::parse(&bytes).map_err(|e| WorkerError::file(self.shown(&name), e))?;
-        if matches!(manifest.cursor.at, StagePoint::Report | StagePoint::Done) {
+        if matches!(self.manifest(key)?.cursor.at, StagePoint::Report | StagePoint::Done) {
             return Ok(());
         }
         let message = "the run still trains; `conrec train` with the same config goes on with it";

@@ -48,10 +48,7 @@ pub fn make_ids(source: &IdSource<'_>) -> Result<MadeIds, WorkerError> {
     if !spec.file.is_empty() {
         return from_file(source, Path::new(&spec.file));
     }
-    let input = RqVaeInput { spec, seed: source.spec.seed, vectors: source.vectors, candidates: source.candidates };
-    let fitted = Fitted::fit(spec.quantizer, &input, &mut |epoch| {
-        tracing::debug!(epoch = epoch.number, reconstruction = epoch.reconstruction, "rq-vae");
-    })?;
+    let fitted = fit(source)?;
     let ids = ids_of(source, &fitted, source.vectors)?;
     let mut codebooks = fitted.codebooks().to_vec();
     if spec.collisions == Collisions::Suffix {
@@ -64,6 +61,18 @@ pub fn make_ids(source: &IdSource<'_>) -> Result<MadeIds, WorkerError> {
         Control::Random | Control::Shuffled => cell_means(&ids, source.vectors),
     };
     Ok(MadeIds { ids, cell_vectors, input_error: fitted.input_error().to_vec(), without_id: 0 })
+}
+
+/// Fits the config's quantizer to the candidates.
+///
+/// # Errors
+/// Vectors that cannot be quantised.
+pub fn fit(source: &IdSource<'_>) -> Result<Fitted, WorkerError> {
+    let spec = &source.spec.semantic_id;
+    let input = RqVaeInput { spec, seed: source.spec.seed, vectors: source.vectors, candidates: source.candidates };
+    Ok(Fitted::fit(spec.quantizer, &input, &mut |epoch| {
+        tracing::debug!(epoch = epoch.number, reconstruction = epoch.reconstruction, "rq-vae");
+    })?)
 }
 
 /// The ids that a fitted quantizer gives these vectors, after collisions and controls.

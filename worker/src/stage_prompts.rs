@@ -1,7 +1,9 @@
-//! The training prompts of a stage: a fixed list, which leases name by index.
+//! The training prompts of a stage: a fixed list, which leases name by index. What is held of each is where it comes from
+//! (4 to 28 bytes); the prompts themselves are made a lease at a time, as a stage may have millions.
 
+use crate::error::WorkerError;
 use conrec_domain::spec::{Context, Exclude, StageKind, StageSpec};
-use conrec_feedback::alignment::{QuestionSource, Questions};
+use conrec_feedback::alignment::{Question, QuestionSource, Questions};
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::evaluation::excluded_items;
 use conrec_feedback::history::History;
@@ -12,9 +14,22 @@ use conrec_feedback::semantic_id::SemanticIds;
 use conrec_feedback::split::days;
 use conrec_policy::random_normal::{below, stream};
 
-/// A stage's prompts, by what the stage learns.
+/// Where a stage's prompts come from, by what the stage learns. Instances are named by their index.
 #[derive(Clone, Debug)]
 pub enum StagePrompts {
+    /// Pieces of users' histories: the user, and which piece.
+    Sequences(Vec<(u32, u32)>),
+    /// Instances whose next negative has a cell.
+    NextNegatives(Vec<u32>),
+    /// Instances with the question about each.
+    Questions(Vec<(u32, Question)>),
+    /// Instances with a target that has a cell.
+    Groups(Vec<u32>),
+}
+
+/// The prompts of a lease.
+#[derive(Clone, Debug)]
+pub enum LeasePrompts {
     /// Token sequences of users.
     Sequences(Vec<Vec<i64>>),
     /// Prompts, each with the cell of the next negative, or of an alignment question's disliked item.
@@ -28,8 +43,8 @@ impl StagePrompts {
     pub fn len(&self) -> usize {
         match self {
             Self::Sequences(list) => list.len(),
-            Self::NextNegatives(list) => list.len(),
-            Self::Groups(list) => list.len(),
+            Self::NextNegatives(list) | Self::Groups(list) => list.len(),
+            Self::Questions(list) => list.len(),
         }
     }
 
@@ -65,27 +80,68 @@ pub struct PromptSource<'a> {
 }
 
 impl PromptSource<'_> {
-    /// The prompts of a stage. Instances without a target cell are left out: they teach nothing.
+    /// Where the prompts of a stage come from. Instances without a target cell are left out: they teach nothing.
     pub fn stage(&self, stage: &StageSpec) -> StagePrompts {
         let from = match stage.recent_days {
             0 => i64::MIN,
             n => self.train_end - days(n),
         };
+        let instances = || (0u32..).zip(self.instances).filter(move |(_, instance)| instance.t0 >= from);
         match stage.kind {
-            StageKind::NextItem => StagePrompts::Sequences(self.sequences(from)),
-            StageKind::NextNegative => StagePrompts::NextNegatives(
-                self.prompts(stage, from)
-                    .filter_map(|(prompt, instance)| Some((prompt, self.ids.cell_of(instance.next)?)))
-                    .collect(),
-            ),
-            StageKind::Alignment => StagePrompts::NextNegatives(self.questions(stage, from)),
-            StageKind::Grpo => StagePrompts::Groups(
-                self.prompts(stage, from)
-                    .map(|(prompt, instance)| (prompt, self.targets(instance)))
-                    .filter(|(_, targets)| !targets.negatives.is_empty())
-                    .collect(),
-            ),
+            StageKind::NextItem => StagePrompts::Sequences(self.pieces(from)),
+            StageKind::NextNegative => {
+                let has_cell = |(_, instance): &(u32, &Instance)| self.ids.cell_of(instance.next).is_some();
+                StagePrompts::NextNegatives(instances().filter(has_cell).map(|(at, _)| at).collect())
+            }
+            StageKind::Alignment => {
+                let questions = self.questions();
+                let draw = |(at, instance)| Some((at, questions.draw_mixed(instance, &stage.distractors)?));
+                StagePrompts::Questions(instances().filter_map(draw).collect())
+            }
+            StageKind::Grpo => {
+                let has_target = |(_, instance): &(u32, &Instance)| !self.targets(instance).negatives.is_empty();
+                StagePrompts::Groups(instances().filter(has_target).map(|(at, _)| at).collect())
+            }
         }
+    }
+
+    /// The prompts `of` a stage, in that order.
+    ///
+    /// # Errors
+    /// Indices that the stage, or what it was made from, does not have.
+    pub fn make(&self, (stage, all): (&StageSpec, &StagePrompts), of: &[u32]) -> Result<LeasePrompts, WorkerError> {
+        let builder = PromptBuilder::new(self.ids, self.frame, self.max_prompt_tokens as usize);
+        let past = |instance: &Instance| self.history.before(instance.user, instance.t0);
+        let prompt = |i: &Instance| builder.prompt(&past(i), i.t0, self.context(stage.context, i));
+        Ok(match all {
+            StagePrompts::Sequences(list) => {
+                let piece = |(user, piece): &(u32, u32)| {
+                    let events = self.history.before(*user, self.train_end);
+                    builder.sequence(&events, self.train_end).into_iter().nth(*piece as usize)
+                };
+                let made = |place| piece(place).ok_or_else(|| gone("piece of a history"));
+                LeasePrompts::Sequences(pick(list, of)?.map(made).collect::<Result<_, _>>()?)
+            }
+            StagePrompts::NextNegatives(list) => {
+                let made = |at: &u32| {
+                    let instance = self.instance(*at)?;
+                    let cell = self.ids.cell_of(instance.next).ok_or_else(|| gone("cell"))?;
+                    Ok((prompt(instance), cell))
+                };
+                LeasePrompts::NextNegatives(pick(list, of)?.map(made).collect::<Result<_, WorkerError>>()?)
+            }
+            StagePrompts::Questions(list) => {
+                let made = |(at, question): &(u32, Question)| {
+                    let i = self.instance(*at)?;
+                    Ok((builder.question(&past(i), i.t0, stage.question_context, &question.shown), question.disliked))
+                };
+                LeasePrompts::NextNegatives(pick(list, of)?.map(made).collect::<Result<_, WorkerError>>()?)
+            }
+            StagePrompts::Groups(list) => {
+                let made = |at: &u32| self.instance(*at).map(|instance| (prompt(instance), self.targets(instance)));
+                LeasePrompts::Groups(pick(list, of)?.map(made).collect::<Result<_, _>>()?)
+            }
+        })
     }
 
     /// The reward's targets of an instance.
@@ -95,12 +151,8 @@ impl PromptSource<'_> {
         Targets::new(self.ids, &instance.gts, &instance.fps, neighbours).of(instance, &excluded, self.ids)
     }
 
-    fn prompts<'s>(&'s self, stage: &'s StageSpec, from: i64) -> impl Iterator<Item = (Vec<i64>, &'s Instance)> + 's {
-        let builder = PromptBuilder::new(self.ids, self.frame, self.max_prompt_tokens as usize);
-        self.instances.iter().filter(move |i| i.t0 >= from).map(move |instance| {
-            let past = self.history.before(instance.user, instance.t0);
-            (builder.prompt(&past, instance.t0, self.context(stage.context, instance)), instance)
-        })
+    fn instance(&self, at: u32) -> Result<&Instance, WorkerError> {
+        self.instances.get(at as usize).ok_or_else(|| gone("instance"))
     }
 
     /// The context of an instance: its own draw where contexts are mixed.
@@ -114,24 +166,32 @@ impl PromptSource<'_> {
         all[below(&mut random, all.len())]
     }
 
-    fn questions(&self, stage: &StageSpec, from: i64) -> Vec<(Vec<i64>, u32)> {
-        let builder = PromptBuilder::new(self.ids, self.frame, self.max_prompt_tokens as usize);
+    fn questions(&self) -> Questions<'_> {
         let PromptSource { dataset, history, ids, train_end, seed, .. } = *self;
-        let questions = Questions::new(QuestionSource { dataset, history, ids, train_end, until: train_end, seed });
-        let ask = |instance: &Instance| {
-            let question = questions.draw_mixed(instance, &stage.distractors)?;
-            let past = history.before(instance.user, instance.t0);
-            Some((builder.question(&past, instance.t0, stage.question_context, &question.shown), question.disliked))
-        };
-        self.instances.iter().filter(|instance| instance.t0 >= from).filter_map(ask).collect()
+        Questions::new(QuestionSource { dataset, history, ids, train_end, until: train_end, seed })
     }
 
-    fn sequences(&self, from: i64) -> Vec<Vec<i64>> {
+    fn pieces(&self, from: i64) -> Vec<(u32, u32)> {
         let builder = PromptBuilder::new(self.ids, self.frame, self.max_prompt_tokens as usize);
         (0..self.dataset.users.len() as u32)
-            .map(|user| self.history.before(user, self.train_end))
-            .filter(|events| events.last().is_some_and(|e| e.time >= from))
-            .flat_map(|events| builder.sequence(&events, self.train_end))
+            .map(|user| (user, self.history.before(user, self.train_end)))
+            .filter(|(_, events)| events.last().is_some_and(|e| e.time >= from))
+            .flat_map(|(user, events)| {
+                (0..builder.pieces(&events, self.train_end) as u32).map(move |piece| (user, piece))
+            })
             .collect()
     }
+}
+
+fn pick<'a, T>(all: &'a [T], of: &[u32]) -> Result<impl Iterator<Item = &'a T>, WorkerError> {
+    let one = |index: &u32| {
+        all.get(*index as usize)
+            .ok_or_else(|| WorkerError::Protocol(format!("prompt {index} of a stage that has {}", all.len())))
+    };
+    Ok(of.iter().map(one).collect::<Result<Vec<&T>, WorkerError>>()?.into_iter())
+}
+
+/// The list of a stage names what its source does not have: the two belong to different data.
+fn gone(what: &str) -> WorkerError {
+    WorkerError::Protocol(format!("a prompt names a {what} that the prepared data does not have"))
 }

@@ -8,7 +8,7 @@ use crate::sasrec_baseline::{SasRecBaseline, VARIANTS};
 use conrec_domain::spec::RunSpec;
 use conrec_feedback::baseline_tuning::{Chosen, Fitting};
 use conrec_feedback::content_vectors::content_vectors;
-use conrec_feedback::evaluation::{Evaluation, ModelMetrics};
+use conrec_feedback::evaluation::{Evaluation, ModelMetrics, Predictions};
 use conrec_feedback::matrix::Matrix;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,15 +58,29 @@ impl TunedBaselines {
         evaluation: &Evaluation,
         fitting: &Fitting<'_>,
     ) -> Result<BTreeMap<String, ModelMetrics>, WorkerError> {
-        let mut measured = BTreeMap::new();
-        for chosen in &self.simple {
-            let predictions = evaluation.predict(fitting.fit(&chosen.setting).as_ref(), &data.history);
-            measured.insert(chosen.setting.name().to_owned(), evaluation.measure(&predictions));
-        }
+        let predicted = self.predict(spec, data, evaluation, fitting)?;
+        Ok(predicted.into_iter().map(|(name, lists)| (name.to_owned(), evaluation.measure(&lists))).collect())
+    }
+
+    /// Fits with what was chosen; lists and candidate scores for a window, by name.
+    ///
+    /// # Errors
+    /// What libtorch refuses.
+    pub fn predict(
+        &self,
+        spec: &RunSpec,
+        data: &PassData,
+        evaluation: &Evaluation,
+        fitting: &Fitting<'_>,
+    ) -> Result<Vec<(&'static str, Predictions)>, WorkerError> {
+        let simple = |chosen: &Chosen| {
+            (chosen.setting.name(), evaluation.predict(fitting.fit(&chosen.setting).as_ref(), &data.history))
+        };
+        let mut predicted: Vec<_> = self.simple.iter().map(simple).collect();
         for sasrec in &self.sasrec {
-            measured.insert(sasrec.name().to_owned(), evaluation.measure(&sasrec.predict(spec, data, evaluation)?));
+            predicted.push((sasrec.name(), sasrec.predict(spec, data, evaluation)?));
         }
-        Ok(measured)
+        Ok(predicted)
     }
 
     /// What was chosen, for the report.

@@ -138,8 +138,11 @@ fn prepared(spec: &RunSpec, dataset: &Dataset, windows: PassWindows) -> Handed {
         ("cell shares".to_owned(), format!("{:?}", data.shares)),
     ]);
     assert_eq!(data.stages.len(), spec.stage.len());
-    for (stage, prompts) in spec.stage.iter().zip(&data.stages) {
-        assert!(!prompts.is_empty(), "{}", stage.name);
+    for (at, (stage, all)) in spec.stage.iter().zip(&data.stages).enumerate() {
+        assert!(!all.is_empty(), "{}", stage.name);
+        let all: Vec<u32> = (0..all.len() as u32).collect();
+        let prompts = data.prompts(spec, at as u32, &all).unwrap();
+        assert!(data.prompts(spec, at as u32, &[all.len() as u32]).is_err(), "{}", stage.name);
         training.insert(format!("prompts: {}", stage.name), format!("{prompts:?}"));
     }
     Handed { training, evaluations: data.prepared.evaluations }

@@ -31,10 +31,13 @@ fn whole(run: &RunId, audit: &Audit, text: &mut String) {
         let _ = writeln!(text, "run `{run}` has committed no iteration yet; nothing contradicts that");
         return;
     };
-    let Audit { iterations, prompts, changes, checkpoints, measured, replaced, .. } = audit;
+    let Audit { iterations, prompts, changes, checkpoints, measured, replaced, refilled, .. } = audit;
     let _ = writeln!(text, "run `{run}` is whole:");
     let _ =
         writeln!(text, "  prompts      each exactly once: {prompts} prompts in {iterations} iterations, as scheduled");
+    if *refilled > 0 {
+        let _ = writeln!(text, "  refilled     {refilled} prompts of reserves, each where its lease's reserve has it");
+    }
     let (first, last) = (short(first), short(last));
     let _ =
         writeln!(text, "  chain        {iterations} commits and {changes} changes of state, from {first} to {last}");
@@ -59,6 +62,7 @@ pub fn json(run: &RunId, audit: &Audit) -> serde_json::Value {
         "whole": audit.findings.is_empty(),
         "iterations": audit.iterations,
         "prompts": audit.prompts,
+        "refilled": audit.refilled,
         "changes": audit.changes,
         "replaced": audit.replaced,
         "first_state": audit.ends.map(|(first, _)| first.to_string()),

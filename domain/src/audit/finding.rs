@@ -83,6 +83,10 @@ pub enum Finding {
     PromptMissing { iteration: Iteration, prompt: u32, missing: usize, expected: usize },
     #[error("iteration {iteration}: prompt {prompt} is not one of the schedule's {expected}")]
     PromptForeign { iteration: Iteration, prompt: u32, expected: usize },
+    #[error(
+        "iteration {iteration}: prompt {prompt} was taken beyond the schedule's, but no lease's reserve has it next"
+    )]
+    NotInReserve { iteration: Iteration, prompt: u32 },
     #[error("iteration {iteration}: the prompts are those of the schedule in another order")]
     OtherOrder { iteration: Iteration },
     #[error("{what} began from state {found:.12}, what lies before it ended with {expected:.12}",
@@ -129,6 +133,7 @@ pub(super) fn names(changes: impl Iterator<Item = StateChange>) -> String {
             StateChange::BeginPass { pass: Pass::Select } => "begin pass select".to_owned(),
             StateChange::BeginPass { pass: Pass::Refit } => "begin pass refit".to_owned(),
             StateChange::BeginStage { stage } => format!("begin stage {stage}"),
+            StateChange::BeginRollout => "begin rollout".to_owned(),
             StateChange::KeepBest => "keep best".to_owned(),
             StateChange::RestoreBest => "restore best".to_owned(),
         })

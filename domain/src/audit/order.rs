@@ -42,7 +42,7 @@ pub(super) fn check(spec: &RunSpec, chain: &Chain<'_>, audit: &mut Audit) {
             audit.find(at.clone(), Finding::TooMany { iteration, stage, found, allowed });
         }
         let fits = if place == 0 {
-            may_begin(line, standing, earlier.map(|(last, _)| last))
+            may_begin((line, stage), standing, earlier.map(|(last, _)| last))
         } else {
             may_lie_between(line, stage, place)
         };
@@ -79,21 +79,29 @@ fn may_follow(spec: &RunSpec, earlier: Option<Standing>, next: Standing) -> bool
     }
 }
 
-/// Within an attempt only a new best is kept, right after a validation; the refit pass keeps none.
+/// Within an attempt only a new best is kept, right after a validation; the refit pass keeps none. A rollout that serves
+/// several updates begins where it must.
 fn may_lie_between(line: &LedgerEntry, stage: &StageSpec, place: u32) -> Result<(), String> {
     let every = stage.validate_every;
     let validated = line.pass == Pass::Select && every > 0 && place.is_multiple_of(every);
-    match line.changes.as_slice() {
-        [] => Ok(()),
-        [link] if validated && link.change == StateChange::KeepBest => Ok(()),
-        _ if validated => Err("only that a new best is kept".into()),
-        _ => Err("none".into()),
+    let mut rest = line.changes.iter().map(|link| link.change).peekable();
+    if validated {
+        rest.next_if_eq(&StateChange::KeepBest);
+    }
+    let rollout = stage.begins_rollout(place);
+    let fits = !rollout || rest.next_if_eq(&StateChange::BeginRollout).is_some();
+    match (fits && rest.next().is_none(), validated, rollout) {
+        (true, _, _) => Ok(()),
+        (false, true, false) => Err("only that a new best is kept".into()),
+        (false, true, true) => Err("that a new best is kept, then that a rollout begins".into()),
+        (false, false, true) => Err("only that a rollout begins".into()),
+        (false, false, false) => Err("none".into()),
     }
 }
 
 /// Before an attempt: the one before is brought to its end, the pass begins where it is new, then the stage does, and
-/// the select pass keeps a GRPO stage's start.
-fn may_begin(line: &LedgerEntry, at: Standing, earlier: Option<Standing>) -> Result<(), String> {
+/// the select pass keeps a GRPO stage's start, and its first rollout begins.
+fn may_begin((line, stage): (&LedgerEntry, &StageSpec), at: Standing, earlier: Option<Standing>) -> Result<(), String> {
     let mut rest = line.changes.iter().map(|link| link.change).peekable();
     let new_pass = earlier.is_none_or(|last| last.pass != at.pass);
     if earlier.is_some() {
@@ -112,7 +120,8 @@ fn may_begin(line: &LedgerEntry, at: Standing, earlier: Option<Standing>) -> Res
     if at.pass == Pass::Select {
         rest.next_if_eq(&StateChange::KeepBest);
     }
-    if pass_fits && stage_fits && rest.next().is_none() {
+    let rollout_fits = !stage.begins_rollout(0) || rest.next_if_eq(&StateChange::BeginRollout).is_some();
+    if pass_fits && stage_fits && rollout_fits && rest.next().is_none() {
         return Ok(());
     }
     let pass = if new_pass { ", that the pass begins" } else { "" };

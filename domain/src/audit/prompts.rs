@@ -5,7 +5,7 @@ use super::{Audit, Finding, PREPARED, Place};
 use crate::ids::Iteration;
 use crate::ledger::LedgerEntry;
 use crate::schedule::{CleanedSchedule, Schedule};
-use crate::spec::RunSpec;
+use crate::spec::{RunSpec, StageSpec};
 use crate::work::{Cleaned, Pass, Prepared};
 use std::collections::BTreeMap;
 
@@ -20,12 +20,15 @@ pub(super) fn check(spec: &RunSpec, prepared: &Prepared, chain: &Chain<'_>, audi
     let mut begun: BTreeMap<(Pass, &str, u32), (Iteration, Option<&Cleaned>)> = BTreeMap::new();
     for (at, line) in chain.lines.values() {
         audit.prompts += line.prompts.len() as u64;
+        audit.refilled += line.refilled.len() as u64;
         // The first iteration of an attempt is its place 0, so that one that is missing does not spoil the rest.
         let first = (line.iteration, line.cleaned.as_deref());
         let (first, cleaned) = *begun.entry((line.pass, &line.stage, line.attempt)).or_insert(first);
         let place = u32::try_from(line.iteration.0 - first.0).unwrap_or(u32::MAX);
-        if let Some(schedule) = schedule(spec, prepared, line, cleaned) {
-            check_line((at, line), &schedule.iteration(place), audit);
+        if let Some((stage, schedule)) = schedule(spec, prepared, line, cleaned) {
+            let rollout = stage.rollout_of(place);
+            check_line((at, line), &schedule.iteration(rollout), audit);
+            check_refilled((at, line), &schedule.reserves(rollout, stage.reserve()), audit);
         } else if spec.stage.iter().any(|stage| stage.name == line.stage) {
             let (iteration, stage, pass) = (line.iteration, line.stage.clone(), line.pass);
             audit.find(at.clone(), Finding::UnknownStage { iteration, stage, pass });
@@ -43,18 +46,33 @@ fn too_many(spec: &RunSpec, prepared: &Prepared, audit: &mut Audit) -> bool {
     found.is_some()
 }
 
-fn schedule(
-    spec: &RunSpec,
+fn schedule<'a>(
+    spec: &'a RunSpec,
     prepared: &Prepared,
     line: &LedgerEntry,
     cleaned: Option<&Cleaned>,
-) -> Option<CleanedSchedule> {
-    let (stage, _) = (0u32..).zip(&spec.stage).find(|(_, stage)| stage.name == line.stage)?;
+) -> Option<(&'a StageSpec, CleanedSchedule)> {
+    let (stage, found) = (0u32..).zip(&spec.stage).find(|(_, stage)| stage.name == line.stage)?;
     let pass = prepared.passes.iter().find(|pass| pass.pass == line.pass)?;
     let prompts = *pass.prompts.get(stage as usize)?;
     // A line that was changed must not make an audit allocate more than the prepared data gives.
     let cleaned = cleaned.filter(|cleaned| cleaned.prompts == prompts);
-    Schedule::of_cleaned(spec, line.pass, stage, (prompts, cleaned))
+    Some((found, Schedule::of_cleaned(spec, line.pass, stage, (prompts, cleaned))?))
+}
+
+/// A lease takes prompts of its reserve in their order, from the first on; reserves have no prompt in common.
+fn check_refilled((at, line): (&Place, &LedgerEntry), reserves: &[Vec<u32>], audit: &mut Audit) {
+    let mut taken = line.refilled.iter().copied().peekable();
+    for reserve in reserves {
+        for prompt in reserve {
+            if taken.next_if_eq(prompt).is_none() {
+                break;
+            }
+        }
+    }
+    if let Some(prompt) = taken.next() {
+        audit.find(at.clone(), Finding::NotInReserve { iteration: line.iteration, prompt });
+    }
 }
 
 fn check_line((at, line): (&Place, &LedgerEntry), expected: &[u32], audit: &mut Audit) {

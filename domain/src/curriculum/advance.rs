@@ -62,11 +62,12 @@ impl Cursor {
             (StagePoint::Clean, Performed::Cleaned(cleaned)) => next.take_cleaned(spec, stage, cleaned),
             (StagePoint::BeginStage, Performed::Changed) => next.begin_stage(spec, stage)?,
             (StagePoint::Validate, Performed::Validated(score)) => next.judge(spec, stage, score),
+            (StagePoint::BeginRollout, Performed::Changed) => next.at = StagePoint::Train,
             (StagePoint::KeepBest, Performed::Changed) => next.go_on(spec, stage),
             (StagePoint::Train, Performed::Trained(health)) => next.count_iteration(spec, stage, health),
             (StagePoint::RestoreBest { retry: true }, Performed::Changed) => next.begin_again(),
             (StagePoint::RestoreBest { retry: false }, Performed::Changed) => next.stage_is_over(spec),
-            (StagePoint::Checkpoint { stage_over: false }, Performed::Checkpointed) => next.at = StagePoint::Train,
+            (StagePoint::Checkpoint { stage_over: false }, Performed::Checkpointed) => next.at = next.training(stage),
             (StagePoint::Checkpoint { stage_over: true }, Performed::Checkpointed) => next.leave_stage(spec),
             (StagePoint::Report, Performed::Reported) => next.at = StagePoint::Done,
             (at, performed) => return Err(CurriculumError::Unexpected { at, performed }),
@@ -101,7 +102,7 @@ impl Cursor {
                     self.stage_is_over(spec);
                     return Ok(());
                 }
-                StagePoint::Train
+                self.training(stage)
             }
         };
         Ok(())
@@ -126,7 +127,7 @@ impl Cursor {
         } else if self.stage_iteration >= self.stage_limit(spec, self.stage) {
             self.end_stage(spec, stage, "all iterations are done".into());
         } else {
-            self.at = self.before_training(spec);
+            self.at = self.before_training(spec, stage);
         }
     }
 
@@ -150,15 +151,20 @@ impl Cursor {
             }
             self.stage_is_over(spec);
         } else {
-            self.at = self.before_training(spec);
+            self.at = self.before_training(spec, stage);
         }
     }
 
     /// A checkpoint is due every so many iterations of the run, but not where the stage has not trained yet:
     /// the stage before ended with one, and a retry begins where the stage did.
-    fn before_training(&self, spec: &RunSpec) -> StagePoint {
+    fn before_training(&self, spec: &RunSpec, stage: &StageSpec) -> StagePoint {
         let due = self.stage_iteration > 0 && self.iteration.0.is_multiple_of(u64::from(spec.checkpoint.every));
-        if due { StagePoint::Checkpoint { stage_over: false } } else { StagePoint::Train }
+        if due { StagePoint::Checkpoint { stage_over: false } } else { self.training(stage) }
+    }
+
+    /// An iteration is trained next; where it is the first of several updates, its rollout begins before it.
+    fn training(&self, stage: &StageSpec) -> StagePoint {
+        if stage.begins_rollout(self.stage_iteration) { StagePoint::BeginRollout } else { StagePoint::Train }
     }
 
     /// The stage is over: its best stays, or comes back; or it has lost accuracy and is tried again with a larger beta.

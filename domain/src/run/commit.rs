@@ -19,6 +19,8 @@ use std::time::Duration;
 pub(super) struct Totals {
     /// Prompts in the order of the leases.
     pub(super) prompts: Vec<u32>,
+    /// Prompts taken from the leases' reserves, in the order of the leases.
+    pub(super) refilled: Vec<u32>,
     pub(super) metrics: TrainMetrics,
     pub(super) learning_rate: f64,
     /// When the first lease was granted.
@@ -71,7 +73,8 @@ impl Run {
         let divisor = match self.stage() {
             Some(stage) if stage.kind.is_supervised() => m.codes,
             Some(stage) if stage.loss.is_mean_over_codes() => m.trained_codes,
-            _ => m.groups,
+            // A group that was replaced does not count: with many of them steps would become small.
+            _ => m.groups.saturating_sub(m.refilled),
         };
         divisor.max(1)
     }
@@ -154,6 +157,7 @@ impl Run {
             decisions: self.cursor.decisions.iter().skip(self.cursor.decisions_told as usize).cloned().collect(),
             cleaned: self.cursor.cleaned.clone().filter(|_| self.cursor.stage_iteration == 0).map(Box::new),
             prompts: totals.prompts.clone(),
+            refilled: totals.refilled.clone(),
             gradient,
             before,
             after,
@@ -180,6 +184,9 @@ impl Run {
         let mean = |sum: f64, count: u64| sum / count.max(1) as f64;
         let beta = self.stage().filter(|s| !s.kind.is_supervised()).map(|s| s.beta_at(self.cursor.attempt));
         let weighted = self.stage().is_some_and(|s| !s.kind.is_supervised() && s.sampler == Sampler::GumbelTopK);
+        let several = self.stage().is_some_and(|s| !s.kind.is_supervised() && s.updates_per_rollout > 1);
+        let anchored = self.stage().is_some_and(|s| !s.kind.is_supervised() && s.nll_weight > 0.0);
+        let refills = self.stage().is_some_and(|s| s.reserve() > 0);
         let only_grpo = |value: f64| beta.map(|_| value);
         MetricsLine {
             iteration: self.coming(),
@@ -195,6 +202,9 @@ impl Run {
             kl: beta.filter(|beta| *beta > 0.0).map(|_| mean(m.kl, m.codes)),
             entropy: only_grpo(health.entropy),
             clip_ratio: only_grpo(mean(m.clipped as f64, m.trained_codes)),
+            ratio_std: several.then(|| ratio_std(m)),
+            nll: anchored.then(|| mean(m.nll, m.groups.saturating_sub(m.refilled))),
+            refilled: refills.then_some(m.refilled),
             effective_completions: weighted.then(|| mean(m.effective, m.groups)),
             distinct: only_grpo(health.distinct),
             abstained: only_grpo(health.abstained),
@@ -204,4 +214,11 @@ impl Run {
             validation_candidate_accuracy: None,
         }
     }
+}
+
+/// The standard deviation of the ratios of new to old probability over the codes that train; 0 in a rollout's first
+/// update, which does not sum them, as all are 1.
+fn ratio_std(m: &TrainMetrics) -> f64 {
+    let n = m.trained_codes.max(1) as f64;
+    (m.ratio_squares / n - (m.ratio / n) * (m.ratio / n)).max(0.0).sqrt()
 }

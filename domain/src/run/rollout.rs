@@ -6,7 +6,7 @@ use super::phase::Phase;
 use super::{Rejection, Run};
 use crate::effect::Effect;
 use crate::schedule::{Schedule, learning_rate};
-use crate::spec::Clean;
+use crate::spec::{Clean, StageSpec};
 use crate::work::{Outcome, TrainMetrics, Work};
 use std::time::Duration;
 
@@ -17,7 +17,11 @@ impl Run {
         let cleaned = self.cursor.cleaned.as_ref().filter(|cleaned| cleaned.stage == stage);
         let prompts = self.stage_prompts();
         let schedule = prompts.and_then(|n| Schedule::of_cleaned(&self.setup.spec, pass, stage, (n, cleaned)));
-        let cut = schedule.map(|s| s.leases(self.cursor.stage_iteration)).unwrap_or_default();
+        let done = self.cursor.stage_iteration;
+        let (rollout, update) = self.stage().map_or((done, 0), |s| (s.rollout_of(done), s.update_of(done)));
+        let refill = self.stage().map_or(0, StageSpec::reserve);
+        let cut = schedule.as_ref().map(|s| s.leases(rollout)).unwrap_or_default();
+        let reserves = schedule.map(|s| s.reserves(rollout, refill)).unwrap_or_default();
         if cut.is_empty() {
             let at = self.place();
             return self.fail(format!("there is no prompt to train on {at}"), 1, out);
@@ -27,11 +31,11 @@ impl Run {
             Some(Clean::Reweight) => cleaned.map(|found| found.flagged_among(prompts)).unwrap_or_default(),
             Some(Clean::Drop | Clean::None) | None => Vec::new(),
         };
-        let work = |prompts: Vec<u32>| {
+        let work = |(prompts, reserve): (Vec<u32>, _)| {
             let light = light(&prompts);
-            Work::Train { pass, stage, iteration, attempt, prompts, light }
+            Work::Train { pass, stage, iteration, attempt, update, prompts, light, reserve }
         };
-        let works = cut.into_iter().map(work).collect();
+        let works = cut.into_iter().zip(reserves).map(work).collect();
         let mut leases = LeaseBook::new(works, &self.lanes());
         let mut grants = Vec::new();
         leases.send_grants(self.fence, self.now, &mut grants);
@@ -71,25 +75,22 @@ impl Run {
 
     /// What the leases of the iteration came to.
     pub(super) fn totals(&self, leases: &LeaseBook, started: Duration) -> Totals {
-        let (prompts, metrics) = sums(leases);
+        let (prompts, refilled, metrics) = sums(leases);
         let rate = self.stage().map_or(0.0, |stage| learning_rate(stage, self.cursor.stage_iteration));
-        Totals { prompts, metrics, learning_rate: rate, started }
+        Totals { prompts, refilled, metrics, learning_rate: rate, started }
     }
 }
 
-/// The prompts and sums of all leases, in the order of their ids: floating-point sums have an order.
-fn sums(leases: &LeaseBook) -> (Vec<u32>, TrainMetrics) {
-    let mut metrics = TrainMetrics::default();
-    for outcome in leases.outcomes() {
-        if let Outcome::Trained(part) = outcome {
+/// The prompts, those taken from reserves, and the sums of all leases, in the order of their ids: floating-point sums
+/// have an order.
+fn sums(leases: &LeaseBook) -> (Vec<u32>, Vec<u32>, TrainMetrics) {
+    let (mut all, mut refilled, mut metrics) = (Vec::new(), Vec::new(), TrainMetrics::default());
+    for (work, outcome) in leases.works().iter().zip(leases.outcomes()) {
+        if let (Work::Train { prompts, reserve, .. }, Outcome::Trained(part)) = (work, outcome) {
+            all.extend_from_slice(prompts);
+            refilled.extend(reserve.iter().take(usize::try_from(part.refilled).unwrap_or(usize::MAX)));
             metrics.add(part);
         }
     }
-    let mut all = Vec::new();
-    for work in leases.works() {
-        if let Work::Train { prompts, .. } = work {
-            all.extend_from_slice(prompts);
-        }
-    }
-    (all, metrics)
+    (all, refilled, metrics)
 }

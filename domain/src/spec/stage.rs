@@ -70,6 +70,17 @@ pub struct StageSpec {
     /// eps_hi: the ratio counts as no more than 1 plus this (GRPO only); left out: what the loss's paper says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_high: Option<f64>,
+    /// Optimiser updates that are made with the completions of one rollout (GRPO only). The first is on policy; the
+    /// others clip the ratio to the policy that sampled.
+    #[serde(default = "one_update")]
+    pub updates_per_rollout: u32,
+    /// Further prompts that a lease may take, at most, in the place of groups whose rewards are all equal (GRPO only; 0:
+    /// none).
+    #[serde(default)]
+    pub refill: u32,
+    /// Weight of the anchor: the cross-entropy of the instance's next negative, added to the loss (GRPO only).
+    #[serde(default)]
+    pub nll_weight: f64,
     /// Weight of predicting an event's sign beside its codes (next_item only).
     #[serde(default = "default_sign_weight")]
     pub sign_weight: f64,
@@ -104,11 +115,40 @@ impl StageSpec {
         if retried { self.retries.saturating_add(1) } else { 1 }
     }
 
+    /// Updates that a rollout serves: 1 where nothing is sampled.
+    fn updates(&self) -> u32 {
+        if self.kind.is_supervised() { 1 } else { self.updates_per_rollout.max(1) }
+    }
+
+    /// Reserve prompts of a lease at most: none where nothing is sampled.
+    pub fn reserve(&self) -> u32 {
+        if self.kind.is_supervised() { 0 } else { self.refill }
+    }
+
+    /// The rollout that an iteration of the stage belongs to; both count from 0.
+    pub fn rollout_of(&self, iteration: u32) -> u32 {
+        iteration / self.updates()
+    }
+
+    /// Which update of its rollout an iteration of the stage is; both count from 0.
+    pub fn update_of(&self, iteration: u32) -> u32 {
+        iteration % self.updates()
+    }
+
+    /// Whether the policy that samples must be kept before an iteration, as later ones compare themselves with it.
+    pub fn begins_rollout(&self, iteration: u32) -> bool {
+        self.updates() > 1 && self.update_of(iteration) == 0
+    }
+
     /// beta of an attempt (the first is 0): `beta * beta_factor ^ attempt`, multiplied one after another, so that every
     /// machine gets the same bits.
     pub fn beta_at(&self, attempt: u32) -> f64 {
         (0..attempt.min(self.retries)).fold(self.beta, |beta, _| beta * self.beta_factor)
     }
+}
+
+fn one_update() -> u32 {
+    1
 }
 
 fn one() -> f64 {

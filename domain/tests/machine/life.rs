@@ -9,6 +9,7 @@ use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::retention::Kept;
 use conrec_domain::run::Run;
 use conrec_domain::schedule::Schedule;
+use conrec_domain::spec::StageSpec;
 use conrec_domain::status::{Activity, Status};
 use conrec_domain::work::{Outcome, Pass, RunSummary, Score, StateChange, Work};
 use std::time::Duration;
@@ -35,7 +36,16 @@ fn prompts(stage: u32, iteration: u32) -> Vec<u32> {
 fn train(stage: u32, iteration: u64, stage_iteration: u32, lease: usize) -> Work {
     let all = prompts(stage, stage_iteration);
     let prompts = all.chunks(2).nth(lease).unwrap().to_vec();
-    Work::Train { pass: Pass::Select, stage, iteration: Iteration(iteration), attempt: 0, prompts, light: Vec::new() }
+    Work::Train {
+        pass: Pass::Select,
+        stage,
+        iteration: Iteration(iteration),
+        attempt: 0,
+        update: 0,
+        prompts,
+        light: Vec::new(),
+        reserve: Vec::new(),
+    }
 }
 
 #[test]
@@ -87,6 +97,18 @@ fn a_formed_roster_begins_the_pass_then_the_stage_then_trains() {
 }
 
 #[test]
+fn the_updates_of_a_rollout_have_its_prompts() {
+    let spec = spec_with(&["stage.1.iterations=5", "stage.1.updates_per_rollout=2"]);
+    let stage = &spec.stage[1];
+    let places: Vec<_> = (0..5).map(|i| (stage.rollout_of(i), stage.update_of(i), stage.begins_rollout(i))).collect();
+    assert_eq!(places, [(0, 0, true), (0, 1, false), (1, 0, true), (1, 1, false), (2, 0, true)]);
+    let once = &spec_with(&[]).stage[1];
+    assert_eq!((once.rollout_of(4), once.update_of(4), once.begins_rollout(4)), (4, 0, false));
+    let supervised = StageSpec { updates_per_rollout: 2, ..spec.stage[0].clone() };
+    assert_eq!((supervised.rollout_of(4), supervised.begins_rollout(4)), (4, false), "it samples nothing");
+}
+
+#[test]
 fn a_finished_lease_makes_room_for_the_next() {
     let mut bench = Bench::at_first_rollout();
     assert_eq!(bench.lease(1, 0, "s2", trained()), [grant(1, 2, train(0, 1, 0, 2))]);
@@ -126,6 +148,7 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
         decisions: Vec::new(),
         cleaned: None,
         prompts: prompts(0, 0),
+        refilled: Vec::new(),
         gradient: d("g1"),
         before: d("s2"),
         after: d("s3"),
@@ -144,6 +167,9 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
         kl: None,
         entropy: None,
         clip_ratio: None,
+        ratio_std: None,
+        refilled: None,
+        nll: None,
         effective_completions: None,
         distinct: None,
         abstained: None,

@@ -7,7 +7,7 @@ use conrec_domain::audit::{Audit, audit_ledger};
 use conrec_domain::ids::{Digest, Iteration};
 use conrec_domain::ledger::{LedgerEntry, StateLink};
 use conrec_domain::spec::RunSpec;
-use conrec_domain::work::Pass;
+use conrec_domain::work::{Pass, StateChange};
 use std::collections::BTreeMap;
 
 /// Events of the walk in all; each run takes some hundreds.
@@ -21,12 +21,12 @@ const VARIANTS: u64 = 6;
 type Outcomes = BTreeMap<Iteration, (Vec<u32>, [Digest; 3])>;
 
 fn walk_spec(variant: u64) -> RunSpec {
-    // Half of the variants hardly pass the gate: they meet retries.
-    let (statistics, every, (tolerance, patience)) = [
-        ("refit", "3", ("0.3", 3)),
-        ("frozen", "2", ("0.0", 2)),
-        ("refit", "1", ("0.0", 2)),
-        ("refit", "1000", ("0.3", 3)),
+    // Half of the variants hardly pass the gate: they meet retries. The others update several times a rollout and refill.
+    let (statistics, every, (tolerance, patience), updates) = [
+        ("refit", "3", ("0.3", 3), 2),
+        ("frozen", "2", ("0.0", 2), 1),
+        ("refit", "1", ("0.0", 2), 1),
+        ("refit", "1000", ("0.3", 3), 3),
     ][variant as usize % 4];
     // What lies between stages: questions, and prompts that are dropped or count less.
     let between: &[&str] = match variant {
@@ -44,6 +44,8 @@ fn walk_spec(variant: u64) -> RunSpec {
         "stage.1.iterations=9",
         "stage.1.validate_every=2",
         &format!("stage.1.patience={patience}"),
+        &format!("stage.1.updates_per_rollout={updates}"),
+        &format!("stage.1.refill={}", updates - 1),
         "stage.1.retries=2",
         "alarm.min_distinct=0.6",
         "alarm.in_a_row=2",
@@ -166,6 +168,18 @@ fn an_audit_finds_wrong_prompts_and_broken_chains() {
     assert!(found.len() == 2 && found[0].contains("entered the sum 2 times"), "{found:?}");
     let found = findings(&|l| l[5].prompts.push(999));
     assert_eq!(found, ["ledger.jsonl:6: iteration 6: prompt 999 is not one of the schedule's 4"]);
+    let found = findings(&|l| {
+        let took = l.iter().position(|e| !e.refilled.is_empty()).unwrap();
+        l[took].refilled.push(999);
+    });
+    assert!(found.len() == 1 && found[0].contains("prompt 999 was taken beyond the schedule's"), "{found:?}");
+    let found = findings(&|l| {
+        let begins = l.iter().position(|e| e.changes.iter().any(|c| c.change == StateChange::BeginRollout)).unwrap();
+        // The second update of that rollout.
+        let link = StateLink { before: l[begins + 1].before, after: l[begins + 1].before, ..l[begins].changes[0] };
+        l[begins + 1].changes.push(StateLink { change: StateChange::BeginRollout, ..link });
+    });
+    assert!(found.len() == 1 && found[0].contains("was changed by begin rollout"), "{found:?}");
     let found = findings(&|l| l[2].before = Digest::of(b"other"));
     assert!(found.len() == 1 && found[0].contains("iteration 3 began from state"), "{found:?}");
     // Where a stage begins, the state is changed: the chain goes over these changes.

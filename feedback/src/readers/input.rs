@@ -1,4 +1,4 @@
-//! Opens a file, unpacks gzip by its name, and gives lines of bounded length.
+//! Opens a file, unpacks gzip, and gives lines of bounded length.
 
 use super::ReadError;
 use flate2::read::MultiGzDecoder;
@@ -11,11 +11,16 @@ use std::rc::Rc;
 /// The longest record: a quote that is never closed would take in the rest of a file.
 pub(super) const LONGEST_RECORD: u64 = 16 << 20;
 
+/// How gzip begins.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
 /// A file's bytes, unpacked.
 pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>, ReadError> {
-    let file = File::open(path).map_err(|source| ReadError::File { path: path.into(), source })?;
-    let is_gzip = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"));
-    let buffered = BufReader::with_capacity(1 << 16, file);
+    let failed = |source| ReadError::File { path: path.into(), source };
+    let mut buffered = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
+    // By its first bytes too: what was downloaded may have lost the ending.
+    let named = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"));
+    let is_gzip = buffered.fill_buf().map_err(failed)?.starts_with(GZIP) || named;
     Ok(match is_gzip {
         true => Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(buffered))),
         false => Box::new(buffered),

@@ -17,6 +17,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use std::fmt::Display;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// Rows decoded at a time.
@@ -25,19 +26,19 @@ const ROWS_AT_A_TIME: usize = 1 << 14;
 /// Gives each row to `take`.
 pub(super) fn each_row(path: &Path, wanted: &[&Column], take: &mut dyn FnMut(Row<'_>)) -> Result<(), ReadError> {
     let file = File::open(path).map_err(|source| ReadError::File { path: path.into(), source })?;
-    let damaged =
-        |rows: u64, error: &dyn Display| ReadError::Damaged { path: path.into(), rows, message: error.to_string() };
+    let damaged = |rows: u64, message: String| ReadError::Damaged { path: path.into(), rows, message };
     // The columns' own types, not those of the program that wrote them: fewer kinds to know.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(|e| damaged(0, &e))?;
+    let builder = held(|| ParquetRecordBatchReaderBuilder::try_new_with_options(file, options))
+        .map_err(|message| damaged(0, message))?;
     let of = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
     let names: Vec<String> = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
     let places = resolve(path, wanted, &names)?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), places.iter().flatten().copied());
-    let reader = builder.with_projection(mask).with_batch_size(ROWS_AT_A_TIME).build().map_err(|e| damaged(0, &e))?;
+    let mut reader = held(|| builder.with_projection(mask).with_batch_size(ROWS_AT_A_TIME).build())
+        .map_err(|message| damaged(0, message))?;
     let mut number = 0;
-    for batch in reader {
-        let batch = batch.map_err(|e| damaged(number, &e))?;
+    while let Some(batch) = held(|| reader.next().transpose()).map_err(|message| damaged(number, message))? {
         let column = |place: &Option<usize>| place.and_then(|place| batch.column_by_name(names.get(place)?));
         let columns: Vec<Option<&ArrayRef>> = places.iter().map(column).collect();
         for row in 0..batch.num_rows() {
@@ -48,6 +49,14 @@ pub(super) fn each_row(path: &Path, wanted: &[&Column], take: &mut dyn FnMut(Row
         }
     }
     Ok(())
+}
+
+/// What the decoder gives. On damaged files it may panic; the file is refused, and what was begun is dropped.
+fn held<T, E: Display>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(decode)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err("the decoder panicked".to_owned()),
+    }
 }
 
 fn field(column: &ArrayRef, row: usize) -> Result<Field<'_>, String> {

@@ -1,4 +1,4 @@
-"""The five losses, their gradients, clipped codes and ratios, by torch autograd in f64: writes losses.json.
+"""The five losses, their gradients, clipped codes and ratios, by torch autograd in f64, and the anchor: writes losses.json.
 
 Written from the papers' formulas completion by completion (GRPO 2402.03300, Dr. GRPO 2503.20783, DAPO 2503.14476,
 GSPO 2507.18071, CISPO in 2506.13585), each normalised as its paper does for ONE batch of all groups; the Rust code
@@ -60,5 +60,20 @@ for name in CLIP:
     loss.backward()
     cases[name] = dict(low=CLIP[name][0], high=CLIP[name][1], loss=loss.item(), gradient=lp.grad.tolist(), clipped=cut,
                        ratio_sum=sum(ratios), ratio_squares=sum(r * r for r in ratios))
+
+# The anchor: cross-entropy of one given completion a group, mean over its codes that were not forced, mean over groups;
+# a group whose next negative has no semantic id adds nothing and counts all the same.
+next_forced = torch.tensor([[False, False, True], [False, False, False], [False, True, True]])
+given = (-3.0 * torch.rand(GROUPS, LEVELS, **d)).masked_fill(next_forced, 0.0).requires_grad_(True)
+has_next = [True, False, True]
+anchor = 0.0
+for g in range(GROUPS):
+    if has_next[g]:
+        free = [t for t in range(LEVELS) if not next_forced[g, t]]
+        anchor = anchor + sum(-given[g, t] for t in free) / len(free)
+anchor = anchor / GROUPS
+anchor.backward()
+of_anchor = dict(given=given.tolist(), forced=next_forced.tolist(), has_next=has_next, loss=anchor.item(),
+                 gradient=given.grad.masked_fill(next_forced, 0.0).tolist())
 json.dump(dict(group=G, beta=BETA, new=new.tolist(), old=old.tolist(), kl=kl.tolist(), forced=forced.tolist(),
-               advantage=A.tolist(), cases=cases), open("losses.json", "w"))
+               advantage=A.tolist(), cases=cases, anchor=of_anchor), open("losses.json", "w"))

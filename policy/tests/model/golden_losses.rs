@@ -1,8 +1,8 @@
-//! The five losses, their gradients and how many ratios were cut, against torch autograd.
+//! The five losses, their gradients and what is told of their ratios, against torch autograd.
 
 use crate::fixture::distance;
 use conrec_domain::spec::{Clip, GrpoLoss};
-use conrec_policy::grpo_loss::{GrpoTerms, clipped, grpo_loss};
+use conrec_policy::grpo_loss::{GrpoTerms, cross_entropy, grpo_loss, ratios};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
@@ -16,6 +16,16 @@ struct Golden {
     forced: Vec<Vec<bool>>,
     advantage: Vec<f64>,
     cases: BTreeMap<String, Case>,
+    anchor: Anchor,
+}
+
+#[derive(serde::Deserialize)]
+struct Anchor {
+    given: Vec<Vec<f64>>,
+    forced: Vec<Vec<bool>>,
+    has_next: Vec<bool>,
+    loss: f64,
+    gradient: Vec<Vec<f64>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -25,6 +35,8 @@ struct Case {
     loss: f64,
     gradient: Vec<Vec<f64>>,
     clipped: u64,
+    ratio_sum: f64,
+    ratio_squares: f64,
 }
 
 /// `[completions, levels]` as one entry a code, level by level.
@@ -33,7 +45,7 @@ fn by_level(rows: &[Vec<f64>]) -> Tensor {
 }
 
 #[test]
-fn losses_gradients_and_cut_ratios_equal_torchs() {
+fn losses_gradients_and_ratios_equal_torchs() {
     let g: Golden = serde_json::from_str(include_str!("../golden/losses.json")).unwrap();
     let (completions, levels) = (g.new.len(), g.new[0].len());
     let free = |i: usize| g.forced[i].iter().filter(|f| !**f).count() as f64;
@@ -71,7 +83,27 @@ fn losses_gradients_and_cut_ratios_equal_torchs() {
         let gradient = Tensor::run_backward(&[&found], &[&log_probs], false, false);
         assert!(distance(&gradient[0], &by_level(&case.gradient)) < 1e-12, "{name}");
         assert!(gradient[0].ne(0.0).sum(Kind::Int64).int64_value(&[]) > 6, "{name}: gradients must flow");
-        assert_eq!(clipped(&terms, how), case.clipped, "{name}");
+        let ratios = ratios(&terms, how);
+        assert_eq!(ratios.clipped, case.clipped, "{name}");
+        assert!((ratios.sum - case.ratio_sum).abs() < 1e-9, "{name}");
+        assert!((ratios.squares - case.ratio_squares).abs() < 1e-9, "{name}");
         assert!(case.clipped > 0, "{name}: the bounds must bite");
     }
+}
+
+#[test]
+fn the_anchor_and_its_gradient_equal_torchs() {
+    let g: Golden = serde_json::from_str(include_str!("../golden/losses.json")).unwrap();
+    let anchor = g.anchor;
+    let free = |forced: &Vec<bool>| forced.iter().filter(|f| !**f).count() as f64;
+    let weight = |(forced, has): (&Vec<bool>, &bool)| if *has { 1.0 / free(forced) } else { 0.0 };
+    let weights: Vec<f64> = anchor.forced.iter().zip(&anchor.has_next).map(weight).collect();
+    let given = by_level(&anchor.given).set_requires_grad(true);
+    let found = cross_entropy(&given, &Tensor::from_slice(&weights)) / weights.len() as f64;
+    assert!((found.double_value(&[]) - anchor.loss).abs() < 1e-12, "{found:?} instead of {}", anchor.loss);
+    // Forced codes are constants: their gradient goes nowhere.
+    let open: Vec<Vec<f64>> =
+        anchor.forced.iter().map(|row| row.iter().map(|f| f64::from(u8::from(!*f))).collect()).collect();
+    let gradient = &Tensor::run_backward(&[&found], &[&given], false, false)[0] * by_level(&open);
+    assert!(distance(&gradient, &by_level(&anchor.gradient)) < 1e-12);
 }

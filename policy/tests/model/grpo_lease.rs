@@ -21,7 +21,15 @@ use tch::{Kind, Tensor};
 const G: usize = 5;
 
 fn settings() -> GrpoSettings {
-    GrpoSettings { seed: 3, iteration: 17, completions: G, temperature: 0.8, beta: 0.2, objective: Objective::paper() }
+    GrpoSettings {
+        seed: 3,
+        iteration: 17,
+        completions: G,
+        temperature: 0.8,
+        beta: 0.2,
+        nll_weight: 0.0,
+        objective: Objective::paper(),
+    }
 }
 
 /// Prompt 1 has equal rewards; some cells of prompt 0 abstain.
@@ -51,7 +59,7 @@ fn lease_with(
     let behaviour = moved.then_some(&behaviour);
     let lease = GrpoLease { policy: &policy, reference: &reference, behaviour, legal: fixture.legal(), settings };
     let groups: Vec<GroupPrompt<'_>> =
-        of.iter().map(|i| GroupPrompt { id: 100 + *i as u64, tokens: &prompts[*i] }).collect();
+        of.iter().map(|i| GroupPrompt { id: 100 + *i as u64, tokens: &prompts[*i], next: None }).collect();
     let seen = RefCell::new(vec![Vec::new(); of.len()]);
     let out = lease.run(&groups, &|i, cells| {
         seen.borrow_mut()[i].extend(cells);
@@ -241,7 +249,7 @@ fn lease_equals_the_plain_form(kind: Kind, trains: Trains, tolerance: f64) {
     assert!(relative(m.kl, expected.kl) < 10.0 * tolerance && m.kl > 0.1, "kl {} instead of {}", m.kl, expected.kl);
     assert!(relative(m.entropy, expected.entropy) < 10.0 * tolerance, "entropy {}", m.entropy);
     assert_eq!((m.groups, m.completions, m.codes), (4, 4 * G as u64, expected.codes));
-    assert_eq!((m.trained_codes, m.clipped, m.effective), (expected.trained_codes, 0, 0.0));
+    assert_eq!((m.trained_codes, m.clipped, m.ratio, m.effective), (expected.trained_codes, 0, 0.0, 0.0));
     let rewards: Vec<Option<f64>> =
         cells.iter().enumerate().flat_map(|(p, c)| c.iter().map(move |c| reward(p, *c))).collect();
     let abstained = rewards.iter().filter(|r| r.is_none()).count() as u64;
@@ -293,6 +301,9 @@ fn every_loss_equals_the_plain_form_when_another_policy_sampled() {
     for loss in LOSSES {
         let clip = Clip { low: 0.02, high: 0.02 };
         let m = objective_equals_the_plain_form(Objective { loss, clip, ..Objective::paper() }, true, None);
+        let n = m.trained_codes as f64;
+        let variance = m.ratio_squares / n - (m.ratio / n).powi(2);
+        assert!((m.ratio / n - 1.0).abs() < 0.5 && variance > 1e-4, "ratios {m:?}");
         clipped.push(m.clipped);
     }
     assert!(clipped.iter().all(|n| *n > 0), "the bounds must bite: {clipped:?}");
@@ -302,7 +313,7 @@ fn every_loss_equals_the_plain_form_when_another_policy_sampled() {
 fn every_loss_equals_the_plain_form_on_policy() {
     for loss in LOSSES {
         let m = objective_equals_the_plain_form(Objective { loss, ..Objective::paper() }, false, None);
-        assert_eq!(m.clipped, 0);
+        assert_eq!((m.clipped, m.ratio, m.ratio_squares), (0, 0.0, 0.0));
     }
 }
 
@@ -391,7 +402,7 @@ fn rewards_that_are_not_one_a_completion_are_refused() {
         settings: settings(),
     };
     let tokens = &prompts()[0];
-    let error = lease.run(&[GroupPrompt { id: 1, tokens }], &|_, _| vec![Some(1.0); G - 1]).unwrap_err();
+    let error = lease.run(&[GroupPrompt { id: 1, tokens, next: None }], &|_, _| vec![Some(1.0); G - 1]).unwrap_err();
     assert!(error.to_string().contains("rewards of a group"), "{error}");
 }
 

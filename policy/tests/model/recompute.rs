@@ -24,7 +24,7 @@ fn leases(fixture: &Fixture, policy: &Policy, reference: &Policy) -> [LeaseGradi
         objective: Objective::paper(),
     };
     let groups: Vec<GroupPrompt<'_>> =
-        tokens.iter().zip(0u64..).map(|(tokens, id)| GroupPrompt { id, tokens }).collect();
+        tokens.iter().zip(0u64..).map(|(tokens, id)| GroupPrompt { id, tokens, next: None }).collect();
     // The first group has no variance: its prompt gets no gradient.
     let reward = |prompt: usize, cell: u32| Some(if prompt == 0 { 0.5 } else { f64::from(cell % 3) });
     let grpo = GrpoLease { policy, behaviour: None, reference, legal: fixture.legal(), settings };

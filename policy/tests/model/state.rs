@@ -5,6 +5,8 @@ use conrec_domain::spec::{Objective, RunConfig, RunSpec};
 use conrec_domain::work::{Pass, StateChange};
 use conrec_policy::base_model::BaseModel;
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
+use conrec_policy::rollout::{DrawKey, sample};
+use conrec_policy::shared_prefix::Prefix;
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
 use conrec_policy::training_state::TrainingState;
 use std::collections::BTreeMap;
@@ -80,11 +82,12 @@ fn reinforce(state: &mut TrainingState, fixture: &Fixture, spec: &RunSpec, itera
         completions: 8,
         temperature: 1.0,
         beta: 0.01,
+        nll_weight: 0.0,
         objective: Objective::paper(),
     };
     let lease = GrpoLease { policy: &policy, reference: &reference, behaviour: None, legal: fixture.legal(), settings };
     let groups: Vec<GroupPrompt<'_>> =
-        prompts.iter().enumerate().map(|(i, p)| GroupPrompt { id: i as u64, tokens: p }).collect();
+        prompts.iter().enumerate().map(|(i, p)| GroupPrompt { id: i as u64, tokens: p, next: None }).collect();
     let reward = |cell: &u32| Some(1.0 / (1.0 + f64::from(cell.abs_diff(4))));
     let lease = lease.run(&groups, &|_, cells| cells.iter().map(reward).collect()).unwrap();
     state.sum().unwrap().accumulate(&lease).unwrap();
@@ -173,6 +176,47 @@ fn a_state_read_from_its_parts_goes_on_alike() {
     reinforce(&mut back, &fixture, &spec, 2);
     assert_eq!(back.digest().unwrap(), state.digest().unwrap());
     back.apply(StateChange::RestoreBest, &spec).unwrap();
+}
+
+#[test]
+fn a_rollout_keeps_the_policy_that_samples_until_the_next_stage() {
+    let (fixture, spec) = (Fixture::new(Kind::Float), spec());
+    let mut state = begin(&spec, 0);
+    assert!(state.apply(StateChange::BeginRollout, &spec).is_err(), "a supervised stage samples nothing");
+    state.apply(StateChange::BeginStage { stage: 1 }, &spec).unwrap();
+    assert!(state.behaviour().is_err(), "no rollout has begun");
+    let without = state.digest().unwrap();
+    state.apply(StateChange::BeginRollout, &spec).unwrap();
+    let begun = state.digest().unwrap();
+    assert_ne!(begun, without, "what later updates depend on is part of the digest");
+    reinforce(&mut state, &fixture, &spec, 0);
+
+    let parts: BTreeMap<_, _> = state.to_parts().unwrap().into_iter().collect();
+    let read = |name: &str| parts.get(name).map(Vec::as_slice);
+    let mut back = TrainingState::from_parts(&spec, VOCABULARY.size(), &read).unwrap();
+    assert_eq!(back.digest().unwrap(), state.digest().unwrap());
+    for state in [&mut state, &mut back] {
+        assert_eq!(again(state, &fixture, 0), again(&begun_anew(&spec), &fixture, 0), "as before the first update");
+        assert!(state.is_unharmed().unwrap());
+        state.apply(StateChange::BeginStage { stage: 2 }, &spec).unwrap();
+        assert!(state.behaviour().is_err(), "the next stage begins without");
+    }
+    assert_eq!(back.digest().unwrap(), state.digest().unwrap());
+}
+
+fn begun_anew(spec: &RunSpec) -> TrainingState {
+    let mut state = begin(spec, 0);
+    state.apply(StateChange::BeginStage { stage: 1 }, spec).unwrap();
+    state.apply(StateChange::BeginRollout, spec).unwrap();
+    state
+}
+
+/// The completions that the rollout at hand draws for one prompt.
+fn again(state: &TrainingState, fixture: &Fixture, iteration: u64) -> Vec<u32> {
+    let behaviour = state.behaviour().unwrap();
+    let prefix = Prefix::compute(&behaviour, &[&prompts()[0]]).unwrap();
+    let key = DrawKey { seed: 5, iteration, prompt: 0 };
+    sample(&prefix, &fixture.legal(), 1.0, &[key], 200).unwrap().cells
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Trained {
             GrpoLease { policy: &policy, behaviour: None, reference: &reference, legal: self.legal(), settings };
         let prompts = self.prompts();
         let groups: Vec<GroupPrompt<'_>> =
-            prompts.iter().zip(0u64..).map(|(tokens, id)| GroupPrompt { id, tokens }).collect();
+            prompts.iter().zip(0u64..).map(|(tokens, id)| GroupPrompt { id, tokens, next: None }).collect();
         lease.run(&groups, &|_, cells| cells.iter().map(|cell| Some(f64::from(*cell))).collect()).unwrap()
     }
 

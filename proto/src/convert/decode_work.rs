@@ -90,6 +90,10 @@ impl From<wire::TrainMetrics> for TrainMetrics {
             trained_codes: metrics.trained_codes,
             clipped: metrics.clipped,
             effective: metrics.effective,
+            nll: metrics.nll,
+            refilled: metrics.refilled,
+            ratio: metrics.ratio,
+            ratio_squares: metrics.ratio_squares,
         }
     }
 }
@@ -123,8 +127,10 @@ impl TryFrom<wire::lease::Work> for Work {
                 stage: train.stage,
                 iteration: Iteration(train.iteration),
                 attempt: train.attempt,
+                update: train.update,
                 prompts: numbers("Train.prompts", train.prompts, MAX_PROMPTS)?,
                 light: numbers("Train.light", train.light, MAX_PROMPTS)?,
+                reserve: numbers("Train.reserve", train.reserve, MAX_PROMPTS)?,
             },
             wire::lease::Work::Validate(wire::Validate { from, to }) => {
                 let (from, to) = range("Validate.to", from, to)?;
@@ -238,6 +244,7 @@ impl TryFrom<wire::change::Change> for StateChange {
         Ok(match change {
             wire::change::Change::BeginPass(begin) => Self::BeginPass { pass: pass("BeginPass.pass", begin.pass)? },
             wire::change::Change::BeginStage(begin) => Self::BeginStage { stage: begin.stage },
+            wire::change::Change::BeginRollout(wire::BeginRollout {}) => Self::BeginRollout,
             wire::change::Change::KeepBest(wire::KeepBest {}) => Self::KeepBest,
             wire::change::Change::RestoreBest(wire::RestoreBest {}) => Self::RestoreBest,
         })

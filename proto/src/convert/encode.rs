@@ -144,6 +144,10 @@ impl From<TrainMetrics> for wire::TrainMetrics {
             trained_codes: metrics.trained_codes,
             clipped: metrics.clipped,
             effective: metrics.effective,
+            nll: metrics.nll,
+            refilled: metrics.refilled,
+            ratio: metrics.ratio,
+            ratio_squares: metrics.ratio_squares,
         }
     }
 }
@@ -228,6 +232,7 @@ impl From<StateChange> for wire::change::Change {
         match change {
             StateChange::BeginPass { pass: which } => Self::BeginPass(wire::BeginPass { pass: pass(which) }),
             StateChange::BeginStage { stage } => Self::BeginStage(wire::BeginStage { stage }),
+            StateChange::BeginRollout => Self::BeginRollout(wire::BeginRollout {}),
             StateChange::KeepBest => Self::KeepBest(wire::KeepBest {}),
             StateChange::RestoreBest => Self::RestoreBest(wire::RestoreBest {}),
         }
@@ -244,8 +249,17 @@ impl From<Work> for wire::lease::Work {
     fn from(work: Work) -> Self {
         match work {
             Work::Prepare => Self::Prepare(wire::Prepare {}),
-            Work::Train { pass: which, stage, iteration, attempt, prompts, light } => {
-                Self::Train(wire::Train { pass: pass(which), stage, iteration: iteration.0, prompts, attempt, light })
+            Work::Train { pass: which, stage, iteration, attempt, update, prompts, light, reserve } => {
+                Self::Train(wire::Train {
+                    pass: pass(which),
+                    stage,
+                    iteration: iteration.0,
+                    prompts,
+                    attempt,
+                    light,
+                    update,
+                    reserve,
+                })
             }
             Work::Validate { from, to } => Self::Validate(wire::Validate { from, to }),
             Work::Ask { from, to } => Self::Ask(wire::Ask { from, to }),

@@ -4,10 +4,12 @@
 use std::net::TcpListener;
 
 /// Commands that are not run, and why.
-const LEFT_OUT: [(&str, &str); 3] = [
+const LEFT_OUT: [(&str, &str); 5] = [
+    ("./conrec curriculum-report demo", "it takes hours; tests/tests/curriculum_report.rs runs it on the tiny config"),
     ("scripts/test", "it runs this test"),
     ("scripts/setup", "it downloads libtorch; a build without it has no tests"),
     ("scripts/setup-emulators", "it downloads what only the tests need"),
+    ("./conrec reproduce DATASET", "tests/tests/reproduce.rs runs it; every arm is a run"),
 ];
 
 /// A run that stands for `RUN`; it is trained first.
@@ -16,8 +18,10 @@ pub const RUN: &str = "documents";
 pub const TRAIN_RUN: &str = "./conrec train tests/configs/tiny.toml --run-id documents --set model.rms_norm_eps=1e-6";
 
 /// A word of the documents, and what stands for it. Longer words come before those that they hold.
-const WORDS: [(&str, &str); 6] = [
+const WORDS: [(&str, &str); 8] = [
     ("RUN", RUN),
+    ("runs/RUN/adapter", "runs/documents/adapter"),
+    ("runs/RUN/base_model", "runs/documents/base_model"),
     // Its shape is the run's own; see ADDED.
     ("DIR", "runs/documents/base_model"),
     ("/shared/runs", "runs"),

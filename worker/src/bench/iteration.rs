@@ -30,45 +30,45 @@ use tch::Device;
 pub struct IterationArgs {
     /// A Llama model in Hugging Face layout; by default random weights of the same shape
     #[arg(long, value_name = "FOLDER")]
-    model_dir: Option<PathBuf>,
+    pub(super) model_dir: Option<PathBuf>,
     /// Width, layers, heads, MLP width and vocabulary of the model
     #[arg(long, default_value_t = 256)]
-    hidden: u32,
+    pub(super) hidden: u32,
     #[arg(long, default_value_t = 4)]
-    layers: u32,
+    pub(super) layers: u32,
     #[arg(long, default_value_t = 4)]
-    heads: u32,
+    pub(super) heads: u32,
     #[arg(long, default_value_t = 704)]
-    intermediate: u32,
+    pub(super) intermediate: u32,
     #[arg(long, default_value_t = 2048)]
-    vocab: usize,
+    pub(super) vocab: usize,
     /// Prompts an iteration, tokens a prompt, completions a prompt (G)
     #[arg(long, default_value_t = 4)]
-    prompts: usize,
+    pub(super) prompts: usize,
     #[arg(long, default_value_t = 64)]
-    prompt_tokens: usize,
+    pub(super) prompt_tokens: usize,
     #[arg(long, default_value_t = 8)]
-    completions: usize,
+    pub(super) completions: usize,
     /// Codes in a semantic id, and codewords a level
     #[arg(long, default_value_t = 4)]
-    levels: usize,
+    pub(super) levels: usize,
     #[arg(long, default_value_t = 256)]
-    codes: usize,
+    pub(super) codes: usize,
     /// Semantic ids in the trie
     #[arg(long, default_value_t = 10_000)]
-    cells: usize,
+    pub(super) cells: usize,
     /// Weight of the exact KL; above 0 the reference is computed too
     #[arg(long, default_value_t = 0.0)]
-    beta: f64,
+    pub(super) beta: f64,
     /// LoRA rank
     #[arg(long, default_value_t = 16)]
-    rank: u32,
+    pub(super) rank: u32,
     /// What the policy computes on: cpu or cuda
     #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = device)]
-    device: DeviceKind,
+    pub(super) device: DeviceKind,
     /// Iterations measured, after three that are not
     #[arg(long, default_value_t = 30)]
-    iterations: u64,
+    pub(super) iterations: u64,
 }
 
 impl Default for IterationArgs {
@@ -136,7 +136,7 @@ pub fn measure(args: &IterationArgs) -> Result<Value, WorkerError> {
         let legal = Legal { trie: &trie, vocabulary };
         let lease = GrpoLease { policy: &policy, reference: &reference, behaviour: None, legal, settings };
         let groups: Vec<GroupPrompt<'_>> =
-            prompts.iter().enumerate().map(|(id, tokens)| GroupPrompt { id: id as u64, tokens }).collect();
+            prompts.iter().enumerate().map(|(id, tokens)| GroupPrompt { id: id as u64, tokens, next: None }).collect();
         let gradient =
             lease.run(&groups, &|_, cells| cells.iter().map(|cell| Some(even_share(&trie, *cell))).collect())?;
         let before_sum = cpu_ms();
@@ -169,7 +169,7 @@ pub fn measure(args: &IterationArgs) -> Result<Value, WorkerError> {
     }))
 }
 
-fn shapes(args: &IterationArgs) -> Result<(LlamaConfig, LoraConfig, OptimizerSpec), PolicyError> {
+pub(super) fn shapes(args: &IterationArgs) -> Result<(LlamaConfig, LoraConfig, OptimizerSpec), PolicyError> {
     let spec = ModelSpec {
         hidden: args.hidden,
         layers: args.layers,
@@ -191,19 +191,20 @@ fn settings(args: &IterationArgs, iteration: u64) -> GrpoSettings {
         completions: args.completions,
         temperature: 1.0,
         beta: args.beta,
+        nll_weight: 0.0,
         objective: Objective::paper(),
     }
 }
 
 /// A trie of random cells; the same for the same arguments.
-fn random_trie(args: &IterationArgs) -> Result<PrefixTrie, WorkerError> {
+pub(super) fn random_trie(args: &IterationArgs) -> Result<PrefixTrie, WorkerError> {
     let key = DrawKey { seed: 11, iteration: 0, prompt: 0 };
     let draw = |i: usize| (key.uniform(i as u64, 0) * args.codes as f64) as u16;
     let codes: Vec<u16> = (0..args.cells * args.levels).map(draw).collect();
     Ok(PrefixTrie::new(&SemanticIds::new(args.levels, args.codes, codes, &vec![true; args.cells])?))
 }
 
-fn random_prompts(args: &IterationArgs, iteration: u64) -> Vec<Vec<i64>> {
+pub(super) fn random_prompts(args: &IterationArgs, iteration: u64) -> Vec<Vec<i64>> {
     let token = |prompt: usize, place: usize| {
         let key = DrawKey { seed: 13, iteration, prompt: prompt as u64 };
         (key.uniform(place as u64, 0) * args.vocab as f64) as i64

@@ -4,7 +4,7 @@ use super::{Executor, load_state, sound};
 use crate::clean::clean;
 use crate::error::WorkerError;
 use crate::held_out_questions::ask;
-use crate::lease::{Loaded, Place, TrainingPolicies, train};
+use crate::lease::{Loaded, Place, Prompts, TrainingPolicies, train};
 use crate::prepare::prepare;
 use crate::report::write_report;
 use crate::validate::validate;
@@ -25,8 +25,9 @@ impl Executor {
         let done = move |outcome| FromWorker::LeaseDone { fence, lease: id, state, outcome };
         match work {
             Work::Prepare => Ok(Some(done(Outcome::Prepared(prepare(&self.spec, &self.base, &self.folder)?)))),
-            Work::Train { pass, stage, iteration, attempt, prompts, light } => {
-                let compute = self.train_job(pass, Place { stage, attempt, iteration }, (prompts, light))?;
+            Work::Train { pass, stage, iteration, attempt, update, prompts, light, reserve } => {
+                let asked = Prompts { scheduled: prompts, light, reserve };
+                let compute = self.train_job(pass, Place { stage, attempt, iteration, update }, asked)?;
                 self.lanes.submit(Box::new(move || compute().map(done)))?;
                 Ok(None)
             }
@@ -67,13 +68,8 @@ impl Executor {
         }
     }
 
-    fn train_job(
-        &mut self,
-        pass: Pass,
-        place: Place,
-        (prompts, light): (Vec<u32>, Vec<u32>),
-    ) -> Result<Computation, WorkerError> {
-        let Place { stage, iteration, .. } = place;
+    fn train_job(&mut self, pass: Pass, place: Place, asked: Prompts) -> Result<Computation, WorkerError> {
+        let Place { stage, iteration, update, .. } = place;
         if self.open != Some(iteration) {
             // What was added for another iteration belongs to one that was dropped.
             self.lanes.wait();
@@ -83,10 +79,10 @@ impl Executor {
         let loaded = Loaded::of(&mut self.loaded, &self.spec, &self.folder, pass)?;
         let kind = self.spec.stage.get(stage as usize).map(|stage| stage.kind);
         let kind = kind.ok_or_else(|| WorkerError::Protocol(format!("the config has no stage {stage}")))?;
-        let policies = TrainingPolicies::of(&self.state, kind)?;
+        let policies = TrainingPolicies::of(&self.state, kind, update)?;
         let (spec, sum) = (Arc::clone(&self.spec), self.state.sum()?.clone());
         Ok(Box::new(move || {
-            let gradient = train(&spec, &loaded.data, &policies, place, (&prompts, &light))?;
+            let gradient = train(&spec, &loaded.data, &policies, place, &asked)?;
             sum.accumulate(&gradient)?;
             Ok(Outcome::Trained(gradient.metrics))
         }))

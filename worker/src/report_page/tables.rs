@@ -1,6 +1,7 @@
 //! The page's tables: metrics, paired differences, decisions of the gate, the split.
 
 use super::data::{Interval, ReportData, base};
+use crate::moment::shown;
 use conrec_domain::spec::Statistics;
 use conrec_domain::work::Pass;
 use conrec_feedback::metrics::COLUMNS;
@@ -171,9 +172,9 @@ pub(super) fn split(report: &ReportData) -> String {
             format!(
                 "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
                 text(&w.name),
-                date(w.train_end),
-                date(w.from),
-                date(w.to),
+                shown(w.train_end),
+                shown(w.from),
+                shown(w.to),
                 thousands(w.instances),
                 thousands(w.users)
             )
@@ -215,21 +216,6 @@ pub(super) fn thousands(n: u64) -> String {
     grouped
 }
 
-/// The UTC day and minute of a moment in seconds since 1970, by the civil calendar (days counted in eras of 400 years).
-fn date(seconds: i64) -> String {
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", second / 3600, second % 3600 / 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::sample;
@@ -249,14 +235,6 @@ mod tests {
     fn grpo_and_sft_stand_first_and_the_rest_by_fhr() {
         let (report, _) = sample::run();
         assert_eq!(report.model_order()[..4], ["grpo", "sft", "neg_pop_7d", "neg_pop_28d"]);
-    }
-
-    #[test]
-    fn moments_are_shown_as_utc() {
-        assert_eq!(date(0), "1970-01-01 00:00");
-        assert_eq!(date(951_782_400), "2000-02-29 00:00");
-        assert_eq!(date(1_365_000_061), "2013-04-03 14:41");
-        assert_eq!(date(-1), "1969-12-31 23:59");
     }
 
     #[test]

@@ -41,6 +41,9 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         advantage: _,
         baseline: _,
         advantage_floor: _,
+        updates_per_rollout: _,
+        refill: _,
+        nll_weight: _,
         clip_low: _,
         clip_high: _,
         clean: _,
@@ -105,7 +108,7 @@ fn check_distractors(index: usize, stage: &StageSpec, findings: &mut Findings) {
 
 /// An alignment question must fit into a prompt: BOS, the question's sign, four semantic ids, the asked sign.
 pub(super) fn check_questions(config: &RunConfig, findings: &mut Findings) {
-    let needed = config.semantic_id.levels.saturating_mul(4).saturating_add(3);
+    let needed = config.semantic_id.id_levels().saturating_mul(4).saturating_add(3);
     let asks = config.stage.iter().any(|stage| stage.kind == StageKind::Alignment);
     findings.require(
         !asks || config.model.max_prompt_tokens >= needed,
@@ -142,6 +145,27 @@ fn check_grpo(index: usize, stage: &StageSpec, findings: &mut Findings) {
         &key("advantage"),
         if objective.scale == AdvantageScale::BatchStd { "batch_std" } else { "group_std" },
         "none where loss = dr_grpo: that loss is grpo without this division; for the division take loss = grpo",
+    );
+    findings.require(
+        (1..=64).contains(&stage.updates_per_rollout),
+        &key("updates_per_rollout"),
+        stage.updates_per_rollout,
+        "1 to 64: after more updates the completions say nothing of the policy",
+    );
+    findings.not_negative(&key("nll_weight"), stage.nll_weight);
+    findings.require(
+        stage.nll_weight <= 0.0 || !stage.loss.is_mean_over_codes(),
+        &key("nll_weight"),
+        stage.nll_weight,
+        "0 where loss is dapo or cispo: they are means over the codes that train, of which an iteration may have none; the \
+         anchor is a mean over prompts",
+    );
+    findings.require(stage.refill <= 4096, &key("refill"), stage.refill, "0 to 4096");
+    findings.require(
+        stage.refill == 0 || stage.clean != Clean::Reweight,
+        &key("refill"),
+        stage.refill,
+        "0 where clean = reweight: a group that counts less would be replaced by one that counts whole; take clean = drop",
     );
     findings.require(stage.retries <= 8, &key("retries"), stage.retries, "0 to 8");
     findings.require(

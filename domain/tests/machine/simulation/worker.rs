@@ -156,6 +156,7 @@ impl Worker {
 
     fn change(&mut self, change: StateChange) {
         match change {
+            StateChange::BeginRollout => self.state.now = super::mix(&[&"rollout", &self.state.now]),
             StateChange::KeepBest => self.state.best = self.state.now,
             StateChange::RestoreBest => self.state.now = self.state.best,
             StateChange::BeginPass { pass } => self.state.now = super::mix(&[&"pass", &pass]),
@@ -174,19 +175,21 @@ impl Worker {
     fn compute(&mut self, work: &Work) -> Outcome {
         match work {
             Work::Prepare => Outcome::Prepared(prepared()),
-            Work::Train { iteration, attempt, prompts, light, .. } => {
+            Work::Train { iteration, attempt, update, prompts, light, reserve, .. } => {
                 if self.sum.0 != *iteration {
                     self.sum = (*iteration, 0, 0);
                 }
-                for prompt in prompts {
-                    let gradient = super::number(super::mix(&[&self.state.now, iteration, attempt, prompt]));
+                // Luck decides how healthy the policy looks, and how many groups teach nothing.
+                let luck = super::number(super::mix(&[&"health", &self.state.now, prompts]));
+                let refilled = (luck >> 32) % (reserve.len() as u64 + 1);
+                for prompt in prompts.iter().chain(&reserve[..refilled as usize]) {
+                    let place = iteration.0 - u64::from(*update);
+                    let gradient = super::number(super::mix(&[&self.state.now, &Iteration(place), attempt, prompt]));
                     let gradient = if light.contains(prompt) { gradient / 4 } else { gradient };
                     self.sum.1 = self.sum.1.wrapping_add(gradient);
                     self.sum.2 = self.sum.2.wrapping_add(gradient);
                 }
-                let groups = prompts.len() as u64;
-                // Luck decides how healthy the policy looks.
-                let luck = super::number(super::mix(&[&"health", &self.state.now, prompts]));
+                let groups = prompts.len() as u64 + refilled;
                 Outcome::Trained(TrainMetrics {
                     groups,
                     codes: groups * 3,
@@ -194,6 +197,7 @@ impl Worker {
                     entropy: (luck % 97) as f64,
                     distinct: groups * (luck % 17),
                     abstained: luck % 5,
+                    refilled,
                     ..TrainMetrics::default()
                 })
             }

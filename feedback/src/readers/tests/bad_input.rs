@@ -65,6 +65,28 @@ fn a_file_that_ends_in_its_middle_is_named() {
     );
 }
 
+/// Every other byte of a file of another program is changed in turn: it is read or refused.
+#[test]
+fn no_change_of_a_byte_of_parquet_panics() {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plain-lz4.parquet");
+    let whole = fs::read(golden).unwrap();
+    let folder = folder(&[]);
+    let spec = stars(Source::Table, &folder);
+    let table = TableSpec { events: vec!["e.parquet".into()], ..TableSpec::default() };
+    let spec = DataSpec { malformed_share: 1.0, table, ..spec };
+    let (mut refused, mut read_on) = (0, 0);
+    for at in (0..whole.len()).step_by(2) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x15;
+        fs::write(folder.path().join("e.parquet"), &bytes).unwrap();
+        match read(&spec, NOW) {
+            Ok(_) => read_on += 1,
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 50 && read_on > 50, "{refused} refused, {read_on} read");
+}
+
 #[test]
 fn bytes_that_are_not_utf_8_are_told_with_the_encoding_to_set() {
     let error = refused(&[("e.csv", b"user,item,rating,time\ncaf\xe9,2,3,4\n")], |_| {});

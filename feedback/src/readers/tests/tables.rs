@@ -115,6 +115,7 @@ fn the_format_of_a_table_does_not_matter() {
     let folder = folder(&[
         ("e.csv", csv.as_bytes()),
         ("e.csv.gz", &gzip(csv.as_bytes())),
+        ("packed.csv", &gzip(csv.as_bytes())),
         ("e.parquet", &parquet(columns)),
         ("e.jsonl", json.as_bytes()),
     ]);
@@ -125,7 +126,7 @@ fn the_format_of_a_table_does_not_matter() {
         (data.events, data.users, data.items)
     };
     let expected = of("e.csv");
-    for name in ["e.csv.gz", "e.parquet", "e.jsonl"] {
+    for name in ["e.csv.gz", "packed.csv", "e.parquet", "e.jsonl"] {
         assert_eq!(of(name), expected, "{name}");
     }
 }

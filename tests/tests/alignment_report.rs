@@ -1,0 +1,67 @@
+//! `conrec alignment-report` on a tiny run: what it measures again is what the run's leases measured, its controls show
+//! chance, and it changes nothing.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use conrec_tests::{run, text};
+use serde_json::Value;
+use std::fs;
+use tempfile::tempdir;
+
+const TRAIN: [&str; 10] = [
+    "train",
+    "tests/configs/tiny.toml",
+    "--run-id",
+    "aligned",
+    "--set",
+    "stage.1.kind=alignment",
+    "--set",
+    "checkpoint.keep_last=100",
+    "--set",
+    "evaluation.validation_instances=400",
+];
+
+#[test]
+fn every_stage_is_measured_as_the_run_measured_it_and_controls_are_chance() {
+    let folder = tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (store, out) = (place("runs"), place("out"));
+    let trained = run(&[&TRAIN[..], &["--store", &store]].concat()).unwrap();
+    assert!(trained.status.success(), "{}", text(&trained));
+    let report = fs::read(folder.path().join("runs/aligned/report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+
+    let arguments = ["alignment-report", "aligned", "--store", &store, "--out", &out];
+    let first = run(&arguments).unwrap();
+    assert!(first.status.success(), "{}", text(&first));
+    let said: Value = serde_json::from_slice(&first.stdout).unwrap();
+    let moments = said["moments"].as_array().unwrap();
+    let names: Vec<&str> = moments.iter().map(|moment| moment["after_stage"].as_str().unwrap()).collect();
+    assert_eq!(names, ["", "next_item", "recent", "grpo_3d", "grpo_all"]);
+    for (at, moment) in moments.iter().enumerate() {
+        assert_eq!(moment["questions"], said["questions_by_stage"][at]["questions"], "{}", names[at]);
+        let asked = &report["questions"][at]["counts"]["asked"][0];
+        assert_eq!(&moment["questions"]["positives"]["asked"], asked);
+        for (kind, found) in moment["drawn_answers"].as_object().unwrap() {
+            let (accuracy, asked) = (found["accuracy"].as_f64().unwrap(), found["asked"].as_f64().unwrap());
+            assert!((accuracy - 0.25).abs() < 5.0 * (0.25 * 0.75 / asked).sqrt(), "{kind}: {accuracy} of {asked}");
+        }
+    }
+    for probed in said["controls"].as_array().unwrap().iter().chain(moments) {
+        let drawn = &probed["probe_of_drawn_labels"];
+        let (value, n) = (drawn["value"].as_f64().unwrap(), drawn["n"].as_f64().unwrap());
+        assert!(n > 50.0 && (value - 0.5).abs() < 5.0 * (0.25 / n).sqrt(), "{probed}");
+    }
+    let lost = &said["forgotten"]["positives"];
+    let [before, after, rate] = ["before", "after", "forget_rate"].map(|name| lost[name].as_f64().unwrap());
+    assert_eq!(before, moments[2]["questions"]["positives"]["accuracy"].as_f64().unwrap());
+    assert_eq!(after, moments[4]["questions"]["positives"]["accuracy"].as_f64().unwrap());
+    assert!((rate - (before - after) / before).abs() < 1e-12);
+    let page = fs::read_to_string(folder.path().join("out/alignment.html")).unwrap();
+    assert_eq!(page.matches("<svg").count(), 2, "one picture before, one after");
+    assert!(fs::metadata(folder.path().join("out/alignment.md")).unwrap().len() > 1000);
+
+    let again = run(&arguments).unwrap();
+    assert_eq!((again.status.code(), &again.stdout), (Some(0), &first.stdout));
+    let audit = run(&["audit", "aligned", "--store", &store]).unwrap();
+    assert!(audit.status.success(), "it changed the run: {}", text(&audit));
+}

@@ -1,0 +1,264 @@
+//! `conrec evaluate`: the metrics table of the test window, computed anew from a run's final policy or from an exported
+//! adapter, on the run's prepared data.
+
+use crate::error::WorkerError;
+use crate::evaluate::{NamedPolicy, evaluate};
+use crate::export::{ADAPTER, BASE};
+use crate::report::{chosen_baselines, notes, policies_of, window_of};
+use crate::report_page::Interval;
+use crate::stored_run::{StoreArgs, StoredRun};
+use clap::{Args, ValueEnum};
+use conrec_domain::ids::RunId;
+use conrec_feedback::metrics::COLUMNS;
+use conrec_feedback::prepared::Role;
+use conrec_page::{Block, Cell, Column, Document, Row, Section, Table};
+use conrec_policy::adapter_files::{AdapterOf, read_adapter};
+use conrec_policy::device::device_of;
+use conrec_policy::model_files::read_model;
+use conrec_policy::transformer::{Adapter, Policy, Trains};
+use conrec_process::{result, say};
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Model to metric to value.
+type Models = BTreeMap<String, BTreeMap<String, Interval>>;
+
+/// `conrec evaluate`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  conrec evaluate RUN                                     the run's final policy, and the same before GRPO
+  conrec evaluate RUN --baselines --output json           all that the run's report has, for programs
+  conrec evaluate --adapter runs/RUN/adapter              what the exported adapter does
+  conrec evaluate RUN --adapter tuned --base base_model   another adapter of that shape, on the run's data
+
+One row a model, with 95 % intervals over users. An adapter in a run's folder needs no RUN.")]
+pub struct EvaluateArgs {
+    /// The run whose data, split and policy are used
+    #[arg(value_name = "RUN", required_unless_present = "adapter")]
+    run: Option<RunId>,
+    /// The store.
+    #[command(flatten)]
+    store: StoreArgs,
+    /// A PEFT folder, as a run exports it: evaluated in place of the run's own policy
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
+    /// The adapter's base model in Hugging Face layout; default: what the adapter names, or base_model beside it
+    #[arg(long, value_name = "DIR", requires = "adapter")]
+    base: Option<PathBuf>,
+    /// Evaluate the baselines too, those with settings that validation chooses among them
+    #[arg(long)]
+    baselines: bool,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// For people or for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Tables and sentences
+    Text,
+    /// One JSON object on stdout
+    Json,
+}
+
+/// Evaluates and prints.
+///
+/// # Errors
+/// A run that is not finished, an adapter of another shape, files that are missing or damaged.
+pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
+    let (run, store) = args.place()?;
+    let stored = StoredRun::open(&run, &store)?;
+    let (spec, data) = (&stored.spec, stored.data()?);
+    let window = window_of(spec, (&stored.folder, &data), Role::Test)?
+        .ok_or_else(|| WorkerError::file(stored.folder.shown("prepared"), "it has no test window; prepare it again"))?;
+    let policies = match &args.adapter {
+        Some(adapter) => vec![NamedPolicy {
+            name: "adapter",
+            policy: adapted(&stored, adapter, args.base.as_deref())?,
+            same_as: None,
+        }],
+        None => policies_of(&stored.state)?,
+    };
+    let tuned = args.baselines.then(|| chosen_baselines(spec, &stored.folder)).transpose()?;
+    let models = evaluate(spec, &data, &window, policies, tuned.as_ref())?.models;
+    let policy = args.adapter.as_ref().map_or_else(|| "final".to_owned(), |folder| folder.display().to_string());
+    if args.output == Output::Json {
+        let state = stored.state.digest()?;
+        let whole = json!({
+            "run_id": run, "config_digest": spec.digest()?, "state_digest": state, "policy": policy, "window": "test",
+            "instances": window.instances().len(), "statistics": spec.evaluation.statistics, "models": models,
+        });
+        say!("{whole:#}");
+        return Ok(());
+    }
+    let facts = vec![
+        format!("policy: {policy}"),
+        format!("statistics: {:?}", spec.evaluation.statistics).to_lowercase(),
+        format!("{} instances of the test window", window.instances().len()),
+    ];
+    let document = Document {
+        title: format!("Run {run}, evaluated again"),
+        facts,
+        notes: notes(spec),
+        sections: sections(&models),
+    };
+    result(format_args!("{}", document.terminal()));
+    Ok(())
+}
+
+impl EvaluateArgs {
+    /// The run and where it is kept: an adapter in a run's folder says both.
+    fn place(&self) -> Result<(RunId, StoreArgs), WorkerError> {
+        if let Some(run) = &self.run {
+            return Ok((run.clone(), self.store.clone()));
+        }
+        let adapter = self.adapter.clone().unwrap_or_default();
+        let whole = adapter.canonicalize().map_err(|e| WorkerError::file(&adapter, e))?;
+        let place = whole.parent().filter(|folder| folder.join("run.toml").is_file()).and_then(|folder| {
+            let run = folder.file_name()?.to_str()?.parse().ok()?;
+            Some((run, folder.parent()?.to_str()?.to_owned()))
+        });
+        let (run, store) = place.ok_or_else(|| WorkerError::Usage {
+            option: "--adapter",
+            found: adapter.display().to_string(),
+            allowed: "a folder of a run (runs/RUN/adapter); of another adapter say the RUN whose data it is evaluated on",
+        })?;
+        Ok((run, StoreArgs { store, scratch: self.store.scratch.clone() }))
+    }
+}
+
+/// The key of `adapter_config.json` that names the base.
+#[derive(Deserialize)]
+struct NamesBase {
+    base_model_name_or_path: Option<PathBuf>,
+}
+
+/// The policy of an adapter of the run's shape.
+fn adapted(stored: &StoredRun, adapter: &Path, base: Option<&Path>) -> Result<Policy, WorkerError> {
+    let (model, lora) = (stored.state.model(), stored.state.lora_config());
+    let flat = read_adapter(adapter, AdapterOf { model, lora })?;
+    let base = match (stored.base.pretrained(), base) {
+        (None, base) => read_model(&base_of(adapter, base)?, model)?,
+        (Some(_), None) => stored.state.base().shallow_clone(),
+        (Some(_), Some(given)) => {
+            return Err(WorkerError::Usage {
+                option: "--base",
+                found: given.display().to_string(),
+                allowed: "a run from scratch; an adapter of a pretrained base is evaluated on the run's own",
+            });
+        }
+    };
+    let device = device_of(stored.spec.cluster.device);
+    let (base, flat) = (base.f_to_device(device)?, flat.f_to_device(device)?);
+    Ok(Policy::new(model, &base, Some(Adapter { config: lora, flat: &flat }), Trains::Nothing)?)
+}
+
+fn base_of(adapter: &Path, given: Option<&Path>) -> Result<PathBuf, WorkerError> {
+    if let Some(given) = given {
+        return Ok(given.to_owned());
+    }
+    let file = adapter.join("adapter_config.json");
+    let text = std::fs::read(&file).map_err(|e| WorkerError::file(&file, e))?;
+    let named: NamesBase = serde_json::from_slice(&text).map_err(|e| WorkerError::file(&file, e))?;
+    let beside = adapter.join("..").join(BASE);
+    let places = named.base_model_name_or_path.into_iter().chain([beside]);
+    let mut found = places.filter(|place| place.join("config.json").is_file());
+    found.next().ok_or_else(|| {
+        let message = format!("its base model is neither where base_model_name_or_path says nor in {BASE}/ beside {ADAPTER}/; give --base DIR");
+        WorkerError::file(&file, message)
+    })
+}
+
+/// The tables: items, then cells where a model has them.
+fn sections(models: &Models) -> Vec<Section> {
+    let section = |prefix: &str, title: &str, hint: &str| {
+        let table = table(models, prefix);
+        (table.columns.len() > 1).then(|| Section::new(title, vec![Block::Table(table)]).with_hint(hint))
+    };
+    let items = section("", "Items", "[95 % interval over users]; more is better, but for PosHit");
+    let cells = section("sid_", "Semantic ids", "These count cells, not items; compare them with cell_pop only");
+    items.into_iter().chain(cells).collect()
+}
+
+/// The models' metrics whose names begin so: the policies first, then by FHR.
+fn table(models: &Models, prefix: &str) -> Table {
+    // The horizon curve is for programs: `fhr@20_3d`.
+    let plain = |metric: &&String| metric.split_once('@').is_none_or(|(_, length)| !length.contains('_'));
+    let metrics: BTreeSet<&String> = models.values().flat_map(BTreeMap::keys).filter(plain).collect();
+    let column = |of: &conrec_feedback::metrics::Column| {
+        let wanted = format!("{prefix}{}", of.base);
+        let metric = metrics.iter().find(|metric| metric.split('@').next() == Some(&wanted))?;
+        Some(((*metric).clone(), *of))
+    };
+    let columns: Vec<_> = COLUMNS.iter().filter_map(column).collect();
+    let mut names: Vec<&String> = models.keys().collect();
+    let place = |name: &str| ["adapter", "grpo", "sft"].iter().position(|own| *own == name).unwrap_or(3);
+    let first = columns.first().map_or("", |(metric, _)| metric.as_str());
+    let value = |name: &String| models[name].get(first).map_or(f64::NEG_INFINITY, |found| found.value);
+    names.sort_by(|a, b| place(a).cmp(&place(b)).then(value(b).total_cmp(&value(a))).then(a.cmp(b)));
+    let heading = |name: &str, says: &str| Column { name: name.to_owned(), says: says.to_owned() };
+    let mut table = Table { columns: vec![heading("model", "")], ..Table::default() };
+    table.columns.extend(columns.iter().map(|(_, of)| heading(of.heading, of.says)));
+    for name in names {
+        let cell = |metric: &str| match models[name].get(metric) {
+            Some(found) => Cell::interval(found.value, found.low.zip(found.high)),
+            None => Cell::Empty,
+        };
+        let cells: Vec<Cell> = columns.iter().map(|(metric, _)| cell(metric)).collect();
+        if cells.iter().any(|cell| *cell != Cell::Empty) {
+            let cells = std::iter::once(Cell::text(name)).chain(cells).collect();
+            table.rows.push(Row { cells, own: place(name) < 3 });
+        }
+    }
+    for (at, (_, of)) in columns.iter().enumerate() {
+        table.mark_best(at + 1, of.more_is_better);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn models() -> Models {
+        let value = |value| Interval { value, low: Some(value - 0.1), high: Some(value + 0.1), n: Some(3) };
+        let model = |name: &str, metrics: &[(&str, f64)]| {
+            (name.to_owned(), metrics.iter().map(|(metric, v)| ((*metric).to_owned(), value(*v))).collect())
+        };
+        BTreeMap::from([
+            model("neg_pop", &[("fhr@20", 0.3), ("fhr@20_7d", 0.9), ("fhr@20_next", 0.9)]),
+            model("rocchio", &[("fhr@20", 0.4), ("cand_acc", 0.2)]),
+            model("cell_pop", &[("sid_fhr@20", 0.5)]),
+            model("grpo", &[("fhr@20", 0.2), ("cand_acc", 0.5), ("sid_fhr@20", 0.25)]),
+        ])
+    }
+
+    #[test]
+    fn policies_stand_first_and_cells_have_a_table_of_their_own() {
+        let found = sections(&models());
+        let tables: Vec<&Table> = found
+            .iter()
+            .map(|section| match &section.blocks[0] {
+                Block::Table(table) => table,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let names = |table: &Table| -> Vec<String> {
+            let text = |row: &Row| match &row.cells[0] {
+                Cell::Text(name) => name.clone(),
+                other => panic!("{other:?}"),
+            };
+            table.rows.iter().map(text).collect()
+        };
+        assert_eq!(names(tables[0]), ["grpo", "rocchio", "neg_pop"]);
+        let headings: Vec<&str> = tables[0].columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(headings, ["model", "FHR", "CandAcc"]);
+        assert_eq!(tables[0].rows[2].cells[1], Cell::interval(0.3, Some((0.3 - 0.1, 0.3 + 0.1))));
+        assert_eq!(tables[0].rows[2].cells[2], Cell::Empty);
+        assert_eq!(names(tables[1]), ["grpo", "cell_pop"]);
+    }
+}

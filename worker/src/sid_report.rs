@@ -1,0 +1,74 @@
+//! `conrec sid-report`: whether the semantic ids of a config or a run mean anything, beside controls.
+
+mod document;
+mod findings;
+mod measure;
+mod stability;
+mod subject;
+
+use crate::error::WorkerError;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+pub use findings::{Finding, Verdict};
+pub use measure::{Column, SidReport};
+pub use stability::{NoiseStability, QuantizerStability, SeedStability, TimeStability};
+
+/// `conrec sid-report`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  conrec sid-report configs/demo.toml --html sids.html     a page with plots; a table here
+  conrec sid-report demo-1a2b3c4d                          the ids of a run, from its prepared data
+  conrec sid-report configs/demo.toml --set semantic_id.quantizer=residual_k_means --output json")]
+pub struct SidReportArgs {
+    /// A config file, or the name of a run
+    #[arg(value_name = "CONFIG|RUN")]
+    subject: String,
+    /// Set one key of a config, such as semantic_id.codes=256; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Where all runs are kept: a folder, or the URL of a bucket
+    #[arg(long, value_name = "URL", default_value = "./runs")]
+    store: String,
+    /// Where files lie that come from a bucket; default: the system's temporary folder
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+    /// Writes the report as a page that needs no network
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Form::Text)]
+    output: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Text,
+    Json,
+}
+
+/// Measures, writes and prints.
+///
+/// # Errors
+/// A config, data or run that cannot be read, ids that cannot be made, a page that cannot be written.
+pub fn run(args: &SidReportArgs) -> Result<(), WorkerError> {
+    let subject = subject::Subject::open(args)?;
+    tch::set_num_threads(i32::try_from(subject.spec.cluster.threads).unwrap_or(1));
+    let report = measure::measure(&subject)?;
+    let document = document::document(&report);
+    if let Some(file) = &args.html {
+        std::fs::write(file, document.html()).map_err(|e| WorkerError::file(file, e))?;
+    }
+    match args.output {
+        Form::Text => conrec_process::say!("{}", document.terminal()),
+        Form::Json => {
+            let text = serde_json::to_string_pretty(&report).map_err(|e| WorkerError::Protocol(e.to_string()))?;
+            conrec_process::say!("{text}");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
