@@ -83,7 +83,7 @@ pub enum Pending {
     /// Lines of the journal.
     Commit {
         /// Of the ledger.
-        entry: LedgerEntry,
+        entry: Box<LedgerEntry>,
         /// Of the metrics; none while it waits for the scores of a validation.
         metrics: Option<Box<MetricsLine>>,
     },
@@ -129,7 +129,7 @@ impl Held {
         match &self.bookmark.pending {
             Some(Pending::Change(link)) => cursor.changes.push(StateLink { after: self.state, ..*link }),
             Some(Pending::Commit { entry, metrics }) => {
-                let entry = LedgerEntry { after: self.state, ..entry.clone() };
+                let entry = LedgerEntry { after: self.state, ..(**entry).clone() };
                 cursor.journal = journal_after(&entry, metrics.as_deref());
             }
             None => {}
@@ -154,7 +154,7 @@ impl Held {
     pub fn lines(&self) -> Vec<JournalLine> {
         let mut lines = self.bookmark.lines.clone();
         if let Some(Pending::Commit { entry, metrics }) = &self.bookmark.pending {
-            lines.push(JournalLine::Ledger(LedgerEntry { after: self.state, ..entry.clone() }));
+            lines.push(JournalLine::Ledger(LedgerEntry { after: self.state, ..(**entry).clone() }));
             lines.extend(metrics.as_deref().cloned().map(JournalLine::Metrics));
         }
         lines

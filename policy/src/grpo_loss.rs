@@ -54,7 +54,7 @@ pub fn grpo_loss(terms: &GrpoTerms<'_>, (loss, clip): (GrpoLoss, Clip), beta: f6
     -(gain * terms.weights).sum(terms.weights.kind())
 }
 
-/// - sum over prompts of w (sum of log pi of the codes of a completion that is given), a scalar: with w = 1/|y| the
+/// The negated sum over prompts of w (sum of log pi of the codes of a given completion), a scalar: with w = 1/|y| the
 /// cross-entropy of each, as a mean over its codes that were not forced. `log_probs` is `[levels * prompts]`, level by
 /// level and exactly 0 for forced codes, `weights` is `[prompts]`.
 pub fn cross_entropy(log_probs: &Tensor, weights: &Tensor) -> Tensor {

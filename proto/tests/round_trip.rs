@@ -150,7 +150,7 @@ fn bookmark() -> impl Strategy<Value = Bookmark> {
             cursor: Cursor { iteration, ..Cursor::start() },
             follows,
             lines: lines.into_iter().map(JournalLine::Ledger).collect(),
-            pending: pending.map(|entry| Pending::Commit { entry, metrics: None }),
+            pending: pending.map(|entry| Pending::Commit { entry: Box::new(entry), metrics: None }),
         },
     )
 }

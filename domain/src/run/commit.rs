@@ -53,7 +53,7 @@ impl Run {
         // What the state will be is not known yet: `before` stands for it.
         match self.outcome(&totals, gradient, (state, state)) {
             Ok(Outcome { cursor, entry, metrics }) => {
-                self.tell_next(cursor, Pending::Commit { entry, metrics: metrics.map(Box::new) }, out)
+                self.tell_next(cursor, Pending::Commit { entry: Box::new(entry), metrics: metrics.map(Box::new) }, out)
             }
             Err(error) => return self.fail(error.to_string(), 1, out),
         }

@@ -49,7 +49,7 @@ fn plain(oracle: &Oracle<'_>) -> Tensor {
             node = *child;
         }
         let free = terms.len() as f64;
-        sum = sum + terms.into_iter().sum::<Tensor>() / free;
+        sum += terms.into_iter().sum::<Tensor>() / free;
     }
     sum
 }

@@ -91,6 +91,7 @@ fn stage_before(manifest: &Manifest, last: usize) -> Option<usize> {
         | StagePoint::Ask { .. }
         | StagePoint::Validate
         | StagePoint::KeepBest
+        | StagePoint::BeginRollout
         | StagePoint::Train
         | StagePoint::RestoreBest { .. }
         | StagePoint::Checkpoint { .. } => None,

@@ -27,7 +27,7 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         warmup,
         final_rate,
         sign_weight,
-        patience,
+        patience: _, // see check_reach
         // Every number is allowed for it: 0 validates at the end only.
         validate_every: _,
         // These are GRPO's.
@@ -77,17 +77,23 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         StageKind::Alignment => check_distractors(index, stage, findings),
         StageKind::NextNegative => {}
     }
+    check_reach(index, stage, findings);
+}
+
+/// What a key asks of the stage's kind.
+fn check_reach(index: usize, stage: &StageSpec, findings: &mut Findings) {
+    let key = |field: &str| format!("stage.{index}.{field}");
     findings.require(
-        *kind == StageKind::Grpo || stage.clean == Clean::None,
+        stage.kind == StageKind::Grpo || stage.clean == Clean::None,
         &key("clean"),
         "drop or reweight",
         "none where kind is not grpo: only rewards know a user's future positives",
     );
-    let validates = *kind == StageKind::Grpo || stage.validate_every > 0;
+    let validates = stage.kind == StageKind::Grpo || stage.validate_every > 0;
     findings.require(
-        *patience == 0 || validates,
+        stage.patience == 0 || validates,
         &key("patience"),
-        patience,
+        stage.patience,
         "0 where validate_every = 0: without validations nothing can be waited for",
     );
 }
