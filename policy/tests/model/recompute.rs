@@ -22,6 +22,7 @@ fn leases(fixture: &Fixture, policy: &Policy, reference: &Policy) -> [LeaseGradi
         temperature: 0.8,
         beta: 0.2,
         objective: Objective::paper(),
+        nll_weight: 0.0,
     };
     let groups: Vec<GroupPrompt<'_>> =
         tokens.iter().zip(0u64..).map(|(tokens, id)| GroupPrompt { id, tokens, next: None }).collect();

@@ -193,7 +193,7 @@ fn a_rollout_keeps_the_policy_that_samples_until_the_next_stage() {
 
     let parts: BTreeMap<_, _> = state.to_parts().unwrap().into_iter().collect();
     let read = |name: &str| parts.get(name).map(Vec::as_slice);
-    let mut back = TrainingState::from_parts(&spec, VOCABULARY.size(), &read).unwrap();
+    let mut back = TrainingState::from_parts(&spec, &scratch(&spec), &read).unwrap();
     assert_eq!(back.digest().unwrap(), state.digest().unwrap());
     for state in [&mut state, &mut back] {
         assert_eq!(again(state, &fixture, 0), again(&begun_anew(&spec), &fixture, 0), "as before the first update");

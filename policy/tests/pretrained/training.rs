@@ -95,6 +95,7 @@ impl Trained {
             temperature: 1.0,
             beta: 0.01,
             objective: Objective::paper(),
+            nll_weight: 0.0,
         };
         let lease =
             GrpoLease { policy: &policy, behaviour: None, reference: &reference, legal: self.legal(), settings };
