@@ -57,6 +57,8 @@ pub enum Verb {
     Synthesize(RestArgs),
     /// Evaluate a run or an exported adapter again: the metrics table with intervals
     Evaluate(RestArgs),
+    /// Write a run's adapter for PEFT, or its decoder with the adapter folded in for transformers
+    Export(RestArgs),
     /// Ask whether semantic ids mean anything: codes, neighbours, categories, stability, controls
     SidReport(RestArgs),
     /// Predict what all users will dislike: their predict sets as one Parquet file

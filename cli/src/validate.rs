@@ -4,24 +4,46 @@ use crate::args::{Output, ValidateArgs};
 use crate::config_file;
 use crate::failure::Failure;
 use conrec_coordinator::exit_code::ExitCode;
+use conrec_domain::decoder_shape::DecoderShape;
 use conrec_domain::derived::Derived;
+use conrec_domain::spec::RunSpec;
 use conrec_process::{result, say};
 use serde_json::json;
+use std::path::Path;
 
 /// Prints the numbers.
 ///
 /// # Errors
-/// The config is refused: exit code 78.
+/// The config is refused: exit code 78; the base that it names cannot be used: 65.
 pub fn run(args: &ValidateArgs) -> Result<u8, Failure> {
     let spec = config_file::load(&args.config)?;
     let run_id = config_file::run_id(None, &args.config.config, &spec)?.to_string();
     let digest = spec.digest()?.to_string();
-    let derived = Derived::of(&spec);
+    let base = base_shape(&spec)?;
+    let derived = Derived::of(&spec, base.as_ref());
     match args.output {
         Output::Text => result(format_args!("{}", text(&args.config.config.display().to_string(), &run_id, &derived))),
         Output::Json => say!("{}", as_json(&run_id, &digest, &derived)),
     }
     Ok(ExitCode::Done.code())
+}
+
+/// The shape of a pretrained base that lies in a folder; one on the Hub is looked at by workers only.
+fn base_shape(spec: &RunSpec) -> Result<Option<DecoderShape>, Failure> {
+    let model = &spec.model;
+    if !model.is_pretrained() {
+        return Ok(None);
+    }
+    let folder = Path::new(&model.base);
+    if !folder.is_dir() {
+        let message = format!("model.base = {:?}: no such folder, and no name on the Hub (OWNER/NAME)", model.base);
+        return if model.may_be_on_the_hub() { Ok(None) } else { Err(Failure::new(ExitCode::BadConfig, message)) };
+    }
+    let file = folder.join("config.json");
+    let refused =
+        |message: String| Failure::new(ExitCode::BadData, format!("model.base: {}: {message}", file.display()));
+    let text = std::fs::read_to_string(&file).map_err(|e| refused(e.to_string()))?;
+    DecoderShape::parse(&text).map(Some).map_err(|e| refused(e.to_string()))
 }
 
 fn text(file: &str, run_id: &str, derived: &Derived) -> String {

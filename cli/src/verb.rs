@@ -32,6 +32,7 @@ pub fn run(verb: Verb) -> Result<u8, Failure> {
         Verb::Prepare(args) => sibling::run("prepare", &args.rest),
         Verb::Synthesize(args) => sibling::run("synthesize", &args.rest),
         Verb::Evaluate(args) => sibling::run("evaluate", &args.rest),
+        Verb::Export(args) => sibling::run("export", &args.rest),
         Verb::SidReport(args) => sibling::run("sid-report", &args.rest),
         Verb::Predict(args) => sibling::run("predict", &args.rest),
         Verb::FilterReport(args) => sibling::run("filter-report", &args.rest),

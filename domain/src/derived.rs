@@ -1,12 +1,10 @@
 //! The numbers that follow from a config, for `conrec validate`: each with a name and a sentence that explains it.
 
+mod decoder;
+
+use crate::decoder_shape::DecoderShape;
 use crate::spec::{RunSpec, StageSpec, Statistics};
-
-/// Special tokens before the codes: padding, begin, and the three signs.
-pub const SPECIAL_TOKENS: u64 = 5;
-
-/// What a worker holds before any of the run's own tensors: program, libtorch, prepared data. Measured, rounded up.
-const BASE_BYTES: u64 = 250 << 20;
+use decoder::Decoder;
 
 /// The numbers that follow from a config.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,10 +17,12 @@ pub struct Derived {
     pub vocabulary: u64,
     /// Semantic ids that could exist; saturates.
     pub semantic_ids_at_most: u64,
-    /// Weights of the decoder, its head tied to the embedding.
+    /// Weights of the decoder.
     pub model_parameters: u64,
-    /// Weights of the LoRA adapter.
+    /// Weights of the LoRA adapter, and of the rows of new tokens.
     pub adapter_parameters: u64,
+    /// What these weights are and which of them train.
+    explanations: [&'static str; 4],
     /// Estimate of a worker's resident memory, in bytes.
     pub worker_bytes: u64,
     /// Stages, in order.
@@ -62,30 +62,32 @@ pub struct DerivedRow {
 }
 
 impl Derived {
-    /// Derives all numbers.
-    pub fn of(spec: &RunSpec) -> Self {
+    /// Derives all numbers. `base` is the shape of the spec's pretrained base, where it is at hand: without it, what
+    /// follows from it is not counted.
+    pub fn of(spec: &RunSpec, base: Option<&DecoderShape>) -> Self {
         let passes = match spec.evaluation.statistics {
             Statistics::Refit => 2,
             Statistics::Frozen => 1,
         };
         let a_pass: u64 = spec.stage.iter().map(|s| u64::from(s.iterations)).sum();
         let retries: u64 = spec.stage.iter().map(|s| u64::from(s.iterations) * u64::from(s.attempts() - 1)).sum();
-        let model_parameters = model_parameters(spec);
-        let adapter_parameters = adapter_parameters(spec);
+        let decoder = Decoder::of(spec, base);
         Self {
             passes,
             iterations_at_most: a_pass * u64::from(passes) + retries,
-            vocabulary: vocabulary(spec),
+            vocabulary: decoder.vocabulary(),
             semantic_ids_at_most: u64::from(spec.semantic_id.codes).saturating_pow(spec.semantic_id.id_levels()),
-            model_parameters,
-            adapter_parameters,
-            worker_bytes: worker_bytes(spec, model_parameters, adapter_parameters),
+            model_parameters: decoder.parameters(),
+            adapter_parameters: decoder.adapter_parameters(),
+            explanations: decoder.explanations(),
+            worker_bytes: decoder.worker_bytes(),
             stages: spec.stage.iter().map(|stage| derive_stage(spec, stage)).collect(),
         }
     }
 
     /// All numbers in the order of printing.
     pub fn rows(&self) -> Vec<DerivedRow> {
+        let [vocabulary, model, adapter, memory] = self.explanations;
         let mut rows = vec![
             row(
                 "passes",
@@ -97,27 +99,11 @@ impl Derived {
                 self.iterations_at_most.to_string(),
                 "optimiser updates over all passes and stages, every retry of a stage included",
             ),
-            row(
-                "vocabulary",
-                self.vocabulary.to_string(),
-                "5 special tokens, a token for each code of each level, one more where alignment questions are asked",
-            ),
+            row("vocabulary", self.vocabulary.to_string(), vocabulary),
             row("semantic ids at most", self.semantic_ids_at_most.to_string(), "codes ^ levels"),
-            row(
-                "model parameters",
-                self.model_parameters.to_string(),
-                "trained in supervised stages; head tied to embedding",
-            ),
-            row(
-                "adapter parameters",
-                self.adapter_parameters.to_string(),
-                "LoRA on the 7 linear layers of each decoder layer",
-            ),
-            row(
-                "worker memory",
-                format!("about {} MiB", self.worker_bytes >> 20),
-                "estimate: weights, moments, copies, exact sums and the activations of the largest lease",
-            ),
+            row("model parameters", self.model_parameters.to_string(), model),
+            row("adapter parameters", self.adapter_parameters.to_string(), adapter),
+            row("worker memory", format!("about {} MiB", self.worker_bytes >> 20), memory),
         ];
         rows.extend(self.stages.iter().flat_map(DerivedStage::rows));
         rows
@@ -156,12 +142,6 @@ fn row(name: &str, value: String, explanation: &'static str) -> DerivedRow {
     DerivedRow { name, value, explanation }
 }
 
-/// Tokens that the model knows.
-pub fn vocabulary(spec: &RunSpec) -> u64 {
-    let codes = u64::from(spec.semantic_id.id_levels()) * u64::from(spec.semantic_id.codes);
-    SPECIAL_TOKENS + codes + u64::from(spec.asks_questions())
-}
-
 fn derive_stage(spec: &RunSpec, stage: &StageSpec) -> DerivedStage {
     let prompts = u64::from(stage.prompts);
     let completions = if stage.kind.is_supervised() { 0 } else { prompts * u64::from(stage.completions) };
@@ -175,41 +155,4 @@ fn derive_stage(spec: &RunSpec, stage: &StageSpec) -> DerivedStage {
         codes_at_most: completions * u64::from(spec.semantic_id.id_levels()),
         prompts_a_pass: prompts * u64::from(stage.iterations),
     }
-}
-
-/// Inputs and outputs of the linear layers of one decoder layer: q, k, v, o, gate, up, down.
-fn linear_shapes(spec: &RunSpec) -> [(u64, u64); 7] {
-    let hidden = u64::from(spec.model.hidden);
-    let keys = hidden / u64::from(spec.model.heads) * u64::from(spec.model.kv_heads);
-    let mlp = u64::from(spec.model.intermediate);
-    [(hidden, hidden), (hidden, keys), (hidden, keys), (hidden, hidden), (hidden, mlp), (hidden, mlp), (mlp, hidden)]
-}
-
-/// Embedding, layers with two norms each, and the last norm.
-fn model_parameters(spec: &RunSpec) -> u64 {
-    let hidden = u64::from(spec.model.hidden);
-    let a_layer: u64 = linear_shapes(spec).iter().map(|(inputs, outputs)| inputs * outputs).sum::<u64>() + 2 * hidden;
-    vocabulary(spec) * hidden + u64::from(spec.model.layers) * a_layer + hidden
-}
-
-/// A: rank x inputs, B: outputs x rank.
-fn adapter_parameters(spec: &RunSpec) -> u64 {
-    let a_layer: u64 = linear_shapes(spec).iter().map(|(inputs, outputs)| inputs + outputs).sum();
-    u64::from(spec.model.layers) * u64::from(spec.lora.rank) * a_layer
-}
-
-/// Per weight that trains: itself, gradient, two moments and the kept best (4 bytes each), two exact sums (8 each).
-/// Activations: what a layer keeps for its backward, for the largest lease.
-fn worker_bytes(spec: &RunSpec, model: u64, adapter: u64) -> u64 {
-    let trained = if spec.stage.iter().any(|s| s.kind.is_supervised()) { model.max(adapter) } else { adapter };
-    let states = 4 * (model + 2 * adapter) + trained * (4 * 4 + 2 * 8);
-    let (hidden, mlp) = (u64::from(spec.model.hidden), u64::from(spec.model.intermediate));
-    let heads = u64::from(spec.model.heads);
-    let length = u64::from(spec.model.max_prompt_tokens);
-    let a_token = 4 * u64::from(spec.model.layers) * (12 * hidden + 4 * mlp + 2 * heads * length);
-    let tokens = spec.stage.iter().map(|stage| {
-        let branches = if stage.kind.is_supervised() { 0 } else { stage.completions * spec.semantic_id.id_levels() };
-        u64::from(stage.prompts_per_lease) * (length + u64::from(branches))
-    });
-    BASE_BYTES + states + a_token * tokens.max().unwrap_or(0)
 }

@@ -2,6 +2,7 @@
 //! Time comes in as an argument and effects go out as values; the coordinator's shell performs them.
 
 pub mod address;
+pub mod decoder_shape;
 pub mod ids;
 pub mod spec;
 pub mod work;

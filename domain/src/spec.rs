@@ -27,7 +27,7 @@ pub use evaluation::{
     CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, DeviceKind, EvaluationSpec, Exclude, ServedContext,
     Statistics,
 };
-pub use model::{LoraSpec, ModelSpec, OptimizerSpec};
+pub use model::{BaseKind, LoraSpec, ModelSpec, OptimizerSpec};
 pub use objective::{AdvantageScale, Baseline, Clip, GrpoLoss, Objective, Sampler};
 pub use reward::{ExcludedCells, RewardShape, RewardSpec, RewardVariant, SwingSpec};
 pub use semantic_id::{Collisions, Control, Missing, Quantizer, SemanticIdSpec, VectorSource};

@@ -324,7 +324,7 @@ fn a_resolved_config_reads_back_alike_and_keeps_its_digest() {
 #[test]
 fn derived_numbers_follow_from_the_config() {
     let spec = RunSpec::check(RunConfig::parse(GOOD, "run.toml").unwrap()).unwrap();
-    let derived = Derived::of(&spec);
+    let derived = Derived::of(&spec, None);
     assert_eq!((derived.passes, derived.iterations_at_most), (2, 120));
     assert_eq!(
         spec.stage.iter().map(|s| s.attempts()).collect::<Vec<_>>(),

@@ -1,53 +1,78 @@
 //! From a user's past to tokens: the vocabulary, the prompt of an instance, and the sequences of the next-item stage.
 //!
-//! A prompt is BOS, events oldest first, then the sign whose item is asked for: NEGATIVE. An event is its sign and
-//! the D codes of its item. The completion is the D codes of an item. Events of items outside the trie are left out.
+//! A prompt is a beginning (BOS, or the instruction of a pretrained base), events oldest first, a question, and last the
+//! sign whose item is asked for: negative. An event is its sign and the D codes of its item. The completion is the D codes
+//! of an item. Events of items outside the trie are left out.
 
 use crate::event::{Event, Sign};
 use crate::semantic_id::SemanticIds;
 use crate::split::DAY;
 use conrec_domain::spec::Context;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// Fills sequences of unequal length.
+/// Fills sequences of unequal length; only a decoder from scratch has it.
 pub const PAD: i64 = 0;
-/// Begins every sequence.
+/// Begins every sequence of a decoder from scratch.
 pub const BOS: i64 = 1;
-/// Sign of a dislike, and the question at a prompt's end.
-pub const NEGATIVE: i64 = 2;
-/// Sign of an event between the thresholds, or of an exposure without reaction.
-pub const NEUTRAL: i64 = 3;
-/// Sign of a like.
-pub const POSITIVE: i64 = 4;
-/// The first token that is a code.
-const FIRST_CODE: i64 = 5;
+/// Tokens before the signs in a decoder from scratch.
+const SPECIAL: usize = 2;
+/// Negative, neutral, positive.
+const SIGNS: usize = 3;
 
 /// What `Context::Negatives3d` shows, in seconds.
 const THREE_DAYS: i64 = 3 * DAY;
 
-/// The numbering of tokens: five special ones, then K codes a level.
+/// The numbering of tokens: some before (two special ones, or all tokens of a pretrained base), then three signs, then K
+/// codes a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vocabulary {
     /// D: codes in a semantic id.
     pub levels: usize,
     /// K: codes a level.
     pub codes: usize,
+    /// Tokens before the signs.
+    before: usize,
 }
 
 impl Vocabulary {
-    /// The vocabulary of these semantic ids.
+    /// The vocabulary of a decoder from scratch.
+    pub const fn new(levels: usize, codes: usize) -> Self {
+        Self { levels, codes, before: SPECIAL }
+    }
+
+    /// The vocabulary of these semantic ids, for a decoder from scratch.
     pub fn of(ids: &SemanticIds) -> Self {
-        Self { levels: ids.levels, codes: ids.codes }
+        Self::new(ids.levels, ids.codes)
+    }
+
+    /// The same signs and codes after the `tokens` tokens of a pretrained base.
+    pub const fn after(self, tokens: usize) -> Self {
+        Self { before: tokens, ..self }
     }
 
     /// Number of tokens, without [`Vocabulary::question`].
     pub fn size(&self) -> usize {
-        FIRST_CODE as usize + self.levels * self.codes
+        self.before + self.own()
     }
 
-    /// Token of a code: `5 + level * codes + code`.
+    /// Tokens that a pretrained base does not have: signs and codes.
+    pub fn own(&self) -> usize {
+        SIGNS + self.levels * self.codes
+    }
+
+    /// The first sign; signs and codes follow without a gap.
+    pub fn first_sign(&self) -> i64 {
+        self.before as i64
+    }
+
+    fn first_code(&self) -> i64 {
+        (self.before + SIGNS) as i64
+    }
+
+    /// Token of a code: `first code + level * codes + code`.
     pub fn code(&self, level: usize, code: u16) -> i64 {
-        FIRST_CODE + (level * self.codes) as i64 + i64::from(code)
+        self.first_code() + (level * self.codes) as i64 + i64::from(code)
     }
 
     /// Tokens of all codes of a level.
@@ -55,9 +80,9 @@ impl Vocabulary {
         self.code(level, 0)..self.code(level + 1, 0)
     }
 
-    /// Level and code of a token; none for the special tokens and outside the vocabulary.
+    /// Level and code of a token; none for all other tokens and outside the vocabulary.
     pub fn parse(&self, token: i64) -> Option<(usize, u16)> {
-        let at = usize::try_from(token.checked_sub(FIRST_CODE)?).ok()?;
+        let at = usize::try_from(token.checked_sub(self.first_code())?).ok()?;
         (at < self.levels * self.codes).then(|| (at / self.codes, (at % self.codes) as u16))
     }
 
@@ -68,12 +93,18 @@ impl Vocabulary {
     }
 
     /// Token of a sign.
-    pub fn sign(sign: Sign) -> i64 {
-        match sign {
-            Sign::Negative => NEGATIVE,
-            Sign::Neutral => NEUTRAL,
-            Sign::Positive => POSITIVE,
-        }
+    pub fn sign(&self, sign: Sign) -> i64 {
+        let place = match sign {
+            Sign::Negative => 0,
+            Sign::Neutral => 1,
+            Sign::Positive => 2,
+        };
+        self.first_sign() + place
+    }
+
+    /// Tokens of the three signs.
+    pub fn signs(&self) -> Range<i64> {
+        self.first_sign()..self.first_code()
     }
 
     /// Tokens of an item's codes, for all levels.
@@ -82,8 +113,36 @@ impl Vocabulary {
     }
 
     /// Tokens of one event: its sign and the codes of its item.
-    fn event_tokens(&self) -> usize {
+    pub fn event_tokens(&self) -> usize {
         1 + self.levels
+    }
+}
+
+/// What a prompt says around the events: tokens of the base's own text, or of a decoder from scratch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptFrame {
+    /// Tokens of the pretrained base, which come before the signs; none from scratch.
+    pub base_tokens: Option<usize>,
+    /// Begins every sequence and every prompt; at least one token.
+    pub beginning: Vec<i64>,
+    /// Follows the events of a prompt, before the sign.
+    pub question: Vec<i64>,
+}
+
+impl PromptFrame {
+    /// The frame of a decoder from scratch: BOS and nothing else.
+    pub fn from_scratch() -> Self {
+        Self { base_tokens: None, beginning: vec![BOS], question: Vec::new() }
+    }
+
+    /// The vocabulary of these semantic ids.
+    pub fn vocabulary(&self, ids: &SemanticIds) -> Vocabulary {
+        self.base_tokens.map_or_else(|| Vocabulary::of(ids), |tokens| Vocabulary::of(ids).after(tokens))
+    }
+
+    /// Tokens of a prompt without events.
+    pub fn tokens(&self) -> usize {
+        self.beginning.len() + self.question.len() + 1
     }
 }
 
@@ -91,49 +150,51 @@ impl Vocabulary {
 #[derive(Clone, Copy, Debug)]
 pub struct PromptBuilder<'a> {
     ids: &'a SemanticIds,
+    frame: &'a PromptFrame,
     /// The numbering of tokens.
     pub vocabulary: Vocabulary,
     max_prompt_tokens: usize,
 }
 
 impl<'a> PromptBuilder<'a> {
-    /// Prompts and sequences of at most `max_prompt_tokens` tokens (a prompt has at least 2, a sequence one event).
-    pub fn new(ids: &'a SemanticIds, max_prompt_tokens: usize) -> Self {
-        Self { ids, vocabulary: Vocabulary::of(ids), max_prompt_tokens }
+    /// Prompts and sequences of at most `max_prompt_tokens` tokens (a prompt has at least its frame, a sequence one event).
+    pub fn new(ids: &'a SemanticIds, frame: &'a PromptFrame, max_prompt_tokens: usize) -> Self {
+        Self { ids, frame, vocabulary: frame.vocabulary(ids), max_prompt_tokens }
     }
 
     /// The prompt of an instance at `t0`, from the user's events, oldest first.
     ///
     /// Events at or after `t0` are never shown, whatever is passed in. Of too many, the oldest are left out.
     pub fn prompt(&self, past: &[Event], t0: i64, context: Context) -> Vec<i64> {
-        let room = self.max_prompt_tokens.saturating_sub(2) / self.vocabulary.event_tokens();
+        let room = self.max_prompt_tokens.saturating_sub(self.frame.tokens()) / self.vocabulary.event_tokens();
         let shown = |event: &&Event| event.time < t0 && shows(context, event, t0) && self.is_known(event);
         let newest_first: Vec<&Event> = past.iter().rev().filter(shown).take(room).collect();
-        let mut tokens = Vec::with_capacity(2 + newest_first.len() * self.vocabulary.event_tokens());
-        tokens.push(BOS);
+        let mut tokens = Vec::with_capacity(self.frame.tokens() + newest_first.len() * self.vocabulary.event_tokens());
+        tokens.extend(&self.frame.beginning);
         for event in newest_first.into_iter().rev() {
             self.push(event, &mut tokens);
         }
-        tokens.push(NEGATIVE);
+        tokens.extend(&self.frame.question);
+        tokens.push(self.vocabulary.sign(Sign::Negative));
         tokens
     }
 
-    /// The prompt of an alignment question at `t0`: BOS, what the context shows, the question's token, the codes of the
-    /// four cells, and the sign that is asked for. The completion is the codes of the disliked one.
+    /// The prompt of an alignment question at `t0`: the beginning, what the context shows, the question's token, the codes
+    /// of the four cells, and the sign that is asked for. The completion is the codes of the disliked one.
     ///
     /// Events at or after `t0` are never shown. Of too many, the oldest are left out; the question never is.
     pub fn question(&self, past: &[Event], t0: i64, context: Context, cells: &[u32]) -> Vec<i64> {
-        let needed = 3 + cells.len() * self.vocabulary.levels;
+        let needed = self.frame.beginning.len() + 2 + cells.len() * self.vocabulary.levels;
         let room = self.max_prompt_tokens.saturating_sub(needed) / self.vocabulary.event_tokens();
         let shown = |event: &&Event| event.time < t0 && shows(context, event, t0) && self.is_known(event);
         let newest_first: Vec<&Event> = past.iter().rev().filter(shown).take(room).collect();
-        let mut tokens = vec![BOS];
+        let mut tokens = self.frame.beginning.clone();
         newest_first.into_iter().rev().for_each(|event| self.push(event, &mut tokens));
         tokens.push(self.vocabulary.question());
         for cell in cells {
             tokens.extend(self.vocabulary.codes(self.ids.cell_codes(*cell)));
         }
-        tokens.push(NEGATIVE);
+        tokens.push(self.vocabulary.sign(Sign::Negative));
         tokens
     }
 
@@ -144,7 +205,7 @@ impl<'a> PromptBuilder<'a> {
 
     /// A user's events before `end`, oldest first, as sequences of the next-item stage.
     ///
-    /// Each begins with BOS and fits the longest prompt; every event is in exactly one. The windows are cut from the
+    /// Each begins as a prompt does and fits the longest prompt; every event is in exactly one. The windows are cut from the
     /// newest end, so that only the oldest may be short. Without events there is no sequence.
     pub fn sequence(&self, events: &[Event], end: i64) -> Vec<Vec<i64>> {
         let known: Vec<&Event> = events.iter().filter(|e| e.time < end && self.is_known(e)).collect();
@@ -161,12 +222,13 @@ impl<'a> PromptBuilder<'a> {
     }
 
     fn events_a_sequence(&self) -> usize {
-        (self.max_prompt_tokens.saturating_sub(1) / self.vocabulary.event_tokens()).max(1)
+        (self.max_prompt_tokens.saturating_sub(self.frame.beginning.len()) / self.vocabulary.event_tokens()).max(1)
     }
 
     fn window(&self, events: &[&Event]) -> Vec<i64> {
-        let mut tokens = Vec::with_capacity(1 + events.len() * self.vocabulary.event_tokens());
-        tokens.push(BOS);
+        let beginning = &self.frame.beginning;
+        let mut tokens = Vec::with_capacity(beginning.len() + events.len() * self.vocabulary.event_tokens());
+        tokens.extend(beginning);
         for event in events {
             self.push(event, &mut tokens);
         }
@@ -178,7 +240,7 @@ impl<'a> PromptBuilder<'a> {
     }
 
     fn push(&self, event: &Event, tokens: &mut Vec<i64>) {
-        tokens.push(Vocabulary::sign(event.sign));
+        tokens.push(self.vocabulary.sign(event.sign));
         tokens.extend(self.vocabulary.codes(self.ids.item_codes(event.item)));
     }
 }
@@ -199,6 +261,14 @@ fn shows(context: Context, event: &Event, t0: i64) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    const NEGATIVE: i64 = 2;
+    const NEUTRAL: i64 = 3;
+    const POSITIVE: i64 = 4;
+
+    fn frame() -> PromptFrame {
+        PromptFrame::from_scratch()
+    }
 
     /// Item i has codes (i, i + 1); item 3 is outside the trie.
     fn ids() -> SemanticIds {
@@ -222,18 +292,19 @@ mod tests {
 
     #[test]
     fn tokens_are_numbered_by_level_and_code() {
-        let v = Vocabulary { levels: 3, codes: 64 };
+        let v = Vocabulary::new(3, 64);
         assert_eq!(v.size(), 5 + 192);
         assert_eq!((v.code(0, 0), v.code(1, 2), v.code(2, 63)), (5, 71, 196));
         assert_eq!(v.level(1), 69..133);
         assert_eq!((v.parse(71), v.parse(4), v.parse(197), v.parse(i64::MIN)), (Some((1, 2)), None, None, None));
-        assert_eq!([Sign::Negative, Sign::Neutral, Sign::Positive].map(Vocabulary::sign), [2, 3, 4]);
+        assert_eq!([Sign::Negative, Sign::Neutral, Sign::Positive].map(|s| v.sign(s)), [2, 3, 4]);
     }
 
     #[test]
     fn each_context_shows_its_part_of_the_past() {
         let ids = ids();
-        let builder = PromptBuilder::new(&ids, 100);
+        let frame = frame();
+        let builder = PromptBuilder::new(&ids, &frame, 100);
         let prompt = |context| builder.prompt(&past(), 10 * DAY, context);
         assert_eq!(prompt(Context::Negatives3d), [BOS, NEGATIVE, 7, 18, NEGATIVE]);
         assert_eq!(prompt(Context::Negatives), [BOS, NEGATIVE, 5, 16, NEGATIVE, 7, 18, NEGATIVE]);
@@ -246,7 +317,9 @@ mod tests {
     #[test]
     fn a_question_shows_four_cells_after_its_own_token() {
         let ids = ids();
-        let ask = |limit, context| PromptBuilder::new(&ids, limit).question(&past(), 10 * DAY, context, &[3, 0, 2, 1]);
+        let ask = |limit, context| {
+            PromptBuilder::new(&ids, &frame(), limit).question(&past(), 10 * DAY, context, &[3, 0, 2, 1])
+        };
         // 20 codes of two levels lie after the five special tokens: the question's token is 25.
         let question = [25, 9, 20, 5, 16, 7, 18, 6, 17, NEGATIVE];
         assert_eq!(ask(100, Context::None), [&[BOS], &question[..]].concat());
@@ -255,9 +328,26 @@ mod tests {
     }
 
     #[test]
+    fn a_pretrained_base_frames_the_events_and_numbers_come_after_its_tokens() {
+        let ids = ids();
+        let frame = PromptFrame { base_tokens: Some(1000), beginning: vec![7, 8, 9], question: vec![6] };
+        let builder = PromptBuilder::new(&ids, &frame, 11);
+        assert_eq!(
+            builder.prompt(&past(), 10 * DAY, Context::Negatives),
+            [7, 8, 9, 1000, 1003, 1014, 1000, 1005, 1016, 6, 1000]
+        );
+        assert_eq!(PromptBuilder::new(&ids, &frame, 10).prompt(&past(), 10 * DAY, Context::Negatives).len(), 8);
+        assert_eq!(builder.sequence(&past()[..1], DAY), [[7, 8, 9, 1000, 1003, 1014]]);
+        let v = builder.vocabulary;
+        assert_eq!((v.size(), v.own(), v.signs()), (1023, 23, 1000..1003));
+        assert_eq!((v.parse(1003), v.parse(1022), v.parse(1023), v.parse(5)), (Some((0, 0)), Some((1, 9)), None, None));
+    }
+
+    #[test]
     fn three_days_begin_exactly_three_days_before_t0() {
         let ids = ids();
-        let builder = PromptBuilder::new(&ids, 100);
+        let frame = frame();
+        let builder = PromptBuilder::new(&ids, &frame, 100);
         let events = [event(0, 99, Sign::Negative), event(1, 100, Sign::Negative)];
         let prompt = builder.prompt(&events, 100 + 3 * DAY, Context::Negatives3d);
         assert_eq!(prompt, [BOS, NEGATIVE, 6, 17, NEGATIVE]);
@@ -267,28 +357,28 @@ mod tests {
     fn the_oldest_events_are_left_out_whole() {
         let ids = ids();
         for (limit, expected) in [(8, 2), (7, 1), (5, 1), (4, 0), (0, 0)] {
-            let prompt = PromptBuilder::new(&ids, limit).prompt(&past(), 10 * DAY, Context::All);
+            let prompt = PromptBuilder::new(&ids, &frame(), limit).prompt(&past(), 10 * DAY, Context::All);
             assert_eq!(prompt.len(), 2 + 3 * expected, "limit {limit}");
             assert_eq!((prompt[0], prompt[prompt.len() - 1]), (BOS, NEGATIVE));
         }
-        let prompt = PromptBuilder::new(&ids, 7).prompt(&past(), 10 * DAY, Context::All);
+        let prompt = PromptBuilder::new(&ids, &frame(), 7).prompt(&past(), 10 * DAY, Context::All);
         assert_eq!(prompt, [BOS, NEUTRAL, 9, 20, NEGATIVE]);
     }
 
     #[test]
     fn sequences_hold_every_event_once_and_are_cut_from_the_newest_end() {
         let ids = ids();
-        let windows = PromptBuilder::new(&ids, 8).sequence(&past(), 10 * DAY);
+        let windows = PromptBuilder::new(&ids, &frame(), 8).sequence(&past(), 10 * DAY);
         assert_eq!(windows, [vec![1, 2, 5, 16, 4, 6, 17], vec![1, 2, 7, 18, 3, 9, 20]]);
-        let windows = PromptBuilder::new(&ids, 8).sequence(&past(), 9 * DAY);
+        let windows = PromptBuilder::new(&ids, &frame(), 8).sequence(&past(), 9 * DAY);
         assert_eq!(windows, [vec![1, 2, 5, 16], vec![1, 4, 6, 17, 2, 7, 18]]);
-        assert!(PromptBuilder::new(&ids, 8).sequence(&[event(3, 0, Sign::Negative)], DAY).is_empty());
-        assert_eq!(PromptBuilder::new(&ids, 0).sequence(&past(), 10 * DAY).len(), 4);
+        assert!(PromptBuilder::new(&ids, &frame(), 8).sequence(&[event(3, 0, Sign::Negative)], DAY).is_empty());
+        assert_eq!(PromptBuilder::new(&ids, &frame(), 0).sequence(&past(), 10 * DAY).len(), 4);
     }
 
     #[test]
     fn a_completion_is_the_items_codes() {
-        assert_eq!(PromptBuilder::new(&ids(), 8).completion(2), [7, 18]);
+        assert_eq!(PromptBuilder::new(&ids(), &frame(), 8).completion(2), [7, 18]);
     }
 
     proptest! {
@@ -303,7 +393,8 @@ mod tests {
             let mut events: Vec<Event> = before.iter().map(|&(item, t)| event(item, t, Sign::Negative)).collect();
             events.extend(after.iter().map(|&t| event(4, t, Sign::Negative)));
             events.sort_by_key(|e| (e.time, e.item));
-            let builder = PromptBuilder::new(&ids, limit);
+            let frame = frame();
+        let builder = PromptBuilder::new(&ids, &frame, limit);
             for context in [Context::Negatives3d, Context::Negatives, Context::All] {
                 let prompt = builder.prompt(&events, 1000, context);
                 prop_assert!(!prompt.contains(&9) && !prompt.contains(&20));

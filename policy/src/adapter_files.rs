@@ -8,6 +8,7 @@ use crate::lora::LoraConfig;
 use crate::model_files::Check;
 use crate::tensor_file::{read_tensors, write_tensors};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 use tch::Tensor;
 
@@ -33,6 +34,9 @@ struct LoraJson<'a> {
     use_rslora: bool,
     use_dora: bool,
     inference_mode: bool,
+    /// Tokens whose rows are part of the adapter; PEFT's `trainable_token_indices`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trainable_token_indices: Option<BTreeMap<&'static str, Vec<i64>>>,
 }
 
 /// The keys that fix the computation, as they stand in a file.
@@ -98,8 +102,16 @@ pub fn write_adapter(folder: &Path, of: AdapterOf<'_>, flat: &Tensor, base: &str
         use_rslora: false,
         use_dora: false,
         inference_mode: true,
+        trainable_token_indices: new_tokens(of.model),
     };
     write_json(&path, &json)
+}
+
+/// The tokens after the base's own, for each module that has rows of them. A tied head follows the embedding.
+fn new_tokens(model: &LlamaConfig) -> Option<BTreeMap<&'static str, Vec<i64>>> {
+    let modules = if model.tied { &["embed_tokens"][..] } else { &["embed_tokens", "lm_head"] };
+    let tokens: Vec<i64> = (model.vocab..model.tokens()).collect();
+    (model.new_tokens > 0).then(|| modules.iter().map(|module| (*module, tokens.clone())).collect())
 }
 
 /// Reads the weights of an adapter from `folder`, as one flat tensor.

@@ -1,6 +1,7 @@
 //! One decoder layer as the forward pass uses it: norms, projections with their adapters, MLP.
 
-use crate::llama::{LayerWeights, LlamaConfig};
+use crate::llama::LlamaConfig;
+use crate::llama_weights::LayerWeights;
 use crate::lora::LowRank;
 use crate::projection::Projection;
 use crate::rope::{Angles, Rope};
@@ -14,6 +15,8 @@ pub(crate) struct DecoderLayer {
     /// The same weights cut in two, for the last layer, where few positions ask and all answer.
     query: Projection,
     key_value: Projection,
+    /// Of queries over keys: `[heads + kv_heads, head_dim]`.
+    head_norms: Option<Tensor>,
     output: Projection,
     mlp_norm: Tensor,
     gate_up: Projection,
@@ -49,6 +52,10 @@ impl DecoderLayer {
             query: query_key_value.part((0, q), (0, 1)),
             key_value: query_key_value.part((q, 2 * k), (1, 3)),
             query_key_value,
+            head_norms: weights.head_norms.as_ref().map(|[query, key]| {
+                let wide = |norm: &Tensor, heads: i64| norm.view([1, -1]).expand([heads, config.head_dim], false);
+                Tensor::cat(&[wide(query, config.heads), wide(key, config.kv_heads)], 0)
+            }),
             output: Projection::new(&weights.output, output),
             mlp_norm: weights.mlp_norm.shallow_clone(),
             gate_up: Projection::new(&weights.gate_up, gate_up),
@@ -72,7 +79,8 @@ impl DecoderLayer {
         let Shape { heads, kv_heads, head_dim, .. } = self.shape;
         let y = self.query_key_value.apply(x).view([rows, -1, heads + 2 * kv_heads, head_dim]);
         let parts = y.split_with_sizes([heads + kv_heads, kv_heads], 2);
-        let rotated = rope.0.rotate(&parts[0], rope.1).split_with_sizes([heads, kv_heads], 2);
+        let normed = self.norm_heads(&parts[0], 0);
+        let rotated = rope.0.rotate(&normed, rope.1).split_with_sizes([heads, kv_heads], 2);
         Attended {
             queries: rotated[0].shallow_clone(),
             keys: rotated[1].shallow_clone(),
@@ -82,16 +90,24 @@ impl DecoderLayer {
 
     /// Keys and values of all positions, each `[rows, positions, kv_heads, head_dim]`; `x` as above.
     pub(crate) fn keys_values(&self, x: &Tensor, rows: i64, rope: (&Rope, &Angles)) -> (Tensor, Tensor) {
-        let Shape { kv_heads, head_dim, .. } = self.shape;
+        let Shape { heads, kv_heads, head_dim, .. } = self.shape;
         let y = self.key_value.apply(x).view([rows, -1, 2 * kv_heads, head_dim]);
         let parts = y.split_with_sizes([kv_heads, kv_heads], 2);
-        (rope.0.rotate(&parts[0], rope.1), parts[1].shallow_clone())
+        (rope.0.rotate(&self.norm_heads(&parts[0], heads), rope.1), parts[1].shallow_clone())
     }
 
     /// Queries of one position a row: `[rows, 1, heads, head_dim]`; `x` is `[rows, hidden]`, normed.
     pub(crate) fn queries(&self, x: &Tensor, rope: (&Rope, &Angles)) -> Tensor {
         let y = self.query.apply(x).view([-1, 1, self.shape.heads, self.shape.head_dim]);
-        rope.0.rotate(&y, rope.1)
+        rope.0.rotate(&self.norm_heads(&y, 0), rope.1)
+    }
+
+    /// Norms each head of `[rows, positions, heads, head_dim]`, where the decoder does so; the first of them is head
+    /// `from` of queries and keys together.
+    fn norm_heads(&self, x: &Tensor, from: i64) -> Tensor {
+        let Some(norms) = &self.head_norms else { return x.shallow_clone() };
+        let weight = norms.narrow(0, from, x.size()[2]);
+        x.rms_norm([self.shape.head_dim], None::<&Tensor>, self.shape.eps) * weight
     }
 
     /// What follows attention: output projection, residual, MLP, residual.

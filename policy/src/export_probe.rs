@@ -42,12 +42,12 @@ pub enum ProbeError {
 /// For sequences that the policy cannot read, and when the file cannot be written.
 pub fn write_probe(folder: &Path, policy: &Policy, sequences: &[&[i64]]) -> Result<(), ProbeError> {
     let _no_grad = tch::no_grad_guard();
-    let head = policy.head(0, policy.config().vocab);
     let mut probed = Vec::with_capacity(sequences.len());
     for tokens in sequences {
         let hidden = hidden_everywhere(policy, &[*tokens])?;
-        let last = hidden.select(0, 0).select(0, -1);
-        let logits = head.f_mv(&last).and_then(|l| l.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu));
+        let last = hidden.select(0, 0).narrow(0, -1, 1);
+        let logits = policy.logits(&last, 0, policy.config().tokens());
+        let logits = logits.f_view([-1]).and_then(|l| l.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu));
         let logits = logits.map_err(PolicyError::from)?;
         let logits = Vec::<f32>::try_from(&logits).map_err(PolicyError::from)?;
         probed.push(ProbedSequence { tokens: tokens.to_vec(), logits });

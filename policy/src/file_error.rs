@@ -54,6 +54,22 @@ pub enum FileError {
         /// What the model needs.
         expected: String,
     },
+    /// A decoder that this program does not compute.
+    #[error("{}: {source}", path.display())]
+    Decoder {
+        /// File.
+        path: PathBuf,
+        /// What is wrong with its shape.
+        source: conrec_domain::decoder_shape::ShapeError,
+    },
+    /// A text that the tokeniser does not take.
+    #[error("{}: {message}", path.display())]
+    Tokenizer {
+        /// File.
+        path: PathBuf,
+        /// What was found and expected.
+        message: String,
+    },
     /// libtorch failed.
     #[error("a tensor operation failed")]
     Torch(#[from] tch::TchError),

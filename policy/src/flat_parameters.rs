@@ -39,7 +39,14 @@ impl FlatParameter {
 /// # Errors
 /// When the loss has no graph.
 pub(crate) fn flat_gradient<T: Borrow<Tensor>>(loss: &Tensor, leaves: &[T]) -> Result<Tensor, PolicyError> {
-    let gradients = Tensor::f_run_backward(&[loss], leaves, false, false)?;
+    flatten(&Tensor::f_run_backward(&[loss], leaves, false, false)?, leaves)
+}
+
+/// The gradients by these leaves as one flat tensor; one that is undefined is zeros.
+///
+/// # Errors
+/// When libtorch cannot join them.
+pub(crate) fn flatten<T: Borrow<Tensor>>(gradients: &[Tensor], leaves: &[T]) -> Result<Tensor, PolicyError> {
     let flat = |(gradient, leaf): (&Tensor, &T)| {
         if gradient.defined() { gradient.reshape([-1]) } else { leaf.borrow().zeros_like().reshape([-1]) }
     };

@@ -108,7 +108,7 @@ impl GrpoLease<'_> {
         while !round.is_empty() {
             let lengths: Vec<usize> = prompts[round.clone()].iter().map(|p| p.tokens.len()).collect();
             let equal_before = lease.metrics.zero_variance_groups;
-            for part in micro_batches(&lengths) {
+            for part in micro_batches(&lengths, self.policy.config().micro_batch_tokens) {
                 let part = part.into_iter().map(|place| round.start + place).collect();
                 let drawn = self.draw(prompts, part, &mut lease)?;
                 let scores = drawn.groups.score(&self.legal, reward, objective.baseline, &mut lease.metrics)?;

@@ -56,12 +56,12 @@ impl Legal<'_> {
             let found = format!("node {node} without children");
             return Err(PolicyError::Input { what: "trie", found, expected: "a node above the cells".into() });
         }
-        let head = policy.head(self.vocabulary.code(place.level, 0), self.vocabulary.codes as i64);
-        let mut logits = hidden.matmul(&head.tr());
+        let (first, codes) = (self.vocabulary.code(place.level, 0), self.vocabulary.codes as i64);
+        let mut logits = policy.logits(hidden, first, codes);
         if place.temperature != 1.0 {
             logits /= place.temperature;
         }
-        let mask = self.mask(nodes, hidden.kind()).to_device(hidden.device());
+        let mask = self.mask(nodes, policy.kind()).to_device(hidden.device());
         Ok((logits + mask).log_softmax(-1, None))
     }
 

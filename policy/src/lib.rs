@@ -10,13 +10,23 @@ pub mod random_normal;
 // Weights.
 pub mod flat_parameters;
 pub mod llama;
+mod llama_weights;
 pub mod lora;
+pub mod new_rows;
+pub mod pretrained_files;
+pub mod text_tokenizer;
+
+// What a run begins with.
+pub mod base_model;
 
 // The forward pass.
 pub mod attention;
 pub mod decoder;
 pub mod device;
+mod padded;
 pub mod projection;
+mod prompt_pass;
+mod recompute;
 pub mod rope;
 pub mod shared_prefix;
 pub mod shared_sum;
@@ -38,6 +48,7 @@ pub mod supervised;
 pub mod adamw;
 pub mod exact_sum;
 pub mod slot;
+mod state_changes;
 pub mod state_parts;
 pub mod training_state;
 
@@ -55,7 +66,9 @@ pub mod adapter_files;
 pub mod atomic_write;
 pub mod beam_search;
 pub mod export_probe;
+pub mod extended_tokenizer;
 pub mod file_error;
+pub mod merged_model;
 pub mod model_files;
 pub mod tensor_file;
 pub mod tokenizer_file;

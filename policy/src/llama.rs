@@ -1,9 +1,10 @@
-//! The Llama architecture in small: its shape, the layout of its weights in one flat tensor (Hugging Face names),
-//! and the weights that a pass starts from.
+//! The shape of a decoder of the Llama family, the layout of its weights in one flat tensor (Hugging Face names), and
+//! the weights that a pass from scratch starts from.
 
 use crate::error::PolicyError;
 use crate::flat_parameters::FlatParameters;
 use crate::random_normal::{standard_normals, stream};
+use conrec_domain::decoder_shape::{Biases, DecoderShape, Family, Llama3Scaling};
 use conrec_domain::spec::ModelSpec;
 use conrec_domain::work::Pass;
 use tch::Tensor;
@@ -11,11 +12,15 @@ use tch::Tensor;
 /// Positions beyond the longest prompt for which rotary angles exist: room for completions.
 const POSITIONS_AFTER_PROMPT: i64 = 32;
 
-/// The shape of a decoder. The head is tied: the rows of the embedding are also the rows of the language-model head.
+/// The shape of a decoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LlamaConfig {
-    /// Tokens.
+    /// Which decoder of the family.
+    pub family: Family,
+    /// Rows of the base's embedding.
     pub vocab: i64,
+    /// Tokens after these, whose rows belong to the adapter; none in a decoder from scratch.
+    pub new_tokens: i64,
     /// Width of the residual stream.
     pub hidden: i64,
     /// Decoder layers.
@@ -30,14 +35,24 @@ pub struct LlamaConfig {
     pub intermediate: i64,
     /// Base of the rotary angles.
     pub rope_theta: f64,
+    /// Rescaling of the rotary angles.
+    pub rope_scaling: Option<Llama3Scaling>,
     /// Epsilon of the RMS norms.
     pub rms_norm_eps: f64,
     /// Positions for which rotary angles exist.
     pub max_positions: i64,
+    /// Whether the rows of the embedding are also the rows of the head.
+    pub tied: bool,
+    /// Which linear layers have a bias.
+    pub biases: Biases,
+    /// Whether queries and keys are normed head by head.
+    pub head_norms: bool,
+    /// Tokens, padding included, that are computed together at most.
+    pub micro_batch_tokens: usize,
 }
 
 impl LlamaConfig {
-    /// The decoder of a checked spec for a vocabulary of `vocab` tokens.
+    /// The decoder from scratch of a checked spec for a vocabulary of `vocab` tokens.
     ///
     /// # Errors
     /// When the heads do not divide the width, the key heads not the heads, or a head's width is odd.
@@ -55,7 +70,9 @@ impl LlamaConfig {
             return Err(PolicyError::Shape { key: "layers", found: "0".into(), expected: "at least 1".into() });
         }
         Ok(Self {
+            family: Family::Llama,
             vocab: vocab as i64,
+            new_tokens: 0,
             hidden,
             layers: i64::from(spec.layers),
             heads,
@@ -63,9 +80,55 @@ impl LlamaConfig {
             head_dim: hidden / heads,
             intermediate: i64::from(spec.intermediate),
             rope_theta: spec.rope_theta,
+            rope_scaling: None,
             rms_norm_eps: spec.rms_norm_eps,
             max_positions: i64::from(spec.max_prompt_tokens) + POSITIONS_AFTER_PROMPT,
+            tied: true,
+            biases: Biases::default(),
+            head_norms: false,
+            micro_batch_tokens: spec.micro_batch_tokens as usize,
         })
+    }
+
+    /// A pretrained decoder of this shape, with `new_tokens` tokens after its own.
+    ///
+    /// # Errors
+    /// When the model was made for shorter sequences.
+    pub fn pretrained(shape: &DecoderShape, new_tokens: usize, spec: &ModelSpec) -> Result<Self, PolicyError> {
+        let positions = i64::from(spec.max_prompt_tokens) + POSITIONS_AFTER_PROMPT;
+        let most = i64::from(shape.max_positions);
+        if positions > most {
+            let expected = format!(
+                "at most {}: the base was made for {most} positions, and {POSITIONS_AFTER_PROMPT} are left for completions",
+                most - POSITIONS_AFTER_PROMPT
+            );
+            let found = spec.max_prompt_tokens.to_string();
+            return Err(PolicyError::Shape { key: "max_prompt_tokens", found, expected });
+        }
+        Ok(Self {
+            family: shape.family,
+            vocab: i64::from(shape.vocab),
+            new_tokens: new_tokens as i64,
+            hidden: i64::from(shape.hidden),
+            layers: i64::from(shape.layers),
+            heads: i64::from(shape.heads),
+            kv_heads: i64::from(shape.kv_heads),
+            head_dim: i64::from(shape.head_dim),
+            intermediate: i64::from(shape.intermediate),
+            rope_theta: shape.rope_theta,
+            rope_scaling: shape.rope_scaling,
+            rms_norm_eps: shape.rms_norm_eps,
+            max_positions: positions,
+            tied: shape.tied,
+            biases: shape.biases,
+            head_norms: shape.head_norms,
+            micro_batch_tokens: spec.micro_batch_tokens as usize,
+        })
+    }
+
+    /// Tokens that the policy knows: the base's and the new ones after them.
+    pub fn tokens(&self) -> i64 {
+        self.vocab + self.new_tokens
     }
 
     /// Rows of the query projection.
@@ -78,31 +141,48 @@ impl LlamaConfig {
         self.kv_heads * self.head_dim
     }
 
-    /// Names, shapes and places of all weights. Query, key and value lie side by side, and so do gate and up: each
-    /// such run of rows is one matrix in the forward pass.
+    /// Names, shapes and places of the base's weights. Query, key and value lie side by side, and so do gate and up: each
+    /// such run of rows is one matrix in the forward pass, and each run of their biases one vector.
     pub fn layout(&self) -> FlatParameters {
         let (d, i, q, k) = (self.hidden, self.intermediate, self.query_rows(), self.key_rows());
         let mut layout = FlatParameters::default();
         layout.push("model.embed_tokens.weight".into(), &[self.vocab, d]);
         for layer in 0..self.layers {
-            let mut push =
-                |name: &str, shape: &[i64]| layout.push(format!("model.layers.{layer}.{name}.weight"), shape);
-            push("input_layernorm", &[d]);
-            push("self_attn.q_proj", &[q, d]);
-            push("self_attn.k_proj", &[k, d]);
-            push("self_attn.v_proj", &[k, d]);
-            push("self_attn.o_proj", &[d, q]);
-            push("post_attention_layernorm", &[d]);
-            push("mlp.gate_proj", &[i, d]);
-            push("mlp.up_proj", &[i, d]);
-            push("mlp.down_proj", &[d, i]);
+            let mut push = |when: bool, names: &[(&str, &[i64])]| {
+                for (name, shape) in names.iter().filter(|_| when) {
+                    layout.push(format!("model.layers.{layer}.{name}"), shape);
+                }
+            };
+            push(true, &[("input_layernorm.weight", &[d])]);
+            let qkv: [(&str, &[i64]); 3] = [
+                ("self_attn.q_proj.weight", &[q, d]),
+                ("self_attn.k_proj.weight", &[k, d]),
+                ("self_attn.v_proj.weight", &[k, d]),
+            ];
+            push(true, &qkv);
+            let biases: [(&str, &[i64]); 3] =
+                [("self_attn.q_proj.bias", &[q]), ("self_attn.k_proj.bias", &[k]), ("self_attn.v_proj.bias", &[k])];
+            push(self.biases.query_key_value, &biases);
+            let norms: [(&str, &[i64]); 2] =
+                [("self_attn.q_norm.weight", &[self.head_dim]), ("self_attn.k_norm.weight", &[self.head_dim])];
+            push(self.head_norms, &norms);
+            push(true, &[("self_attn.o_proj.weight", &[d, q])]);
+            push(self.biases.output, &[("self_attn.o_proj.bias", &[d])]);
+            push(true, &[("post_attention_layernorm.weight", &[d])]);
+            push(true, &[("mlp.gate_proj.weight", &[i, d]), ("mlp.up_proj.weight", &[i, d])]);
+            push(self.biases.mlp, &[("mlp.gate_proj.bias", &[i]), ("mlp.up_proj.bias", &[i])]);
+            push(true, &[("mlp.down_proj.weight", &[d, i])]);
+            push(self.biases.mlp, &[("mlp.down_proj.bias", &[d])]);
         }
         layout.push("model.norm.weight".into(), &[d]);
+        if !self.tied {
+            layout.push("lm_head.weight".into(), &[self.vocab, d]);
+        }
         layout
     }
 
-    /// The weights a pass starts from, as one flat tensor (f32): norms 1, all others normal with mean 0 and standard
-    /// deviation `std`, drawn from the stream of (seed, pass, name).
+    /// The weights a pass from scratch starts from, as one flat tensor (f32): norms 1, all others normal with mean 0 and
+    /// standard deviation `std`, drawn from the stream of (seed, pass, name).
     pub fn initial_weights(&self, seed: u64, pass: Pass, std: f64) -> Tensor {
         let layout = self.layout();
         let mut values = Vec::with_capacity(layout.len());
@@ -126,85 +206,6 @@ pub(crate) fn pass_name(pass: Pass) -> &'static str {
     }
 }
 
-/// The weights of a decoder: leaves of the autograd graph that share the memory of one flat tensor, in its order.
-#[derive(Debug)]
-pub(crate) struct LlamaWeights {
-    /// `[vocab, hidden]`; embedding and head.
-    pub embedding: Tensor,
-    /// One an entry of the decoder.
-    pub layers: Vec<LayerWeights>,
-    /// `[hidden]`.
-    pub norm: Tensor,
-}
-
-/// The weights of one decoder layer.
-#[derive(Debug)]
-pub(crate) struct LayerWeights {
-    /// `[hidden]`.
-    pub attention_norm: Tensor,
-    /// Query over key over value: `[query_rows + 2 key_rows, hidden]`.
-    pub query_key_value: Tensor,
-    /// `[hidden, query_rows]`.
-    pub output: Tensor,
-    /// `[hidden]`.
-    pub mlp_norm: Tensor,
-    /// Gate over up: `[2 intermediate, hidden]`.
-    pub gate_up: Tensor,
-    /// `[hidden, intermediate]`.
-    pub down: Tensor,
-}
-
-impl LlamaWeights {
-    /// Cuts a flat tensor into weights; with `trains` they ask for gradients.
-    ///
-    /// # Errors
-    /// When the flat tensor's length is not that of the layout.
-    pub(crate) fn cut(config: &LlamaConfig, flat: &Tensor, trains: bool) -> Result<Self, PolicyError> {
-        config.layout().check("base weights", flat)?;
-        let (d, i, q, k) = (config.hidden, config.intermediate, config.query_rows(), config.key_rows());
-        let mut cut = Cutter { flat, offset: 0, trains };
-        let embedding = cut.next(&[config.vocab, d]);
-        let layers = (0..config.layers)
-            .map(|_| LayerWeights {
-                attention_norm: cut.next(&[d]),
-                query_key_value: cut.next(&[q + 2 * k, d]),
-                output: cut.next(&[d, q]),
-                mlp_norm: cut.next(&[d]),
-                gate_up: cut.next(&[2 * i, d]),
-                down: cut.next(&[d, i]),
-            })
-            .collect();
-        Ok(Self { embedding, layers, norm: cut.next(&[d]) })
-    }
-
-    /// All weights in the order of the flat tensor.
-    pub(crate) fn leaves(&self) -> Vec<&Tensor> {
-        let mut leaves = vec![&self.embedding];
-        for l in &self.layers {
-            leaves.extend([&l.attention_norm, &l.query_key_value, &l.output, &l.mlp_norm, &l.gate_up, &l.down]);
-        }
-        leaves.push(&self.norm);
-        leaves
-    }
-}
-
-/// Takes one leaf after another from a flat tensor.
-pub(crate) struct Cutter<'a> {
-    pub flat: &'a Tensor,
-    pub offset: i64,
-    pub trains: bool,
-}
-
-impl Cutter<'_> {
-    /// The next leaf: shares memory with the flat tensor, is no node of its graph.
-    pub(crate) fn next(&mut self, shape: &[i64]) -> Tensor {
-        let length = shape.iter().product();
-        let leaf = self.flat.detach().narrow(0, self.offset, length).view(shape).set_requires_grad(self.trains);
-        self.offset += length;
-        leaf
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,18 +222,6 @@ mod tests {
         assert_eq!(key.shape, [8, 16]);
         assert_eq!(layout.entries().len(), 1 + 2 * 9 + 1);
         assert!(layout.find("lm_head.weight").is_none(), "the head is tied");
-    }
-
-    #[test]
-    fn leaves_cover_the_flat_tensor_in_order() {
-        let config = config();
-        let flat = Tensor::arange(config.layout().len() as i64, (tch::Kind::Float, tch::Device::Cpu));
-        let weights = LlamaWeights::cut(&config, &flat, true).unwrap();
-        let parts: Vec<Tensor> = weights.leaves().iter().map(|l| l.detach().reshape([-1])).collect();
-        assert!(Tensor::cat(&parts, 0) == flat);
-        let value = config.layout();
-        let value = value.find("model.layers.0.self_attn.v_proj.weight").unwrap();
-        assert_eq!(weights.layers[0].query_key_value.double_value(&[24, 0]), value.offset as f64);
     }
 
     #[test]

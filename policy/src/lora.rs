@@ -1,13 +1,21 @@
-//! LoRA (Hu et al., 2021) on every linear layer of attention and MLP: layout in one flat tensor (PEFT names), the
-//! adapter that training starts from, and its pieces as the forward pass needs them.
+//! LoRA (Hu et al., 2021) on every linear layer of attention and MLP, and the rows of tokens that a pretrained base does
+//! not have: layout in one flat tensor (PEFT names), the adapter that training starts from, and its pieces as the
+//! forward pass needs them.
 
 use crate::error::PolicyError;
 use crate::flat_parameters::FlatParameters;
-use crate::llama::{Cutter, LlamaConfig, pass_name};
+use crate::llama::{LlamaConfig, pass_name};
+use crate::llama_weights::Cutter;
 use crate::random_normal::{stream, uniform};
+use crate::transformer::Trains;
 use conrec_domain::spec::LoraSpec;
 use conrec_domain::work::Pass;
 use tch::{Kind, Tensor};
+
+/// Rows of the embedding for new tokens, as PEFT names them.
+pub const NEW_EMBEDDING: &str = "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta";
+/// Rows of the head for new tokens, where the head is not the embedding.
+pub const NEW_HEAD: &str = "base_model.model.lm_head.token_adapter.trainable_tokens_delta";
 
 /// The shape of an adapter: y = x W' + (alpha / r) x A' B'.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,8 +38,21 @@ impl LoraConfig {
         Ok(Self { rank: i64::from(spec.rank), scale: spec.alpha / f64::from(spec.rank) })
     }
 
-    /// Names, shapes and places. Modules that read the same input keep their A matrices side by side.
+    /// Names, shapes and places of the whole adapter: the low-rank factors, then the rows of new tokens.
     pub fn layout(&self, model: &LlamaConfig) -> FlatParameters {
+        let mut layout = self.factors(model);
+        if model.new_tokens > 0 {
+            layout.push(NEW_EMBEDDING.into(), &[model.new_tokens, model.hidden]);
+        }
+        if model.new_tokens > 0 && !model.tied {
+            layout.push(NEW_HEAD.into(), &[model.new_tokens, model.hidden]);
+        }
+        layout
+    }
+
+    /// The part of [`Self::layout`] that holds the factors. Modules that read the same input keep their A matrices side by
+    /// side.
+    pub fn factors(&self, model: &LlamaConfig) -> FlatParameters {
         let mut layout = FlatParameters::default();
         for layer in 0..model.layers {
             for group in groups(model) {
@@ -51,12 +72,12 @@ impl LoraConfig {
 
     /// The adapter that training starts from, as one flat tensor (f32): A uniform in +-1/sqrt(inputs), which is
     /// PEFT's Kaiming rule with a = sqrt(5), drawn from the stream of (seed, pass, name); B = 0, so that the policy
-    /// is the base.
+    /// is the base. The rows of new tokens are 0: they come from the base's own rows ([`crate::new_rows`]).
     pub fn initial_weights(&self, model: &LlamaConfig, seed: u64, pass: Pass) -> Tensor {
         let layout = self.layout(model);
         let mut values = Vec::with_capacity(layout.len());
         for entry in layout.entries() {
-            if entry.name.ends_with("lora_B.weight") {
+            if !entry.name.ends_with("lora_A.weight") {
                 values.resize(values.len() + entry.len(), 0.0f32);
                 continue;
             }
@@ -104,42 +125,63 @@ impl LowRank {
         Self { a, b: self.b[from..to].iter().map(Tensor::shallow_clone).collect(), scale: self.scale }
     }
 
-    fn share(&self) -> Self {
-        self.modules(0, self.b.len())
+    /// All of it, in the kind that the base computes in.
+    fn computing(&self, kind: Kind) -> Self {
+        Self { a: self.a.to_kind(kind), b: self.b.iter().map(|b| b.to_kind(kind)).collect(), scale: self.scale }
     }
 }
 
-/// All adapters of a decoder: leaves of the autograd graph that share the memory of one flat tensor, in its order.
+/// The rows of new tokens: one a token.
+#[derive(Debug)]
+pub(crate) struct NewRows {
+    /// `[new_tokens, hidden]`.
+    pub embedding: Tensor,
+    /// `[new_tokens, hidden]`; none where the embedding is the head.
+    pub head: Option<Tensor>,
+}
+
+/// An adapter: leaves of the autograd graph that share the memory of one flat tensor, in its order.
 #[derive(Debug)]
 pub(crate) struct LoraWeights {
     layers: Vec<[LowRank; 4]>,
+    /// None where the base knows all tokens.
+    pub rows: Option<NewRows>,
 }
 
 impl LoraWeights {
-    /// Cuts a flat tensor into adapters; with `trains` they ask for gradients.
+    /// Cuts a flat tensor into adapters that ask for gradients as `trains` says.
     ///
     /// # Errors
     /// When the flat tensor's length is not that of the layout.
-    pub(crate) fn cut(lora: LoraConfig, model: &LlamaConfig, weights: (&Tensor, bool)) -> Result<Self, PolicyError> {
+    pub(crate) fn cut(lora: LoraConfig, model: &LlamaConfig, weights: (&Tensor, Trains)) -> Result<Self, PolicyError> {
         let (flat, trains) = weights;
         lora.layout(model).check("adapter", flat)?;
-        let mut cut = Cutter { flat, offset: 0, trains };
+        let mut cut = Cutter { flat, offset: 0, trains: matches!(trains, Trains::Lora | Trains::Adapter) };
         let mut one = |group: Group| {
             let a = cut.next(&[group.modules.len() as i64 * lora.rank, group.input]);
             let b = group.modules.iter().map(|(_, output)| cut.next(&[*output, lora.rank])).collect();
             LowRank { a, b, scale: lora.scale }
         };
-        Ok(Self { layers: (0..model.layers).map(|_| groups(model).map(&mut one)).collect() })
+        let layers = (0..model.layers).map(|_| groups(model).map(&mut one)).collect();
+        cut.trains = trains == Trains::Adapter;
+        let shape = [model.new_tokens, model.hidden];
+        let rows = (model.new_tokens > 0).then(|| {
+            let embedding = cut.next(&shape);
+            NewRows { embedding, head: (!model.tied).then(|| cut.next(&shape)) }
+        });
+        Ok(Self { layers, rows })
     }
 
-    /// All leaves in the order of the flat tensor.
-    pub(crate) fn leaves(&self) -> Vec<&Tensor> {
-        self.layers.iter().flatten().flat_map(|g| std::iter::once(&g.a).chain(&g.b)).collect()
+    /// The leaves that train, in the order of the flat tensor.
+    pub(crate) fn leaves(&self, trains: Trains) -> Vec<&Tensor> {
+        let factors = self.layers.iter().flatten().flat_map(|g| std::iter::once(&g.a).chain(&g.b));
+        let rows = self.rows.iter().filter(|_| trains == Trains::Adapter);
+        factors.chain(rows.flat_map(|r| std::iter::once(&r.embedding).chain(&r.head))).collect()
     }
 
-    /// The adapters of one layer: query-key-value, output, gate-up, down.
-    pub(crate) fn layer(&self, layer: usize) -> [LowRank; 4] {
-        [0, 1, 2, 3].map(|group: usize| self.layers[layer][group].share())
+    /// The adapters of one layer in the kind that the base computes in: query-key-value, output, gate-up, down.
+    pub(crate) fn layer(&self, layer: usize, kind: Kind) -> [LowRank; 4] {
+        [0, 1, 2, 3].map(|group: usize| self.layers[layer][group].computing(kind))
     }
 }
 
@@ -195,9 +237,20 @@ mod tests {
     fn leaves_cover_the_flat_tensor_in_order() {
         let lora = LoraConfig { rank: 4, scale: 2.0 };
         let flat = Tensor::arange(lora.layout(&model()).len() as i64, (Kind::Float, tch::Device::Cpu));
-        let weights = LoraWeights::cut(lora, &model(), (&flat, true)).unwrap();
-        let parts: Vec<Tensor> = weights.leaves().iter().map(|l| l.detach().reshape([-1])).collect();
-        assert!(Tensor::cat(&parts, 0) == flat);
+        let weights = LoraWeights::cut(lora, &model(), (&flat, Trains::Lora)).unwrap();
+        let flattened = |weights: &LoraWeights, trains| {
+            Tensor::cat(&weights.leaves(trains).iter().map(|l| l.detach().reshape([-1])).collect::<Vec<_>>(), 0)
+        };
+        assert!(flattened(&weights, Trains::Lora) == flat);
+        for tied in [true, false] {
+            let model = LlamaConfig { new_tokens: 5, tied, ..model() };
+            let (layout, factors) = (lora.layout(&model), lora.factors(&model).len());
+            let flat = Tensor::arange(layout.len() as i64, (Kind::Float, tch::Device::Cpu));
+            let weights = LoraWeights::cut(lora, &model, (&flat, Trains::Adapter)).unwrap();
+            assert!(flattened(&weights, Trains::Adapter) == flat);
+            assert!(flattened(&weights, Trains::Lora) == flat.narrow(0, 0, factors as i64));
+            assert_eq!(layout.len(), factors + if tied { 5 * 16 } else { 2 * 5 * 16 });
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Rotary position embedding (Su et al., 2021) in the rotate-half convention of Hugging Face, so that exported
 //! weights load there.
 
+use crate::llama::LlamaConfig;
+use conrec_domain::decoder_shape::Llama3Scaling;
+use std::f64::consts::TAU;
 use tch::{Device, Kind, Tensor};
 
 /// Cosines and signed sines of every position.
@@ -21,15 +24,15 @@ pub(crate) struct Angles {
 }
 
 impl Rope {
-    /// Tables for positions `0..positions`; angle of pair i at position p: p * theta^(-2 i / head_dim).
-    pub(crate) fn new(head_dim: i64, theta: f64, positions: i64, (kind, device): (Kind, Device)) -> Self {
+    /// Tables for all positions of a decoder; angle of pair i at position p: p * frequency(i).
+    pub(crate) fn new(config: &LlamaConfig, (kind, device): (Kind, Device)) -> Self {
+        let (head_dim, positions) = (config.head_dim, config.max_positions);
         let half = head_dim / 2;
         let mut cosine = Vec::with_capacity((positions * head_dim) as usize);
         let mut sine = Vec::with_capacity((positions * head_dim) as usize);
         for position in 0..positions {
             for column in 0..head_dim {
-                let pair = (column % half) as f64;
-                let angle = position as f64 * theta.powf(-2.0 * pair / head_dim as f64);
+                let angle = position as f64 * frequency(config, column % half);
                 cosine.push(angle.cos());
                 sine.push(if column < half { -angle.sin() } else { angle.sin() });
             }
@@ -62,4 +65,19 @@ impl Rope {
     pub(crate) fn positions(&self) -> i64 {
         self.cosine.size()[0]
     }
+}
+
+/// theta^(-2 i / head_dim), rescaled where the decoder was made so.
+fn frequency(config: &LlamaConfig, pair: i64) -> f64 {
+    let plain = config.rope_theta.powf(-2.0 * pair as f64 / config.head_dim as f64);
+    config.rope_scaling.map_or(plain, |scaling| slowed(plain, scaling))
+}
+
+/// Llama 3.1's rule: a wave longer than context / low turns `factor` times slower, one shorter than context / high as
+/// before, and one between them in between.
+fn slowed(frequency: f64, scaling: Llama3Scaling) -> f64 {
+    let turns = scaling.original_positions * frequency / TAU;
+    let Llama3Scaling { factor, low_freq_factor: low, high_freq_factor: high, .. } = scaling;
+    let kept = ((turns - low) / (high - low)).clamp(0.0, 1.0);
+    frequency * (kept + (1.0 - kept) / factor)
 }

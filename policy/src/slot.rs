@@ -3,8 +3,12 @@
 
 use crate::error::PolicyError;
 use conrec_domain::ids::Digest;
+use sha2::{Digest as _, Sha256};
 use std::cell::OnceCell;
 use tch::{Device, Kind, Tensor};
+
+/// Elements whose bytes are copied and hashed together: a pretrained base is too large for a second copy.
+const HASHED_AT_ONCE: i64 = 1 << 20;
 
 /// What was noted of a tensor's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,13 +83,18 @@ impl Slot {
     }
 }
 
-/// The sum of a contiguous tensor's bytes as 64-bit integers, modulo 2^64; an odd element at the end is added as one of 32
-/// bits. (Sums of 32-bit integers take libtorch twenty times as long, more than SHA-256 does.)
+/// The sum of a contiguous tensor's bytes as 64-bit integers, modulo 2^64; elements at the end that fill no such integer
+/// are added for themselves. (Sums of 32-bit integers take libtorch twenty times as long, more than SHA-256 does.)
 fn words(tensor: &Tensor) -> Result<i64, PolicyError> {
     let flat = tensor.f_view([-1])?;
-    let pairs = flat.size1()? / 2 * 2;
-    let sum = flat.f_narrow(0, 0, pairs)?.f_view_dtype(Kind::Int64)?.f_sum(Kind::Int64)?.int64_value(&[]);
-    let last = flat.f_narrow(0, pairs, flat.size1()? - pairs)?.f_view_dtype(Kind::Int)?.f_sum(Kind::Int64)?;
+    let (size, single) = match flat.kind().elt_size_in_bytes() {
+        8 => (1, Kind::Int64),
+        4 => (2, Kind::Int),
+        _ => (4, Kind::Int16),
+    };
+    let filled = flat.size1()? / size * size;
+    let sum = flat.f_narrow(0, 0, filled)?.f_view_dtype(Kind::Int64)?.f_sum(Kind::Int64)?.int64_value(&[]);
+    let last = flat.f_narrow(0, filled, flat.size1()? - filled)?.f_view_dtype(single)?.f_sum(Kind::Int64)?;
     Ok(sum.wrapping_add(last.int64_value(&[])))
 }
 
@@ -101,7 +110,12 @@ pub(crate) fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, PolicyError> {
 /// # Errors
 /// When libtorch cannot copy the tensor.
 pub fn tensor_digest(tensor: &Tensor) -> Result<Digest, PolicyError> {
-    Ok(Digest::of(&bytes_of(tensor)?))
+    let flat = tensor.f_reshape([-1])?;
+    let mut hash = Sha256::new();
+    for from in (0..flat.size1()?).step_by(HASHED_AT_ONCE as usize) {
+        hash.update(bytes_of(&flat.f_narrow(0, from, HASHED_AT_ONCE.min(flat.size1()? - from))?)?);
+    }
+    Ok(Digest(hash.finalize().into()))
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
-//! The training state as the parts of a checkpoint: three safetensors files, checked tensor by tensor when read.
+//! The training state as the parts of a checkpoint: three safetensors files, checked tensor by tensor when read. Of a
+//! pretrained base, which no stage changes, a checkpoint holds the digest only.
 
+use crate::base_model::BaseModel;
 use crate::error::PolicyError;
 use crate::flat_parameters::FlatParameters;
 use crate::slot::{Slot, bytes_of};
 use crate::training_state::TrainingState;
+use conrec_domain::ids::Digest;
 use conrec_domain::spec::RunSpec;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::HashMap;
@@ -11,10 +14,15 @@ use tch::{Device, Kind, Tensor};
 
 /// The adapter, in PEFT names.
 pub const ADAPTER: &str = "adapter.safetensors";
-/// The base, in Hugging Face names.
+/// The base, in Hugging Face names; of a pretrained one its digest.
 pub const BASE: &str = "base.safetensors";
-/// Moments, reference, best and counters.
+/// Moments, reference, best and counters; with a pretrained base the adapter of the supervised stages too.
 pub const OPTIMIZER: &str = "optimizer.safetensors";
+
+/// Name of the tensor that holds the digest of a pretrained base, as four integers.
+const BASE_DIGEST: &str = "base_digest";
+/// Name of the adapter that the supervised stages have left.
+const SUPERVISED: &str = "supervised";
 
 /// A named tensor as bytes.
 struct Piece {
@@ -45,12 +53,19 @@ impl TrainingState {
             Piece::of("reference", self.reference.tensor())?,
             Piece::of("second_moment", self.second.tensor())?,
         ];
+        let mut base = Vec::new();
+        if self.sign_words.is_some() {
+            optimizer.push(Piece::of(SUPERVISED, self.supervised.tensor())?);
+            base.push(Piece::of(BASE_DIGEST, &digest_tensor(self.base.digest()?))?);
+        } else {
+            base = pieces(&self.model.layout(), self.base.tensor())?;
+        }
         if self.behaviour.tensor().numel() > 0 {
             optimizer.push(Piece::of("behaviour", self.behaviour.tensor())?);
         }
         Ok(vec![
             (ADAPTER, file(ADAPTER, &pieces(&self.lora_config.layout(&self.model), self.lora.tensor())?)?),
-            (BASE, file(BASE, &pieces(&self.model.layout(), self.base.tensor())?)?),
+            (BASE, file(BASE, &base)?),
             (OPTIMIZER, file(OPTIMIZER, &optimizer)?),
         ])
     }
@@ -61,21 +76,26 @@ impl TrainingState {
     /// When a part is missing or damaged, or a tensor of it has another shape than the spec's model.
     pub fn from_parts<'a>(
         spec: &RunSpec,
-        vocab: usize,
+        base: &BaseModel,
         part: &dyn Fn(&str) -> Option<&'a [u8]>,
     ) -> Result<Self, PolicyError> {
         let open = |name: &'static str| {
             let bytes = part(name).ok_or_else(|| PolicyError::Part { part: name, message: "is missing".into() })?;
             SafeTensors::deserialize(bytes).map_err(|e| PolicyError::Part { part: name, message: e.to_string() })
         };
-        let mut state = Self::new(spec, vocab)?;
+        let mut state = Self::new(spec, base)?;
         let optimizer = open(OPTIMIZER)?;
         let counters = read(&optimizer, "counters", Some(&[3]))?;
         let counters = Vec::<i64>::try_from(counters)?;
         state.set_counters([counters[0], counters[1], counters[2]], spec)?;
         let lora_layout = state.lora_config.layout(&state.model);
         state.lora = Slot::new(gather(&open(ADAPTER)?, &lora_layout)?);
-        state.base = Slot::new(gather(&open(BASE)?, &state.model.layout())?);
+        if state.sign_words.is_some() {
+            state.check_base(&open(BASE)?)?;
+            state.supervised = Slot::new(read_one_of(&optimizer, SUPERVISED, lora_layout.len())?);
+        } else {
+            state.base = Slot::new(gather(&open(BASE)?, &state.model.layout())?);
+        }
         let trained = state.trained_layout().len();
         state.first = Slot::new(read(&optimizer, "first_moment", Some(&[trained]))?);
         state.second = Slot::new(read(&optimizer, "second_moment", Some(&[trained]))?);
@@ -83,13 +103,37 @@ impl TrainingState {
         if optimizer.names().contains(&"behaviour") {
             state.behaviour = Slot::new(read(&optimizer, "behaviour", Some(&[lora_layout.len()]))?);
         }
-        let best = read(&optimizer, "best", None)?;
-        if best.numel() != 0 && best.numel() != trained {
-            return Err(wrong("best", format!("shape {:?}", best.size()), format!("shape [0] or [{trained}]")));
-        }
-        state.best = Slot::new(best);
+        state.best = Slot::new(read_one_of(&optimizer, "best", trained)?);
         Ok(state)
     }
+
+    /// Refuses a checkpoint of another base: the adapter means nothing on this one.
+    fn check_base(&self, part: &SafeTensors<'_>) -> Result<(), PolicyError> {
+        let found = read(part, BASE_DIGEST, Some(&[4]))?;
+        let own = digest_tensor(self.base.digest()?);
+        if found == own {
+            return Ok(());
+        }
+        let text = |t: &Tensor| format!("{:?}", Vec::<i64>::try_from(t).unwrap_or_default());
+        let expected =
+            format!("{}, of the base that was loaded: model.base is not what the run began with", text(&own));
+        Err(wrong(BASE_DIGEST, text(&found), expected))
+    }
+}
+
+/// A digest as four integers.
+fn digest_tensor(digest: Digest) -> Tensor {
+    let words: Vec<i64> = digest.0.as_chunks::<8>().0.iter().map(|word| i64::from_le_bytes(*word)).collect();
+    Tensor::from_slice(&words)
+}
+
+/// A list that is empty or of this length.
+fn read_one_of(file: &SafeTensors<'_>, name: &str, length: usize) -> Result<Tensor, PolicyError> {
+    let found = read(file, name, None)?;
+    if found.numel() == 0 || found.size() == [length as i64] {
+        return Ok(found);
+    }
+    Err(wrong(name, format!("shape {:?}", found.size()), format!("shape [0] or [{length}]")))
 }
 
 /// A flat tensor's weights, one piece each.
@@ -105,11 +149,12 @@ fn file(part: &'static str, pieces: &[Piece]) -> Result<Vec<u8>, PolicyError> {
     safetensors::serialize(views, Some(metadata)).map_err(failed)
 }
 
-/// One tensor of a file; its kind is that of its name (counters are integers).
+/// One tensor of a file; its kind is that of its name (counters and digests are integers).
 fn read(file: &SafeTensors<'_>, name: &str, shape: Option<&[usize]>) -> Result<Tensor, PolicyError> {
     let expected = shape.map_or_else(|| "a list of numbers".to_owned(), |s| format!("shape {s:?}"));
     let view = file.tensor(name).map_err(|_| wrong(name, "nothing".into(), expected.clone()))?;
-    let (dtype, kind) = if name == "counters" { (Dtype::I64, Kind::Int64) } else { (Dtype::F32, Kind::Float) };
+    let integers = ["counters", BASE_DIGEST].contains(&name);
+    let (dtype, kind) = if integers { (Dtype::I64, Kind::Int64) } else { (Dtype::F32, Kind::Float) };
     if view.dtype() != dtype || shape.is_some_and(|s| s != view.shape()) {
         let found = format!("{:?} of shape {:?}", view.dtype(), view.shape());
         return Err(wrong(name, found, format!("{dtype:?} of {expected}")));

@@ -8,7 +8,6 @@ use crate::micro_batch::micro_batches;
 use crate::rollout::follow;
 use crate::shared_prefix::{Prefix, hidden_everywhere};
 use crate::transformer::Policy;
-use conrec_feedback::prompt::{NEGATIVE, POSITIVE};
 use tch::{Kind, Tensor};
 
 /// What a supervised lease computes with.
@@ -48,7 +47,7 @@ impl SupervisedLease<'_> {
     pub fn next_item(&self, sequences: &[&[i64]], sign_weight: f64) -> Result<LeaseGradient, PolicyError> {
         let mut lease = LeaseGradient::default();
         let lengths: Vec<usize> = sequences.iter().map(|s| s.len()).collect();
-        for part in micro_batches(&lengths) {
+        for part in micro_batches(&lengths, self.policy.config().micro_batch_tokens) {
             let chosen: Vec<&[i64]> = part.iter().map(|i| sequences[*i]).collect();
             let loss = self.next_item_loss(&chosen, sign_weight, &mut lease)?;
             lease.add(self.policy, &loss)?;
@@ -64,7 +63,7 @@ impl SupervisedLease<'_> {
     pub fn next_negative(&self, prompts: &[TargetPrompt<'_>]) -> Result<LeaseGradient, PolicyError> {
         let mut lease = LeaseGradient::default();
         let lengths: Vec<usize> = prompts.iter().map(|p| p.tokens.len()).collect();
-        for part in micro_batches(&lengths) {
+        for part in micro_batches(&lengths, self.policy.config().micro_batch_tokens) {
             let tokens: Vec<&[i64]> = part.iter().map(|i| prompts[*i].tokens).collect();
             let cells: Vec<u32> = part.iter().map(|i| prompts[*i].cell).collect();
             let prefix = Prefix::compute(self.policy, &tokens)?;
@@ -101,8 +100,9 @@ impl SupervisedLease<'_> {
         }
         if !signs.rows.is_empty() {
             let rows = hidden.index_select(0, &Tensor::from_slice(&signs.rows).to_device(hidden.device()));
-            let head = self.policy.head(NEGATIVE, POSITIVE - NEGATIVE + 1);
-            loss -= chosen(&rows.matmul(&head.tr()).log_softmax(-1, None), &signs.right) * sign_weight;
+            let of = self.legal.vocabulary.signs();
+            let logits = self.policy.logits(&rows, of.start, of.end - of.start);
+            loss -= chosen(&logits.log_softmax(-1, None), &signs.right) * sign_weight;
         }
         lease.metrics.groups += sequences.len() as u64;
         lease.metrics.completions += codes.first().map_or(0, |t| t.rows.len() as u64);
@@ -115,13 +115,14 @@ impl SupervisedLease<'_> {
     fn targets(&self, sequences: &[&[i64]], positions: i64) -> (Vec<Targets>, Targets) {
         let mut codes: Vec<Targets> = (0..self.legal.trie.levels()).map(|_| Targets::default()).collect();
         let mut signs = Targets::default();
+        let of_signs = self.legal.vocabulary.signs();
         for (row, sequence) in sequences.iter().enumerate() {
             let mut node = Some(0);
             for (before, token) in sequence.iter().skip(1).enumerate() {
                 let at = row as i64 * positions + before as i64;
-                if (NEGATIVE..=POSITIVE).contains(token) {
+                if of_signs.contains(token) {
                     signs.rows.push(at);
-                    signs.right.push(token - NEGATIVE);
+                    signs.right.push(token - of_signs.start);
                     node = Some(0);
                     continue;
                 }

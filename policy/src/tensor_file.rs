@@ -40,10 +40,7 @@ pub fn write_tensors(path: &Path, layout: &FlatParameters, flat: &Tensor) -> Res
 /// # Errors
 /// When the file is missing or damaged, a tensor is missing, unknown, no f32, or of another shape.
 pub fn read_tensors(path: &Path, layout: &FlatParameters) -> Result<Tensor, FileError> {
-    let read = |source| FileError::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(read)?;
-    // SAFETY: our writers replace files by renaming and never change one in place, so the map's bytes stay as they are.
-    let map = unsafe { Mmap::map(&file) }.map_err(read)?;
+    let map = map_file(path)?;
     let tensors = SafeTensors::deserialize(&map).map_err(|e| FileError::malformed(path, e))?;
     let mut values = vec![0f32; layout.len()];
     for entry in layout.entries() {
@@ -70,6 +67,15 @@ pub fn read_tensors(path: &Path, layout: &FlatParameters) -> Result<Tensor, File
         return Err(FileError::Tensor { path: path.to_owned(), name, found, expected });
     }
     Ok(Tensor::f_from_slice(&values)?)
+}
+
+/// A file as bytes that are read when they are looked at.
+pub(crate) fn map_file(path: &Path) -> Result<Mmap, FileError> {
+    let read = |source| FileError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(read)?;
+    // SAFETY: our writers replace files by renaming and never change one in place, and so do those who publish models;
+    // so the map's bytes stay as they are.
+    unsafe { Mmap::map(&file) }.map_err(read)
 }
 
 fn flat_values(path: &Path, layout: &FlatParameters, flat: &Tensor) -> Result<Vec<f32>, FileError> {

@@ -3,32 +3,28 @@
 
 use crate::atomic_write::write_json;
 use crate::file_error::FileError;
-use conrec_feedback::prompt::{BOS, NEGATIVE, NEUTRAL, PAD, POSITIVE, Vocabulary};
+use conrec_feedback::prompt::{BOS, PAD, Vocabulary};
 use conrec_feedback::semantic_id::token;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use std::path::Path;
 
-/// What each token of a vocabulary is called; the index is the token. The question's token is one of them where the model
-/// has `tokens` enough.
+/// What the signs are called, in the order of their tokens.
+const SIGNS: [&str; 3] = ["<negative>", "<neutral>", "<positive>"];
+
+/// What each token of a vocabulary from scratch is called; the index is the token. The question's token is one of them
+/// where the model has `tokens` enough.
 pub fn token_names(vocabulary: Vocabulary, tokens: usize) -> Vec<String> {
-    let special =
-        [(PAD, "<pad>"), (BOS, "<bos>"), (NEGATIVE, "<negative>"), (NEUTRAL, "<neutral>"), (POSITIVE, "<positive>")];
-    let mut names = vec![String::new(); vocabulary.size()];
-    for (place, name) in special {
-        if let Some(slot) = usize::try_from(place).ok().and_then(|i| names.get_mut(i)) {
-            *slot = name.to_owned();
-        }
-    }
-    for (place, name) in names.iter_mut().enumerate() {
-        if let Some((level, code)) = vocabulary.parse(place as i64) {
-            *name = token(level, code);
-        }
-    }
-    if tokens > vocabulary.size() {
-        names.push("<question>".to_owned());
-    }
-    names
+    let asks = tokens > vocabulary.size();
+    ["<pad>", "<bos>"].into_iter().map(str::to_owned).chain(new_token_names(vocabulary, asks)).collect()
+}
+
+/// What signs and codes are called, in the order of their tokens, and last the question where the run `asks` any.
+pub fn new_token_names(vocabulary: Vocabulary, asks: bool) -> Vec<String> {
+    let codes = vocabulary.signs().end..vocabulary.size() as i64;
+    let codes = codes.filter_map(|t| vocabulary.parse(t)).map(|(level, code)| token(level, code));
+    let question = asks.then(|| "<question>".to_owned());
+    SIGNS.iter().map(|name| (*name).to_owned()).chain(codes).chain(question).collect()
 }
 
 /// Writes both files into `folder`; `tokens` is what the model knows, `max_tokens` the longest sequence that it reads.
@@ -199,7 +195,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    const VOCABULARY: Vocabulary = Vocabulary { levels: 3, codes: 4 };
+    const VOCABULARY: Vocabulary = Vocabulary::new(3, 4);
 
     #[test]
     fn names_follow_the_numbering_of_tokens() {

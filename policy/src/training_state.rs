@@ -3,6 +3,7 @@
 //! it on the device that they compute on.
 
 use crate::adamw::{Moments, adamw};
+use crate::base_model::BaseModel;
 use crate::device::device_of;
 use crate::error::PolicyError;
 use crate::exact_sum::ExactSum;
@@ -14,9 +15,10 @@ use crate::slot::Slot;
 use crate::transformer::{Adapter, Policy, Trains};
 use conrec_domain::ids::Digest;
 use conrec_domain::spec::{OptimizerSpec, RunSpec};
-use conrec_domain::work::{Pass, StateChange};
+use conrec_domain::work::Pass;
 use sha2::{Digest as _, Sha256};
 use std::cell::OnceCell;
+use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 /// Memory that is compared with what was noted of it.
@@ -44,6 +46,8 @@ pub struct TrainingState {
     device: Device,
     pub(crate) model: LlamaConfig,
     pub(crate) lora_config: LoraConfig,
+    /// Tokens of each sign's words; none where the base is trained from scratch. With them `base` never changes.
+    pub(crate) sign_words: Option<Arc<[Vec<i64>; 3]>>,
     /// The pass, once one has begun.
     pub(crate) pass: Option<Pass>,
     /// The stage, once one has begun.
@@ -62,21 +66,27 @@ pub struct TrainingState {
     pub(crate) behaviour: Slot,
     /// What trains, as it was at the stage's best; as long as what trains, or empty.
     pub(crate) best: Slot,
+    /// The adapter of a pretrained base at the end of the supervised stages; empty before, and from scratch.
+    pub(crate) supervised: Slot,
+    /// Whether policies that train compute activations of prompts again.
+    recomputes: bool,
     pub(crate) sum: SharedSum,
 }
 
 impl TrainingState {
-    /// The state before the first pass, for a vocabulary of `vocab` tokens: all weights are 0.
+    /// The state before the first pass: all weights are 0, but for those of a pretrained base.
     ///
     /// # Errors
-    /// When the spec's model has no valid shape.
-    pub fn new(spec: &RunSpec, vocab: usize) -> Result<Self, PolicyError> {
-        let model = LlamaConfig::new(&spec.model, vocab)?;
+    /// When the spec's adapter has no valid shape.
+    pub fn new(spec: &RunSpec, base: &BaseModel) -> Result<Self, PolicyError> {
+        let model = base.config.clone();
         let lora_config = LoraConfig::new(&spec.lora)?;
         let zeros = |length: usize| Slot::new(Tensor::zeros([length as i64], (Kind::Float, Device::Cpu)));
+        let of_base = || zeros(model.layout().len());
         Ok(Self {
             device: device_of(spec.cluster.device),
-            base: zeros(model.layout().len()),
+            base: base.pretrained.as_ref().map_or_else(of_base, |of| of.weights.watched()),
+            sign_words: base.pretrained.as_ref().map(|of| Arc::clone(&of.sign_words)),
             lora: zeros(lora_config.layout(&model).len()),
             reference: zeros(lora_config.layout(&model).len()),
             reference_weights: OnceCell::new(),
@@ -84,6 +94,8 @@ impl TrainingState {
             second: zeros(0),
             behaviour: zeros(0),
             best: zeros(0),
+            supervised: zeros(0),
+            recomputes: spec.model.gradient_checkpointing,
             updates: 0,
             pass: None,
             stage: None,
@@ -94,76 +106,27 @@ impl TrainingState {
         })
     }
 
-    /// Makes one of the curriculum's changes.
-    ///
-    /// # Errors
-    /// For a stage that the spec does not have, and for changes out of order.
-    pub fn apply(&mut self, change: StateChange, spec: &RunSpec) -> Result<(), PolicyError> {
-        match change {
-            StateChange::BeginPass { pass } => {
-                self.base = Slot::new(self.model.initial_weights(spec.seed, pass, spec.model.init_std));
-                self.lora = Slot::new(self.lora_config.initial_weights(&self.model, spec.seed, pass));
-                self.reference = self.lora.copied();
-                self.pass = Some(pass);
-                self.stage = None;
-                self.trains = Trains::Nothing;
-                self.reset_optimizer(spec)
-            }
-            StateChange::BeginStage { stage } => {
-                if self.pass.is_none() {
-                    return Err(PolicyError::State(format!("stage {stage} begins, but no pass has begun")));
-                }
-                self.stage = Some(stage);
-                self.trains = trains_in(spec, stage)?;
-                self.reference = self.lora.copied();
-                self.reset_optimizer(spec)
-            }
-            StateChange::BeginRollout => {
-                if self.trains != Trains::Lora {
-                    return Err(PolicyError::State("a rollout begins, but no GRPO stage has begun".into()));
-                }
-                self.behaviour = self.lora.copied();
-                Ok(())
-            }
-            StateChange::KeepBest => {
-                self.best = self.trained()?.copied();
-                Ok(())
-            }
-            StateChange::RestoreBest => {
-                let length = self.trained()?.tensor().numel();
-                if self.best.tensor().numel() != length {
-                    return Err(PolicyError::State(
-                        "the best is to be restored, but none was kept in this stage".into(),
-                    ));
-                }
-                let best = self.best.copied();
-                match self.trains {
-                    Trains::Base => {
-                        self.base = best;
-                        self.reference_weights = OnceCell::new();
-                    }
-                    Trains::Lora | Trains::Nothing => self.lora = best,
-                }
-                Ok(())
-            }
-        }
-    }
-
     /// What the stage trains with: gradients on for its part of the weights.
     ///
     /// # Errors
     /// When no stage has begun, or the device takes no copy of the weights.
     pub fn policy(&self) -> Result<Policy, PolicyError> {
         self.trained()?;
-        let adapter = if self.trains == Trains::Lora { Some(self.adapter()?) } else { None };
-        Policy::new(&self.model, self.base.on(self.device)?, adapter, self.trains)
+        let adapter = if self.trains == Trains::Base { None } else { Some(self.adapter(&self.lora)?) };
+        let policy = Policy::new(&self.model, self.base.on(self.device)?, adapter, self.trains)?;
+        Ok(policy.recomputing(self.recomputes))
     }
 
-    /// The policy at the start of a GRPO stage: the base with the adapter as it was then folded in.
+    /// The policy at the start of a GRPO stage: the base with the adapter as it was then, folded in where the base is one
+    /// from scratch. A pretrained base is not copied for that.
     ///
     /// # Errors
     /// When the device takes no copy of the weights.
     pub fn reference(&self) -> Result<Policy, PolicyError> {
+        if self.sign_words.is_some() {
+            let adapter = self.adapter(&self.reference)?;
+            return Policy::new(&self.model, self.base.on(self.device)?, Some(adapter), Trains::Nothing);
+        }
         let weights = match self.reference_weights.get() {
             Some(weights) => weights,
             None => {
@@ -193,15 +156,34 @@ impl TrainingState {
     /// # Errors
     /// When the device takes no copy of the weights.
     pub fn frozen(&self) -> Result<Policy, PolicyError> {
-        Policy::new(&self.model, self.base.on(self.device)?, Some(self.adapter()?), Trains::Nothing)
+        Policy::new(&self.model, self.base.on(self.device)?, Some(self.adapter(&self.lora)?), Trains::Nothing)
     }
 
-    /// The base alone: what the supervised stages have learned.
+    /// What the supervised stages have learned: the base alone, or a pretrained one with the adapter as they left it.
     ///
     /// # Errors
     /// When the device takes no copy of the weights.
     pub fn supervised(&self) -> Result<Policy, PolicyError> {
-        Policy::new(&self.model, self.base.on(self.device)?, None, Trains::Nothing)
+        let adapter = match &self.sign_words {
+            None => None,
+            Some(_) if self.supervised.tensor().numel() == 0 => Some(self.adapter(&self.lora)?),
+            Some(_) => Some(self.adapter(&self.supervised)?),
+        };
+        Policy::new(&self.model, self.base.on(self.device)?, adapter, Trains::Nothing)
+    }
+
+    /// Whether the policy is still what the supervised stages have left: no GRPO stage has changed the adapter.
+    pub fn is_as_supervised(&self) -> bool {
+        if self.sign_words.is_some() {
+            let left = self.supervised.tensor();
+            return left.numel() == 0 || left == self.lora.tensor();
+        }
+        let layout = self.lora_config.layout(&self.model);
+        let mut entries = layout.entries().iter().enumerate();
+        entries.all(|(place, entry)| {
+            let weight = || layout.view(self.lora.tensor(), place);
+            !entry.name.contains("lora_B") || weight().count_nonzero(None).int64_value(&[]) == 0
+        })
     }
 
     /// The decoder's shape.
@@ -257,11 +239,10 @@ impl TrainingState {
             second: self.second.change().shallow_clone(),
             updates: self.updates,
         };
-        let weights = match self.trains {
-            Trains::Base => self.base.change(),
-            Trains::Lora | Trains::Nothing => self.lora.change(),
-        };
-        let norm = adamw(spec, weights, &mut moments, &mean, learning_rate)?;
+        let length = moments.first.numel() as i64;
+        let slot = if self.trains == Trains::Base { &mut self.base } else { &mut self.lora };
+        // What trains comes first in its tensor: rows of new tokens that do not train stay out.
+        let norm = adamw(spec, &mut slot.change().narrow(0, 0, length), &mut moments, &mean, learning_rate)?;
         self.updates = moments.updates;
         if self.trains == Trains::Base {
             self.reference_weights = OnceCell::new();
@@ -303,7 +284,9 @@ impl TrainingState {
     /// A state without a rollout at hand has the digest that it would have if there were no such thing.
     fn slots(&self) -> impl Iterator<Item = &Slot> {
         let always = [&self.base, &self.lora, &self.first, &self.second, &self.reference, &self.best];
-        always.into_iter().chain(Some(&self.behaviour).filter(|slot| slot.tensor().numel() > 0))
+        let supervised = self.sign_words.iter().map(|_| &self.supervised);
+        let behaviour = Some(&self.behaviour).filter(|slot| slot.tensor().numel() > 0);
+        always.into_iter().chain(supervised).chain(behaviour)
     }
 
     /// Updates made, pass and stage as numbers (0: none yet).
@@ -326,35 +309,37 @@ impl TrainingState {
             .copied()
             .ok_or_else(wrong)?;
         self.stage = if stage == 0 { None } else { Some(u32::try_from(stage.saturating_sub(1)).map_err(|_| wrong())?) };
-        self.trains = self.stage.map_or(Ok(Trains::Nothing), |s| trains_in(spec, s))?;
+        self.trains = self.stage.map_or(Ok(Trains::Nothing), |s| trained_in(spec, s))?;
         self.reset_optimizer(spec)?;
         self.updates = updates;
         Ok(())
     }
 
-    fn adapter(&self) -> Result<Adapter<'_>, PolicyError> {
-        Ok(Adapter { config: self.lora_config, flat: self.lora.on(self.device)? })
+    fn adapter<'a>(&self, flat: &'a Slot) -> Result<Adapter<'a>, PolicyError> {
+        Ok(Adapter { config: self.lora_config, flat: flat.on(self.device)? })
     }
 
     /// Names, shapes and places of what trains.
     pub fn trained_layout(&self) -> FlatParameters {
         match self.trains {
             Trains::Base => self.model.layout(),
-            Trains::Lora => self.lora_config.layout(&self.model),
+            Trains::Lora => self.lora_config.factors(&self.model),
+            Trains::Adapter => self.lora_config.layout(&self.model),
             Trains::Nothing => FlatParameters::default(),
         }
     }
 
-    fn trained(&self) -> Result<&Slot, PolicyError> {
+    /// The tensor that holds what trains, at its beginning.
+    pub(crate) fn trained(&self) -> Result<&Slot, PolicyError> {
         match self.trains {
             Trains::Base => Ok(&self.base),
-            Trains::Lora => Ok(&self.lora),
+            Trains::Lora | Trains::Adapter => Ok(&self.lora),
             Trains::Nothing => Err(PolicyError::State("no stage has begun: nothing trains".into())),
         }
     }
 
     /// Zero moments and an empty sum for what trains; no best.
-    fn reset_optimizer(&mut self, spec: &RunSpec) -> Result<(), PolicyError> {
+    pub(crate) fn reset_optimizer(&mut self, spec: &RunSpec) -> Result<(), PolicyError> {
         let length = self.trained_layout().len();
         let moments = Moments::zeros(length);
         self.first = Slot::new(moments.first);
@@ -376,9 +361,16 @@ impl TrainingState {
     }
 }
 
-fn trains_in(spec: &RunSpec, stage: u32) -> Result<Trains, PolicyError> {
+/// What a stage trains: all weights of a base from scratch in supervised stages, else the adapter, in GRPO with the rows
+/// of new tokens or without.
+pub(crate) fn trained_in(spec: &RunSpec, stage: u32) -> Result<Trains, PolicyError> {
     let of = spec.stage.get(stage as usize).ok_or_else(|| unknown_stage(spec, stage))?;
-    Ok(if of.kind.is_supervised() { Trains::Base } else { Trains::Lora })
+    Ok(match (spec.model.is_pretrained(), of.kind.is_supervised()) {
+        (false, true) => Trains::Base,
+        (true, true) => Trains::Adapter,
+        (true, false) if spec.model.rows_in_grpo => Trains::Adapter,
+        (_, false) => Trains::Lora,
+    })
 }
 
 fn unknown_stage(spec: &RunSpec, stage: u32) -> PolicyError {

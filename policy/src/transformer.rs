@@ -3,10 +3,13 @@
 use crate::decoder::DecoderLayer;
 use crate::decoder::rms_norm;
 use crate::error::PolicyError;
-use crate::flat_parameters::flat_gradient;
-use crate::llama::{LlamaConfig, LlamaWeights};
-use crate::lora::{LoraConfig, LoraWeights};
+use crate::flat_parameters::flatten;
+use crate::llama::LlamaConfig;
+use crate::llama_weights::LlamaWeights;
+use crate::lora::{LoraConfig, LoraWeights, NewRows};
+use crate::recompute::Recorded;
 use crate::rope::Rope;
+use std::cell::RefCell;
 use tch::{Device, Kind, Tensor};
 
 /// Which weights ask for gradients.
@@ -16,8 +19,10 @@ pub enum Trains {
     Nothing,
     /// All weights of the base.
     Base,
-    /// The adapter.
+    /// The low-rank factors of the adapter.
     Lora,
+    /// These and the rows of new tokens.
+    Adapter,
 }
 
 /// An adapter: its shape and its weights as one flat tensor.
@@ -39,32 +44,65 @@ pub struct Policy {
     base: LlamaWeights,
     lora: Option<LoraWeights>,
     trains: Trains,
+    /// Whether activations of prompts are dropped and computed again.
+    recomputes: bool,
+    /// Passes whose activations were dropped since the last gradient.
+    recorded: RefCell<Vec<Recorded>>,
 }
 
 impl Policy {
-    /// Cuts flat tensors into a decoder. The kind of `base` (f32, or f64 in tests) is the kind of the computation, and
-    /// where it lies is where it computes.
+    /// Cuts flat tensors into a decoder. The kind of `base` (f32, bf16, or f64 in tests) is the kind of the computation,
+    /// and where it lies is where it computes.
     ///
     /// # Errors
-    /// When a flat tensor does not have the length of its layout, or `Trains::Lora` comes without an adapter.
+    /// When a flat tensor does not have the length of its layout, or an adapter is to be trained, or has the rows of
+    /// tokens, and there is none.
     pub fn new(
         config: &LlamaConfig,
         base: &Tensor,
         adapter: Option<Adapter<'_>>,
         trains: Trains,
     ) -> Result<Self, PolicyError> {
-        if trains == Trains::Lora && adapter.is_none() {
-            return Err(PolicyError::State("an adapter is to be trained, but the policy has none".into()));
+        let needed = matches!(trains, Trains::Lora | Trains::Adapter) || config.new_tokens > 0;
+        if needed && adapter.is_none() {
+            let message = "an adapter is to be trained or has the rows of new tokens, but the policy has none";
+            return Err(PolicyError::State(message.into()));
         }
         let weights = LlamaWeights::cut(config, base, trains == Trains::Base)?;
         let lora = match adapter {
-            Some(a) => Some(LoraWeights::cut(a.config, config, (a.flat, trains == Trains::Lora))?),
+            Some(a) => Some(LoraWeights::cut(a.config, config, (a.flat, trains))?),
             None => None,
         };
         let layers = weights.layers.iter().enumerate();
-        let layers = layers.map(|(i, w)| DecoderLayer::new(config, w, lora.as_ref().map(|l| l.layer(i)))).collect();
-        let rope = Rope::new(config.head_dim, config.rope_theta, config.max_positions, (base.kind(), base.device()));
-        Ok(Self { config: config.clone(), layers, rope, base: weights, lora, trains })
+        let low_rank = |i: usize| lora.as_ref().map(|l| l.layer(i, base.kind()));
+        let layers = layers.map(|(i, w)| DecoderLayer::new(config, w, low_rank(i))).collect();
+        let rope = Rope::new(config, (base.kind(), base.device()));
+        Ok(Self {
+            config: config.clone(),
+            layers,
+            rope,
+            base: weights,
+            lora,
+            trains,
+            recomputes: false,
+            recorded: RefCell::default(),
+        })
+    }
+
+    /// The same policy, which drops the activations of prompts and computes them again for the gradient, or does not.
+    pub fn recomputing(self, recomputes: bool) -> Self {
+        Self { recomputes, ..self }
+    }
+
+    /// Whether activations of prompts are to be dropped: where nothing trains, or gradients are off, there is nothing to
+    /// compute again for.
+    pub(crate) fn recomputes(&self) -> bool {
+        self.recomputes && self.trains != Trains::Nothing && gradients_are_on()
+    }
+
+    /// Keeps in mind that a pass was made whose gradient is to be computed by itself.
+    pub(crate) fn record(&self, pass: Recorded) {
+        self.recorded.borrow_mut().push(pass);
     }
 
     /// The decoder's shape.
@@ -77,8 +115,13 @@ impl Policy {
         self.trains
     }
 
-    /// The kind of the computation.
+    /// The kind of logits, log-probabilities and losses: that of the computation, but no less than f32.
     pub fn kind(&self) -> Kind {
+        wide(self.hidden_kind())
+    }
+
+    /// The kind of hidden states.
+    pub(crate) fn hidden_kind(&self) -> Kind {
         self.base.embedding.kind()
     }
 
@@ -87,14 +130,39 @@ impl Policy {
         self.base.embedding.device()
     }
 
-    /// Embeds tokens: `[tokens, hidden]`.
+    /// Embeds tokens: one row more a token.
     pub(crate) fn embed(&self, tokens: &Tensor) -> Tensor {
-        Tensor::embedding(&self.base.embedding, tokens, -1, false, false)
+        let look_up = |rows: &Tensor, tokens: &Tensor| Tensor::embedding(rows, tokens, -1, false, false);
+        let Some(new) = self.new_rows() else { return look_up(&self.base.embedding, tokens) };
+        // Both tables are asked for every token, each for one that it has; the base's table is never copied.
+        let first_new = self.config.vocab;
+        let old = look_up(&self.base.embedding, &tokens.clamp_max(first_new - 1));
+        let new = look_up(&new.embedding, &(tokens - first_new).clamp_min(0)).to_kind(self.hidden_kind());
+        new.where_self(&tokens.ge(first_new).unsqueeze(-1), &old)
     }
 
-    /// Rows `from..from + count` of the tied head.
+    /// Rows `from..from + count` of the head, in [`Self::kind`].
     pub(crate) fn head(&self, from: i64, count: i64) -> Tensor {
-        self.base.embedding.narrow(0, from, count)
+        let old = self.base.head.as_ref().unwrap_or(&self.base.embedding);
+        let of_old = (self.config.vocab - from).clamp(0, count);
+        let mut parts = Vec::new();
+        if of_old > 0 {
+            parts.push(old.narrow(0, from, of_old).to_kind(self.kind()));
+        }
+        if let Some(new) = self.new_rows().filter(|_| of_old < count) {
+            let rows = new.head.as_ref().unwrap_or(&new.embedding);
+            parts.push(rows.narrow(0, (from - self.config.vocab).max(0), count - of_old));
+        }
+        if let [only] = parts.as_slice() { only.shallow_clone() } else { Tensor::cat(&parts, 0) }
+    }
+
+    /// Logits of `count` tokens from token `from`: `[rows, count]` from hidden states `[rows, hidden]`.
+    pub fn logits(&self, hidden: &Tensor, from: i64, count: i64) -> Tensor {
+        hidden.to_kind(self.kind()).matmul(&self.head(from, count).tr())
+    }
+
+    fn new_rows(&self) -> Option<&NewRows> {
+        self.lora.as_ref().and_then(|lora| lora.rows.as_ref())
     }
 
     /// The norm before the head.
@@ -110,11 +178,33 @@ impl Policy {
     pub fn gradient(&self, loss: &Tensor) -> Result<Tensor, PolicyError> {
         let leaves = match (self.trains, &self.lora) {
             (Trains::Base, _) => self.base.leaves(),
-            (Trains::Lora, Some(lora)) => lora.leaves(),
-            (Trains::Lora, None) | (Trains::Nothing, _) => {
+            (Trains::Lora | Trains::Adapter, Some(lora)) => lora.leaves(self.trains),
+            (Trains::Lora | Trains::Adapter, None) | (Trains::Nothing, _) => {
                 return Err(PolicyError::State("a gradient was asked for, but nothing trains".into()));
             }
         };
-        flat_gradient(loss, &leaves)
+        // Passes that the loss does not reach (groups without variance) get no gradient and cost nothing.
+        let recorded = self.recorded.take();
+        let mut inputs = leaves.clone();
+        inputs.extend(recorded.iter().flat_map(Recorded::leaves));
+        let mut gradients = Tensor::f_run_backward(&[loss], &inputs, false, false)?;
+        let mut rest = gradients.split_off(leaves.len());
+        for pass in &recorded {
+            let after = rest.split_off(pass.leaves().len());
+            pass.backward(self, &rest, &leaves, &mut gradients)?;
+            rest = after;
+        }
+        flatten(&gradients, &leaves)
     }
+}
+
+/// Whether operations are recorded: libtorch can be told, not asked.
+fn gradients_are_on() -> bool {
+    let leaf = Tensor::zeros([1], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    (leaf + 1).requires_grad()
+}
+
+/// Sums and logarithms of probabilities need more digits than 16 bits have.
+fn wide(kind: Kind) -> Kind {
+    if matches!(kind, Kind::BFloat16 | Kind::Half) { Kind::Float } else { kind }
 }

@@ -24,6 +24,8 @@ mod later_update;
 mod oracle;
 #[path = "model/prefix.rs"]
 mod prefix;
+#[path = "model/recompute.rs"]
+mod recompute;
 #[path = "model/refill.rs"]
 mod refill;
 #[path = "model/shaped_groups.rs"]

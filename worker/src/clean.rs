@@ -34,7 +34,7 @@ pub fn clean(
     let search = BeamSearch::new(policy, data.legal(), 1)?;
     let lengths: Vec<usize> = prompts.iter().map(|(tokens, _)| tokens.len()).collect();
     let mut flagged = Vec::new();
-    for micro_batch in micro_batches(&lengths) {
+    for micro_batch in micro_batches(&lengths, policy.config().micro_batch_tokens) {
         let tokens: Vec<&[i64]> = micro_batch.iter().map(|i| prompts[*i].0.as_slice()).collect();
         for (i, beams) in micro_batch.iter().zip(search.search(&tokens)?) {
             let near = |cell: u32| data.reward.model().similarities(cell, &prompts[*i].1).positive;

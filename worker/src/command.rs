@@ -1,9 +1,11 @@
 //! The verbs of `conrec-worker`; `conrec` passes them on.
 
 use crate::alignment_report::{self, AlignmentArgs};
+use crate::base_folder::open_base;
 use crate::bench;
 use crate::error::WorkerError;
 use crate::evaluate_again::{self, EvaluateArgs};
+use crate::export::{self, ExportArgs};
 use crate::filter_report::{self, FilterReportArgs};
 use crate::predict::{self, PredictArgs};
 use crate::prepare::prepare;
@@ -37,6 +39,8 @@ enum Verb {
     Synthesize(SynthesizeArgs),
     /// Evaluate a run's final policy or an adapter again: the metrics table with intervals
     Evaluate(EvaluateArgs),
+    /// Write a run's adapter for PEFT, or its decoder with the adapter folded in for transformers
+    Export(ExportArgs),
     /// Ask whether semantic ids mean anything: codes, neighbours, categories, stability, controls
     SidReport(SidReportArgs),
     /// What alignment taught and GRPO kept: questions, a linear probe, a picture; as a page
@@ -109,6 +113,7 @@ pub fn run(cli: Cli) -> Result<u8, WorkerError> {
         Verb::Worker(args) => work(args),
         Verb::Prepare(args) => prepare_only(&args).map(|()| 0),
         Verb::Synthesize(args) => synthesize::run(&args).map(|()| 0),
+        Verb::Export(args) => export::run(&args).map(|()| 0),
         Verb::SidReport(args) => sid_report::run(&args).map(|()| 0),
         Verb::AlignmentReport(args) => alignment_report::run(&args).map(|()| 0),
         Verb::Evaluate(args) => evaluate_again::run(&args).map(|()| 0),
@@ -161,7 +166,7 @@ fn prepare_only(args: &PrepareArgs) -> Result<(), WorkerError> {
     let parent =
         args.into.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
     let folder = RunFolder::open(&Place { store: parent.display().to_string(), scratch: None, run })?;
-    let prepared = prepare(&spec, &folder)?;
+    let prepared = prepare(&spec, &open_base(&spec)?, &folder)?;
     print_json(&prepared)
 }
 

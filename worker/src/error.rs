@@ -1,5 +1,6 @@
 //! Why a worker cannot go on, and the exit code that says it to schedulers.
 
+use crate::base_folder::HubError;
 use crate::checkpoint_parts::PartError;
 use crate::collective::CollectiveError;
 use conrec_domain::ids::RunId;
@@ -15,6 +16,7 @@ use conrec_feedback::sid_files::SidFileError;
 use conrec_feedback::split::SplitError;
 use conrec_feedback::synthetic::SyntheticError;
 use conrec_feedback::vector_files::VectorFileError;
+use conrec_policy::base_model::BaseError;
 use conrec_policy::beam_search::BeamSearchError;
 use conrec_policy::error::PolicyError;
 use conrec_policy::export_probe::ProbeError;
@@ -73,6 +75,24 @@ pub enum WorkerError {
     /// The RQ-VAE could not be trained.
     #[error("rq-vae: {0}")]
     RqVae(#[from] RqVaeError),
+    /// No folder holds the pretrained base.
+    #[error("{0}")]
+    Hub(#[from] HubError),
+    /// The pretrained base cannot be used.
+    #[error("{0}")]
+    Base(#[from] BaseError),
+    /// The base's files are not those that the run began with.
+    #[error(
+        "model.base: {}: weights with digest {found}, but the run's data was prepared for a base with {prepared}; put that one there, or begin another run", base.display()
+    )]
+    OtherBase {
+        /// Where it lies.
+        base: PathBuf,
+        /// Beginning of the digest that was prepared for.
+        prepared: String,
+        /// Beginning of the digest that was found.
+        found: String,
+    },
     /// Something of the policy: shapes, files, values out of range.
     #[error("{0}")]
     Policy(#[from] PolicyError),
@@ -211,6 +231,9 @@ impl WorkerError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage { .. } | Self::NoRun { .. } | Self::Store(OpenError::Url(_)) => WRONG_USAGE,
+            Self::Hub(HubError::NoSuchFolder(_)) | Self::Base(BaseError::Policy(_)) => BAD_CONFIG,
+            Self::Base(BaseError::File(_)) | Self::OtherBase { .. } => BAD_DATA,
+            Self::Hub(_) => UNAVAILABLE,
             Self::Spec(_) | Self::Synthetic(_) | Self::Config { .. } | Self::ConfigFile { .. } => BAD_CONFIG,
             Self::Credentials(_) | Self::Exposed { .. } => BAD_CONFIG,
             Self::Prepared(PreparedError::Write { .. }) => UNAVAILABLE,

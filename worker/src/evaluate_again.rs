@@ -141,7 +141,17 @@ struct NamesBase {
 fn adapted(stored: &StoredRun, adapter: &Path, base: Option<&Path>) -> Result<Policy, WorkerError> {
     let (model, lora) = (stored.state.model(), stored.state.lora_config());
     let flat = read_adapter(adapter, AdapterOf { model, lora })?;
-    let base = read_model(&base_of(adapter, base)?, model)?;
+    let base = match (stored.base.pretrained(), base) {
+        (None, base) => read_model(&base_of(adapter, base)?, model)?,
+        (Some(_), None) => stored.state.base().shallow_clone(),
+        (Some(_), Some(given)) => {
+            return Err(WorkerError::Usage {
+                option: "--base",
+                found: given.display().to_string(),
+                allowed: "a run from scratch; an adapter of a pretrained base is evaluated on the run's own",
+            });
+        }
+    };
     let device = device_of(stored.spec.cluster.device);
     let (base, flat) = (base.f_to_device(device)?, flat.f_to_device(device)?);
     Ok(Policy::new(model, &base, Some(Adapter { config: lora, flat: &flat }), Trains::Nothing)?)

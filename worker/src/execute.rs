@@ -3,6 +3,7 @@
 
 mod grant;
 
+use crate::base_folder::open_base;
 use crate::checked_sum::checked_sum;
 use crate::checkpoint_parts::{CheckpointParts, NamedBytes};
 use crate::collective::nccl::way;
@@ -11,6 +12,7 @@ use crate::cuda;
 use crate::error::WorkerError;
 use crate::lanes::{Deliver, Lanes};
 use crate::lease::Loaded;
+use crate::prompt_frame::check_base;
 use crate::run_folder::RunFolder;
 use crate::save::{CHECKPOINT, Copy};
 use crate::standing::Standing;
@@ -22,7 +24,7 @@ use conrec_domain::ids::{Digest, Fence, Iteration};
 use conrec_domain::manifest::Manifest;
 use conrec_domain::spec::{CollectiveKind, RunSpec};
 use conrec_domain::work::StateChange;
-use conrec_feedback::prompt::Vocabulary;
+use conrec_policy::base_model::BaseModel;
 use conrec_policy::slot::tensor_digest;
 use conrec_policy::training_state::TrainingState;
 use conrec_proto::message::FromWorker;
@@ -50,6 +52,7 @@ pub struct Executor {
     coming: Option<Bookmark>,
     loaded: Option<Arc<Loaded>>,
     lanes: Lanes,
+    base: BaseModel,
     state: TrainingState,
     /// The iteration that this worker's sum belongs to.
     open: Option<Iteration>,
@@ -78,7 +81,8 @@ impl Executor {
         }
         cuda::ready(spec.cluster.device)?;
         let parts = folder.parts();
-        let state = TrainingState::new(&spec, vocabulary_size(&spec))?;
+        let base = open_base(&spec)?;
+        let state = TrainingState::new(&spec, &base)?;
         let lanes = Lanes::start(lanes, threads, deliver);
         let spec = Arc::new(spec);
         Ok(Self {
@@ -92,6 +96,7 @@ impl Executor {
             coming: None,
             loaded: None,
             lanes,
+            base,
             state,
             open: None,
             reduced: None,
@@ -231,17 +236,19 @@ impl Executor {
     }
 
     fn take_state(&mut self, source: &StateSource) -> Result<(), WorkerError> {
-        let vocabulary = vocabulary_size(&self.spec);
         let roster = || self.roster.as_ref().ok_or_else(|| WorkerError::Protocol("no roster has formed".to_owned()));
+        if !matches!(source, StateSource::Held { .. }) {
+            check_base(&self.base, &self.folder)?;
+        }
         let taken = match source {
             StateSource::Held { root } => {
                 // A newcomer that is sent damaged weights would look like the damaged one.
                 self.check_memory()?;
                 return root.map_or(Ok(()), |root| share(roster()?.collective.as_ref(), root, &self.state));
             }
-            StateSource::Empty => TrainingState::new(&self.spec, vocabulary)?,
-            StateSource::Checkpoint { key } => load_state(&self.spec, (&self.folder, &self.parts), key)?,
-            StateSource::Peer { root } => receive(roster()?.collective.as_ref(), *root, (&self.spec, vocabulary))?,
+            StateSource::Empty => TrainingState::new(&self.spec, &self.base)?,
+            StateSource::Checkpoint { key } => load_state((&self.spec, &self.base), (&self.folder, &self.parts), key)?,
+            StateSource::Peer { root } => receive(roster()?.collective.as_ref(), *root, (&self.spec, &self.base))?,
         };
         self.state = taken;
         (self.open, self.reduced) = (None, None);
@@ -305,18 +312,12 @@ fn unless_collective_failed(fence: Fence, result: Result<FromWorker, WorkerError
     }
 }
 
-/// Tokens of the model: the special ones, the codes of all levels, and the question's where a stage asks any.
-pub fn vocabulary_size(spec: &RunSpec) -> usize {
-    let codes = Vocabulary { levels: spec.semantic_id.id_levels() as usize, codes: spec.semantic_id.codes as usize };
-    codes.size() + usize::from(spec.asks_questions())
-}
-
 /// Reads the training state of a checkpoint, verified part by part.
 ///
 /// # Errors
 /// A manifest or part that is missing or damaged, or belongs to another shape of model.
 pub fn load_state(
-    spec: &RunSpec,
+    (spec, base): (&RunSpec, &BaseModel),
     (folder, parts): (&RunFolder, &CheckpointParts),
     key: &str,
 ) -> Result<TrainingState, WorkerError> {
@@ -327,7 +328,7 @@ pub fn load_state(
         content.push((part.name.clone(), folder.wait(parts.read(key, part))?));
     }
     let find = |name: &str| content.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes.as_ref());
-    let state = TrainingState::from_parts(spec, vocabulary_size(spec), &find)?;
+    let state = TrainingState::from_parts(spec, base, &find)?;
     let found: Digest = state.digest()?;
     if found != manifest.state_digest {
         let message = format!("the state read back has digest {found}, the manifest says {}", manifest.state_digest);

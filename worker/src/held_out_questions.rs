@@ -37,7 +37,7 @@ pub fn held_out_questions(spec: &RunSpec, data: &PassData, evaluation: &Evaluati
         until: i64::MAX,
         seed: spec.seed,
     });
-    let builder = PromptBuilder::new(&data.prepared.ids, spec.model.max_prompt_tokens as usize);
+    let builder = PromptBuilder::new(&data.prepared.ids, &data.frame, spec.model.max_prompt_tokens as usize);
     let ask = |instance, kind| {
         let question = questions.draw(instance, kind)?;
         let past = data.history.before(instance.user, instance.t0);
@@ -79,7 +79,7 @@ pub fn ask(
 pub fn answers(data: &PassData, policy: &Policy, questions: &[&HeldOutQuestion]) -> Result<Vec<f64>, WorkerError> {
     let lengths: Vec<usize> = questions.iter().map(|question| question.prompt.len()).collect();
     let mut right = vec![0.0; questions.len()];
-    for micro_batch in micro_batches(&lengths) {
+    for micro_batch in micro_batches(&lengths, policy.config().micro_batch_tokens) {
         let prompts: Vec<&[i64]> = micro_batch.iter().map(|i| questions[*i].prompt.as_slice()).collect();
         let cells: Vec<Vec<Option<u32>>> =
             micro_batch.iter().map(|i| questions[*i].cells.iter().copied().map(Some).collect()).collect();

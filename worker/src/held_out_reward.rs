@@ -58,7 +58,7 @@ fn completions(
     let prompts: Vec<Vec<i64>> = evaluation.instances().iter().map(|i| data.serving_prompt(spec, i)).collect();
     let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
     let mut completions = vec![Vec::new(); prompts.len()];
-    for micro_batch in micro_batches(&lengths) {
+    for micro_batch in micro_batches(&lengths, policy.config().micro_batch_tokens) {
         let tokens: Vec<&[i64]> = micro_batch.iter().map(|i| prompts[*i].as_slice()).collect();
         let key = |i: &usize| DrawKey { seed: spec.evaluation.seed, iteration: u64::MAX, prompt: *i as u64 };
         let keys: Vec<DrawKey> = micro_batch.iter().map(key).collect();

@@ -21,6 +21,7 @@ pub mod execute;
 pub mod standing;
 
 // Leases.
+pub mod base_folder;
 pub mod clean;
 pub mod held_out_questions;
 pub mod item_vectors;
@@ -29,6 +30,7 @@ pub mod lease;
 mod moment;
 pub mod pass_data;
 pub mod prepare;
+mod prompt_frame;
 pub mod rank;
 pub mod semantic_ids;
 pub mod stage_prompts;

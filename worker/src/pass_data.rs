@@ -1,6 +1,7 @@
 //! One pass of the prepared data in memory: what leases of that pass read.
 
 use crate::error::WorkerError;
+use crate::prompt_frame::read_frame;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::{LeasePrompts, PromptSource, StagePrompts};
 use conrec_domain::spec::{EvaluationSpec, RunSpec};
@@ -12,7 +13,7 @@ use conrec_feedback::instance::Instance;
 use conrec_feedback::outcomes::InstanceKey;
 use conrec_feedback::prefix_trie::PrefixTrie;
 use conrec_feedback::prepared::{PreparedPass, Role};
-use conrec_feedback::prompt::{PromptBuilder, Vocabulary};
+use conrec_feedback::prompt::{PromptBuilder, PromptFrame, Vocabulary};
 use conrec_feedback::reward::{RewardModel, Targets};
 use conrec_feedback::reward_shape::ShapedReward;
 use conrec_feedback::split::PassWindows;
@@ -27,6 +28,8 @@ pub struct PassData {
     pub history: History,
     /// Legal codes.
     pub trie: PrefixTrie,
+    /// What prompts say around the events.
+    pub frame: PromptFrame,
     /// Numbering of tokens.
     pub vocabulary: Vocabulary,
     /// Rewards of completions.
@@ -60,13 +63,14 @@ impl PassData {
         let prepared = PreparedPass::load(&folder.path(place))?;
         let history = History::new(&prepared.dataset.events, prepared.dataset.users.len());
         let trie = PrefixTrie::new(&prepared.ids);
-        let vocabulary = Vocabulary::of(&prepared.ids);
+        let frame = read_frame(spec, folder)?;
+        let vocabulary = frame.vocabulary(&prepared.ids);
         let reward = RewardModel::new(&spec.reward, &prepared.cell_vectors, &prepared.ids)?;
         let train_end = prepared.windows.train_end;
         let training = TrainingTime::new(&prepared.dataset, train_end);
         let reward = ShapedReward::new(&spec.reward, reward, &prepared.ids, &training);
         let shares = CellShares::new(&prepared.ids, &prepared.dataset.events, train_end, &spec.evaluation);
-        Ok(Self { prepared, history, trie, vocabulary, reward, shares, stages: Vec::new() })
+        Ok(Self { prepared, history, trie, frame, vocabulary, reward, shares, stages: Vec::new() })
     }
 
     /// The events that a statistic of this pass may see.
@@ -108,11 +112,8 @@ impl PassData {
     /// The prompt that will be served: the context of the last stage that asks for the next item.
     pub fn serving_prompt(&self, spec: &RunSpec, instance: &Instance) -> Vec<i64> {
         let past = self.history.before(instance.user, instance.t0);
-        PromptBuilder::new(&self.prepared.ids, spec.model.max_prompt_tokens as usize).prompt(
-            &past,
-            instance.t0,
-            spec.serving_context(),
-        )
+        let builder = PromptBuilder::new(&self.prepared.ids, &self.frame, spec.model.max_prompt_tokens as usize);
+        builder.prompt(&past, instance.t0, spec.serving_context())
     }
 
     /// What names these instances in every run on the same data.
@@ -146,6 +147,7 @@ impl PassData {
             history: &self.history,
             instances: &self.prepared.training,
             ids: &self.prepared.ids,
+            frame: &self.frame,
             swing: &self.prepared.swing,
             train_end: self.prepared.windows.train_end,
             max_prompt_tokens: spec.model.max_prompt_tokens,

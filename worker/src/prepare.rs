@@ -2,6 +2,7 @@
 
 use crate::error::WorkerError;
 use crate::item_vectors::{item_vectors, take_vectors};
+use crate::prompt_frame::write_frame;
 use crate::run_folder::RunFolder;
 use crate::semantic_ids::{IdSource, MadeIds, make_ids};
 use crate::stage_prompts::PromptSource;
@@ -15,12 +16,14 @@ use conrec_feedback::dataset::Dataset;
 use conrec_feedback::history::History;
 use conrec_feedback::instance::{evenly, instances_in, training_instances};
 use conrec_feedback::prepared::{EvaluationSet, PreparedPass, Role};
+use conrec_feedback::prompt::PromptFrame;
 use conrec_feedback::readers::{self, Negatives};
 use conrec_feedback::split::{PassWindows, Window, passes, test_window};
 use conrec_feedback::swing::Swing;
 use conrec_feedback::synthetic;
 use conrec_feedback::training_time::TrainingTime;
 use conrec_feedback::window_advice;
+use conrec_policy::base_model::BaseModel;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -32,7 +35,8 @@ const MANIFEST: &str = "prepared/manifest.json";
 ///
 /// # Errors
 /// Bad data, windows that do not fit it, a config that does not fit the catalogue, a store that cannot be written.
-pub fn prepare(spec: &RunSpec, folder: &RunFolder) -> Result<Prepared, WorkerError> {
+pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<Prepared, WorkerError> {
+    let frame = base.frame();
     let mut dataset = read(spec)?;
     let of_vectors = take_vectors(&mut dataset, &spec.semantic_id)?;
     // Kept apart from here on: what trains must not see it.
@@ -64,10 +68,15 @@ pub fn prepare(spec: &RunSpec, folder: &RunFolder) -> Result<Prepared, WorkerErr
         ));
         let instances = |role| pass.evaluation(role).map_or(0, |set| set.instances.len());
         counts = (counts.0.max(instances(Role::Validation)), counts.1.max(instances(Role::Test)));
-        summaries.push(PassSummary { pass: windows.pass, prompts: prompt_counts(spec, &pass, &history)? });
+        summaries.push(PassSummary { pass: windows.pass, prompts: prompt_counts((spec, &frame), &pass, &history)? });
         let place = windows.pass.folder();
         digests.push(pass.save(&folder.path(place))?);
         folder.publish(place)?;
+    }
+    if let Some(base) = base.pretrained() {
+        digests.push(base.files_digest()?);
+        digests.push(write_frame(base, folder)?);
+        summary.push(format!("Base {}: {} tokens of its own.", spec.model.base, frame.base_tokens.unwrap_or(0)));
     }
     let prepared = Prepared {
         data_digest: Digest::of(digests.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").as_bytes()),
@@ -225,12 +234,17 @@ fn evaluation_sets(
     }
 }
 
-fn prompt_counts(spec: &RunSpec, pass: &PreparedPass, history: &History) -> Result<Vec<u32>, WorkerError> {
+fn prompt_counts(
+    (spec, frame): (&RunSpec, &PromptFrame),
+    pass: &PreparedPass,
+    history: &History,
+) -> Result<Vec<u32>, WorkerError> {
     let source = PromptSource {
         dataset: &pass.dataset,
         history,
         instances: &pass.training,
         ids: &pass.ids,
+        frame,
         swing: &pass.swing,
         train_end: pass.windows.train_end,
         max_prompt_tokens: spec.model.max_prompt_tokens,

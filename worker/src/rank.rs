@@ -41,7 +41,7 @@ pub fn rank(
             candidate_scores: vec![Vec::new(); prompts.len()],
         },
     };
-    for micro_batch in micro_batches(&lengths) {
+    for micro_batch in micro_batches(&lengths, policy.config().micro_batch_tokens) {
         let tokens: Vec<&[i64]> = micro_batch.iter().map(|i| prompts[*i].as_slice()).collect();
         let candidates = |i: &usize| evaluation.candidates(of.start + i);
         let cells: Vec<Vec<Option<u32>>> = micro_batch

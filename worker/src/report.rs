@@ -3,7 +3,7 @@
 
 use crate::error::WorkerError;
 use crate::evaluate::{NamedPolicy, WindowResult, evaluate};
-use crate::export::export;
+use crate::export::Export;
 use crate::pass_data::PassData;
 use crate::report_page::{LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow, page};
 use crate::run_folder::RunFolder;
@@ -18,21 +18,22 @@ use conrec_feedback::event::Sign;
 use conrec_feedback::outcomes::Outcomes;
 use conrec_feedback::prepared::{EvaluationSet, Role};
 use conrec_feedback::readers;
+use conrec_policy::base_model::BaseModel;
 use conrec_policy::training_state::TrainingState;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Evaluates, exports and writes the report. `states` are the final state and, under `refit`, the one at the end of
-/// the select pass, which is what validation measures.
+/// Evaluates, exports and writes the report. `models` are what the run began with, the final state and, under `refit`,
+/// the one at the end of the select pass, which is what validation measures.
 ///
 /// # Errors
 /// Files that cannot be read or written, and what the policy refuses.
 pub fn write_report(
     spec: &RunSpec,
     folder: &RunFolder,
-    states: (&TrainingState, Option<&TrainingState>),
+    models: (&BaseModel, &TrainingState, Option<&TrainingState>),
     summary: &RunSummary,
 ) -> Result<(), WorkerError> {
-    let (last, select) = states;
+    let (base, last, select) = models;
     let mut report = begin(spec, folder, summary)?;
     let mut tuned = TunedBaselines::default();
     for &pass in passes_of(spec) {
@@ -55,7 +56,7 @@ pub fn write_report(
             }
         }
         if Some(&pass) == passes_of(spec).last() {
-            export(spec, folder, &data, last)?;
+            Export { spec, folder, data: &data, base, state: last }.publish()?;
         }
     }
     report.baseline_choices = tuned.choices();
@@ -161,21 +162,12 @@ pub fn window_of(
 /// A state that makes no policy.
 pub fn policies_of(state: &TrainingState) -> Result<Vec<NamedPolicy>, WorkerError> {
     let (grpo, sft) = (state.frozen()?, state.supervised()?);
-    // Stages that the gate refused leave the adapter without effect.
-    let same_as = is_idle(state).then_some("sft");
+    // Stages that the gate refused leave the adapter as it was.
+    let same_as = state.is_as_supervised().then_some("sft");
     Ok(vec![
         NamedPolicy { name: "sft", policy: sft, same_as: None },
         NamedPolicy { name: "grpo", policy: grpo, same_as },
     ])
-}
-
-/// Whether the adapter adds nothing: its second factors are all 0.
-fn is_idle(state: &TrainingState) -> bool {
-    let layout = state.lora_config().layout(state.model());
-    let mut entries = layout.entries().iter().enumerate();
-    entries.all(|(place, entry)| {
-        !entry.name.contains("lora_B") || layout.view(state.lora(), place).count_nonzero(None).int64_value(&[]) == 0
-    })
 }
 
 fn place(report: &mut ReportData, role: Role, result: WindowResult) {

@@ -8,7 +8,7 @@ use conrec_feedback::dataset::Dataset;
 use conrec_feedback::evaluation::excluded_items;
 use conrec_feedback::history::History;
 use conrec_feedback::instance::Instance;
-use conrec_feedback::prompt::PromptBuilder;
+use conrec_feedback::prompt::{PromptBuilder, PromptFrame};
 use conrec_feedback::reward::Targets;
 use conrec_feedback::semantic_id::SemanticIds;
 use conrec_feedback::split::days;
@@ -65,6 +65,8 @@ pub struct PromptSource<'a> {
     pub instances: &'a [Instance],
     /// Semantic ids.
     pub ids: &'a SemanticIds,
+    /// What prompts say around the events.
+    pub frame: &'a PromptFrame,
     /// Swing neighbours of each item, which extend the ground-truth sets.
     pub swing: &'a [Vec<(u32, f64)>],
     /// Nothing at or after this moment is seen.
@@ -108,7 +110,7 @@ impl PromptSource<'_> {
     /// # Errors
     /// Indices that the stage, or what it was made from, does not have.
     pub fn make(&self, (stage, all): (&StageSpec, &StagePrompts), of: &[u32]) -> Result<LeasePrompts, WorkerError> {
-        let builder = PromptBuilder::new(self.ids, self.max_prompt_tokens as usize);
+        let builder = PromptBuilder::new(self.ids, self.frame, self.max_prompt_tokens as usize);
         let past = |instance: &Instance| self.history.before(instance.user, instance.t0);
         let prompt = |i: &Instance| builder.prompt(&past(i), i.t0, self.context(stage.context, i));
         Ok(match all {
@@ -170,7 +172,7 @@ impl PromptSource<'_> {
     }
 
     fn pieces(&self, from: i64) -> Vec<(u32, u32)> {
-        let builder = PromptBuilder::new(self.ids, self.max_prompt_tokens as usize);
+        let builder = PromptBuilder::new(self.ids, self.frame, self.max_prompt_tokens as usize);
         (0..self.dataset.users.len() as u32)
             .map(|user| (user, self.history.before(user, self.train_end)))
             .filter(|(_, events)| events.last().is_some_and(|e| e.time >= from))

@@ -3,6 +3,7 @@
 use crate::collective::Collective;
 use crate::error::WorkerError;
 use conrec_domain::spec::RunSpec;
+use conrec_policy::base_model::BaseModel;
 use conrec_policy::training_state::TrainingState;
 
 /// The parts' names and lengths come first, in this many bytes at most.
@@ -24,13 +25,13 @@ pub fn share(collective: &dyn Collective, root: u32, state: &TrainingState) -> R
 pub fn receive(
     collective: &dyn Collective,
     root: u32,
-    (spec, vocabulary): (&RunSpec, usize),
+    (spec, base): (&RunSpec, &BaseModel),
 ) -> Result<TrainingState, WorkerError> {
     let mut content = Vec::new();
     exchange(collective, root, &mut content)?;
     let parts = unpacked(&content)?;
     let find = |name: &str| parts.iter().find(|(n, _)| n == name).map(|(_, bytes)| *bytes);
-    Ok(TrainingState::from_parts(spec, vocabulary, &find)?)
+    Ok(TrainingState::from_parts(spec, base, &find)?)
 }
 
 /// First the length, then the bytes: all members must give the same number of them.

@@ -1,15 +1,18 @@
 //! A finished run's policy, read back from its store: what `evaluate`, `predict` and `filter-report` begin with.
 
+use crate::base_folder::open_base;
 use crate::cuda;
 use crate::error::WorkerError;
 use crate::execute::load_state;
 use crate::pass_data::PassData;
+use crate::prompt_frame::check_base;
 use crate::report::passes_of;
 use crate::run_folder::{Place, RunFolder};
 use clap::Args;
 use conrec_domain::ids::RunId;
 use conrec_domain::spec::{RunConfig, RunSpec};
 use conrec_domain::work::Pass;
+use conrec_policy::base_model::BaseModel;
 use conrec_policy::training_state::TrainingState;
 use std::path::PathBuf;
 
@@ -30,6 +33,8 @@ pub struct StoredRun {
     pub spec: RunSpec,
     /// Its files.
     pub folder: RunFolder,
+    /// What it began with.
+    pub base: BaseModel,
     /// Its state at the end.
     pub state: TrainingState,
 }
@@ -48,8 +53,10 @@ impl StoredRun {
         cuda::ready(spec.cluster.device)?;
         let key = folder.newest_checkpoint()?;
         folder.finished(&key)?;
-        let state = load_state(&spec, (&folder, &folder.parts()), &key)?;
-        Ok(Self { spec, folder, state })
+        let base = open_base(&spec)?;
+        check_base(&base, &folder)?;
+        let state = load_state((&spec, &base), (&folder, &folder.parts()), &key)?;
+        Ok(Self { spec, folder, base, state })
     }
 
     /// The data of the pass that the policy was trained in last, without prompts to train on.

@@ -11,6 +11,7 @@ use conrec_feedback::history::History;
 use conrec_feedback::prepared::EvaluationSet;
 use conrec_feedback::split::{DAY, PassWindows, days, passes};
 use conrec_feedback::synthetic;
+use conrec_policy::base_model::{BaseModel, vocabulary_size};
 use conrec_worker::pass_data::PassData;
 use conrec_worker::prepare::{prepare, prepare_pass};
 use conrec_worker::run_folder::{Place, RunFolder};
@@ -247,7 +248,8 @@ fn the_generators_truth_lies_beside_the_passes() {
     let (run, url) = ("truth".parse().unwrap(), store.path().to_str().unwrap().to_owned());
     let folder = RunFolder::open(&Place { store: url, scratch: None, run }).unwrap();
     let spec = spec();
-    prepare(&spec, &folder).unwrap();
+    let base = BaseModel::from_scratch(&spec, vocabulary_size(&spec)).unwrap();
+    prepare(&spec, &base, &folder).unwrap();
     let names = |place: &str| -> Vec<String> {
         let entries = std::fs::read_dir(folder.path(place)).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()

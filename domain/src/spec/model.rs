@@ -2,10 +2,30 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A Llama-architecture decoder trained from scratch.
+/// A Llama-architecture decoder trained from scratch, or a pretrained one whose adapter is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSpec {
+    /// A pretrained decoder in Hugging Face layout: a folder, or a name on the Hub; empty: from scratch.
+    pub base: String,
+    /// Branch, tag or commit of a base on the Hub.
+    pub revision: String,
+    /// What a pretrained base is held and computed in; its adapter is held in f32 all the same.
+    pub dtype: BaseKind,
+    /// Activations of prompts are computed again for the backward pass instead of kept.
+    pub gradient_checkpointing: bool,
+    /// Tokens, padding included, that are computed together at most.
+    pub micro_batch_tokens: u32,
+    /// Standard deviation of what is added to the mean row where a new token has no words to begin with.
+    pub new_row_std: f64,
+    /// Whether GRPO stages train the rows of new tokens too.
+    pub rows_in_grpo: bool,
+    /// What stands before the events in a prompt of a pretrained base.
+    pub instruction: String,
+    /// What stands after them, before the sign whose item is asked for.
+    pub question: String,
+    /// What the tokens of the three signs mean before anything is learned: negative, neutral, positive.
+    pub sign_words: [String; 3],
     /// Width of the residual stream.
     pub hidden: u32,
     /// Decoder layers.
@@ -26,9 +46,57 @@ pub struct ModelSpec {
     pub max_prompt_tokens: u32,
 }
 
+impl ModelSpec {
+    /// Whether the decoder is a pretrained one.
+    pub fn is_pretrained(&self) -> bool {
+        !self.base.is_empty()
+    }
+
+    /// Whether the base's name is one that the Hub could know: OWNER/NAME, or the NAME of an old model.
+    pub fn may_be_on_the_hub(&self) -> bool {
+        let parts: Vec<&str> = self.base.split('/').collect();
+        let good = |part: &&str| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c);
+            !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
+        };
+        parts.len() <= 2 && parts.iter().all(good)
+    }
+}
+
+/// What the weights of a pretrained base are held in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BaseKind {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits: 8 of exponent, 7 of fraction.
+    Bf16,
+}
+
+impl BaseKind {
+    /// Bytes of one weight.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+}
+
 impl Default for ModelSpec {
     fn default() -> Self {
         Self {
+            base: String::new(),
+            revision: "main".to_owned(),
+            dtype: BaseKind::F32,
+            gradient_checkpointing: false,
+            micro_batch_tokens: 4096,
+            new_row_std: 0.01,
+            rows_in_grpo: false,
+            instruction: "What a user did, oldest first:".to_owned(),
+            question: " Next:".to_owned(),
+            sign_words: [" disliked", " saw", " liked"].map(str::to_owned),
             hidden: 128,
             layers: 3,
             heads: 4,

@@ -11,7 +11,7 @@ use conrec_policy::lora::LoraConfig;
 use conrec_policy::transformer::{Adapter, Policy, Trains};
 use tch::{Kind, Tensor};
 
-pub const VOCABULARY: Vocabulary = Vocabulary { levels: 3, codes: 6 };
+pub const VOCABULARY: Vocabulary = Vocabulary::new(3, 6);
 
 pub struct Fixture {
     pub config: LlamaConfig,

@@ -53,7 +53,7 @@ struct Production {
 impl Production {
     fn new(g: &Golden) -> Self {
         let codes = g.legal[0].len();
-        let vocabulary = Vocabulary { levels: LEVEL + 1, codes };
+        let vocabulary = Vocabulary::new(LEVEL + 1, codes);
         let prefix = |row: usize| [(row / FANS) as u16, (row % FANS) as u16];
         let legal = |row: usize| (0..codes).filter(move |code| g.legal[row][*code]);
         let cells = (0..g.legal.len()).flat_map(|row| legal(row).map(move |code| (prefix(row), code as u16)));

@@ -3,6 +3,7 @@
 use crate::fixture::{Fixture, VOCABULARY, prompts};
 use conrec_domain::spec::{Objective, RunConfig, RunSpec};
 use conrec_domain::work::{Pass, StateChange};
+use conrec_policy::base_model::BaseModel;
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
 use conrec_policy::rollout::{DrawKey, sample};
 use conrec_policy::shared_prefix::Prefix;
@@ -49,8 +50,12 @@ fn spec() -> RunSpec {
     RunSpec::check(RunConfig::parse(SPEC, "test").unwrap()).unwrap()
 }
 
+fn scratch(spec: &RunSpec) -> BaseModel {
+    BaseModel::from_scratch(spec, VOCABULARY.size()).unwrap()
+}
+
 fn begin(spec: &RunSpec, stage: u32) -> TrainingState {
-    let mut state = TrainingState::new(spec, VOCABULARY.size()).unwrap();
+    let mut state = TrainingState::new(spec, &scratch(spec)).unwrap();
     state.apply(StateChange::BeginPass { pass: Pass::Select }, spec).unwrap();
     state.apply(StateChange::BeginStage { stage }, spec).unwrap();
     state
@@ -165,7 +170,7 @@ fn a_state_read_from_its_parts_goes_on_alike() {
     reinforce(&mut state, &fixture, &spec, 1);
     let parts: BTreeMap<_, _> = state.to_parts().unwrap().into_iter().collect();
     let read = |name: &str| parts.get(name).map(Vec::as_slice);
-    let mut back = TrainingState::from_parts(&spec, VOCABULARY.size(), &read).unwrap();
+    let mut back = TrainingState::from_parts(&spec, &scratch(&spec), &read).unwrap();
     assert_eq!(back.digest().unwrap(), state.digest().unwrap());
     reinforce(&mut state, &fixture, &spec, 2);
     reinforce(&mut back, &fixture, &spec, 2);
@@ -188,7 +193,7 @@ fn a_rollout_keeps_the_policy_that_samples_until_the_next_stage() {
 
     let parts: BTreeMap<_, _> = state.to_parts().unwrap().into_iter().collect();
     let read = |name: &str| parts.get(name).map(Vec::as_slice);
-    let mut back = TrainingState::from_parts(&spec, VOCABULARY.size(), &read).unwrap();
+    let mut back = TrainingState::from_parts(&spec, &scratch(&spec), &read).unwrap();
     assert_eq!(back.digest().unwrap(), state.digest().unwrap());
     for state in [&mut state, &mut back] {
         assert_eq!(again(state, &fixture, 0), again(&begun_anew(&spec), &fixture, 0), "as before the first update");
@@ -220,14 +225,14 @@ fn parts_of_another_model_are_refused_by_name() {
     let parts: BTreeMap<_, _> = begin(&spec, 1).to_parts().unwrap().into_iter().collect();
     let wider = RunSpec::check(RunConfig::parse(&SPEC.replace("rank = 3", "rank = 4"), "test").unwrap()).unwrap();
     let read = |name: &str| parts.get(name).map(Vec::as_slice);
-    let error = TrainingState::from_parts(&wider, VOCABULARY.size(), &read).unwrap_err().to_string();
+    let error = TrainingState::from_parts(&wider, &scratch(&wider), &read).unwrap_err().to_string();
     let expected = "tensor `base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight`: found F32 of shape [3, 16], expected F32 of shape [4, 16]";
     assert_eq!(error, expected);
     let none = |name: &str| parts.get(name).filter(|_| name != "base.safetensors").map(Vec::as_slice);
-    let error = TrainingState::from_parts(&spec, VOCABULARY.size(), &none).unwrap_err().to_string();
+    let error = TrainingState::from_parts(&spec, &scratch(&spec), &none).unwrap_err().to_string();
     assert_eq!(error, "part `base.safetensors`: is missing");
     let cut = |name: &str| parts.get(name).map(|b| &b[..b.len() - 7]);
-    assert!(TrainingState::from_parts(&spec, VOCABULARY.size(), &cut).is_err());
+    assert!(TrainingState::from_parts(&spec, &scratch(&spec), &cut).is_err());
 }
 
 /// The optimiser's part with another header; lengths of the file are put right.
@@ -240,7 +245,7 @@ fn with_header(part: &[u8], change: impl Fn(&str) -> String) -> Vec<u8> {
 #[test]
 fn a_list_without_numbers_that_claims_a_huge_shape_is_an_error() {
     let spec = spec();
-    let state = TrainingState::new(&spec, VOCABULARY.size()).unwrap();
+    let state = TrainingState::new(&spec, &scratch(&spec)).unwrap();
     let mut parts: BTreeMap<&str, Vec<u8>> = state.to_parts().unwrap().into_iter().collect();
     let changed = with_header(&parts["optimizer.safetensors"], |header| {
         let at = header.find("\"best\"").unwrap();
@@ -249,6 +254,6 @@ fn a_list_without_numbers_that_claims_a_huge_shape_is_an_error() {
     });
     parts.insert("optimizer.safetensors", changed);
     let part = |name: &str| parts.get(name).map(Vec::as_slice);
-    let error = TrainingState::from_parts(&spec, VOCABULARY.size(), &part).err().unwrap().to_string();
+    let error = TrainingState::from_parts(&spec, &scratch(&spec), &part).err().unwrap().to_string();
     assert!(error.contains("best") && error.contains("18446744073709551615"), "{error}");
 }

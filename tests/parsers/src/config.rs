@@ -28,7 +28,7 @@ fn checked(config: RunConfig) {
     let Ok(spec) = RunSpec::check(config) else {
         return;
     };
-    let _ = Derived::of(&spec).rows();
+    let _ = Derived::of(&spec, None).rows();
     let Ok(text) = spec.to_toml() else {
         return;
     };

@@ -3,10 +3,12 @@
 use crate::scratch::with_files;
 use conrec_domain::spec::{LoraSpec, ModelSpec, RunConfig, RunSpec};
 use conrec_policy::adapter_files::{AdapterOf, read_adapter};
+use conrec_policy::base_model::BaseModel;
 use conrec_policy::flat_parameters::FlatParameters;
 use conrec_policy::llama::LlamaConfig;
 use conrec_policy::lora::LoraConfig;
 use conrec_policy::model_files::read_model;
+use conrec_policy::pretrained_files::read_shape;
 use conrec_policy::state_parts::{ADAPTER, BASE, OPTIMIZER};
 use conrec_policy::tensor_file::{read_tensors, write_tensors};
 use conrec_policy::training_state::TrainingState;
@@ -40,7 +42,9 @@ pub(crate) fn checkpoint_parts(bytes: &[u8]) {
         }
         parts.iter().find(|(known, _)| *known == name).map(|(_, content)| content.as_slice())
     };
-    if let Ok(read) = TrainingState::from_parts(&spec, VOCABULARY, &find) {
+    let read =
+        BaseModel::from_scratch(&spec, VOCABULARY).and_then(|base| TrainingState::from_parts(&spec, &base, &find));
+    if let Ok(read) = read {
         assert!(read.digest().is_ok());
     }
 }
@@ -53,6 +57,7 @@ pub(crate) fn model_settings(bytes: &[u8]) {
     };
     with_files(&[("config.json", bytes), ("adapter_config.json", bytes)], |folder| {
         let _ = read_model(folder, &model);
+        let _ = read_shape(folder);
         let _ = read_adapter(folder, AdapterOf { model: &model, lora });
     });
 }
@@ -85,6 +90,6 @@ fn weights() -> FlatParameters {
 /// The state of a model as small as can be, before its first pass.
 fn small_state() -> Option<(RunSpec, TrainingState)> {
     let spec = RunConfig::parse(CONFIG, "small.toml").and_then(RunSpec::check).ok()?;
-    let state = TrainingState::new(&spec, VOCABULARY).ok()?;
+    let state = TrainingState::new(&spec, &BaseModel::from_scratch(&spec, VOCABULARY).ok()?).ok()?;
     Some((spec, state))
 }

@@ -1,8 +1,9 @@
 //! Which policies of the select pass a finished run still has: untrained weights follow from the config, the supervised
 //! stages' from the base of the last checkpoint, others from checkpoints that were kept.
 
+use crate::base_folder::open_base;
 use crate::error::WorkerError;
-use crate::execute::{load_state, vocabulary_size};
+use crate::execute::load_state;
 use crate::run_folder::RunFolder;
 use conrec_domain::curriculum::StagePoint;
 use conrec_domain::manifest::Manifest;
@@ -33,10 +34,11 @@ impl Moment {
     /// # Errors
     /// A checkpoint that is missing or damaged.
     pub fn policy(&self, spec: &RunSpec, folder: &RunFolder) -> Result<Policy, WorkerError> {
-        let load = |key: &String| load_state(spec, (folder, &folder.parts()), key);
+        let base = open_base(spec)?;
+        let load = |key: &String| load_state((spec, &base), (folder, &folder.parts()), key);
         Ok(match &self.from {
             From::Untrained => {
-                let mut state = TrainingState::new(spec, vocabulary_size(spec))?;
+                let mut state = TrainingState::new(spec, &base)?;
                 state.apply(StateChange::BeginPass { pass: Pass::Select }, spec)?;
                 state.frozen()?
             }

@@ -104,7 +104,7 @@ pub(super) fn cell_states(
     policy: &Policy,
     cells: &[u32],
 ) -> Result<Matrix, WorkerError> {
-    let builder = PromptBuilder::new(&data.prepared.ids, spec.model.max_prompt_tokens as usize);
+    let builder = PromptBuilder::new(&data.prepared.ids, &data.frame, spec.model.max_prompt_tokens as usize);
     let nobody = builder.prompt(&[], 0, spec.serving_context());
     let sequences: Vec<Vec<i64>> = cells.iter().map(|cell| with_codes(data, &nobody, *cell)).collect();
     last_states(policy, &sequences)
@@ -120,7 +120,7 @@ fn last_states(policy: &Policy, sequences: &[Vec<i64>]) -> Result<Matrix, Worker
     let width = policy.config().hidden as usize;
     let mut out = Matrix::zeros(sequences.len(), width);
     let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
-    for part in micro_batches(&lengths) {
+    for part in micro_batches(&lengths, policy.config().micro_batch_tokens) {
         let chosen: Vec<&[i64]> = part.iter().map(|i| sequences[*i].as_slice()).collect();
         let hidden = Prefix::compute(policy, &chosen)?.hidden().to_device(Device::Cpu).to_kind(Kind::Float);
         let flat = Vec::<f32>::try_from(&hidden.contiguous().view(-1)).map_err(WorkerError::Torch)?;

@@ -112,7 +112,7 @@ pub fn measure(args: &IterationArgs) -> Result<Value, WorkerError> {
     tch::set_num_threads(1);
     cuda::ready(args.device)?;
     let device = device_of(args.device);
-    let vocabulary = Vocabulary { levels: args.levels, codes: args.codes };
+    let vocabulary = Vocabulary::new(args.levels, args.codes);
     let trie = random_trie(args)?;
     let (model, lora, optimizer) = shapes(args)?;
     let base = match &args.model_dir {

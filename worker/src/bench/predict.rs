@@ -61,11 +61,11 @@ pub fn measure(args: &PredictArgs) -> Result<Value, WorkerError> {
     let (model, _, _) = shapes(&of)?;
     let base = model.initial_weights(7, Pass::Select, 0.02);
     let policy = Policy::new(&model, &base, None, Trains::Nothing)?;
-    let vocabulary = Vocabulary { levels: of.levels, codes: of.codes };
+    let vocabulary = Vocabulary::new(of.levels, of.codes);
     let search = BeamSearch::new(&policy, Legal { trie: &trie, vocabulary }, args.beams)?;
     let prompts = random_prompts(&of, 0);
     let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
-    let batches = micro_batches(&lengths);
+    let batches = micro_batches(&lengths, policy.config().micro_batch_tokens);
     let tokens = |batch: &Vec<usize>| batch.iter().map(|i| prompts[*i].as_slice()).collect::<Vec<&[i64]>>();
     if let Some(first) = batches.first() {
         search.search(&tokens(first))?;

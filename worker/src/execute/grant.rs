@@ -24,7 +24,7 @@ impl Executor {
         let state = self.state.digest()?;
         let done = move |outcome| FromWorker::LeaseDone { fence, lease: id, state, outcome };
         match work {
-            Work::Prepare => Ok(Some(done(Outcome::Prepared(prepare(&self.spec, &self.folder)?)))),
+            Work::Prepare => Ok(Some(done(Outcome::Prepared(prepare(&self.spec, &self.base, &self.folder)?)))),
             Work::Train { pass, stage, iteration, attempt, update, prompts, light, reserve } => {
                 let asked = Prompts { scheduled: prompts, light, reserve };
                 let compute = self.train_job(pass, Place { stage, attempt, iteration, update }, asked)?;
@@ -58,8 +58,10 @@ impl Executor {
                 self.lanes.wait();
                 self.loaded = None;
                 let select = summary.select_checkpoint.as_deref();
-                let select = select.map(|key| load_state(&self.spec, (&self.folder, &self.parts), key)).transpose()?;
-                write_report(&self.spec, &self.folder, (&self.state, select.as_ref()), &summary)?;
+                let load = |key| load_state((&self.spec, &self.base), (&self.folder, &self.parts), key);
+                let select = select.map(load).transpose()?;
+                let models = (&self.base, &self.state, select.as_ref());
+                write_report(&self.spec, &self.folder, models, &summary)?;
                 self.check_memory()?;
                 Ok(Some(done(Outcome::Reported)))
             }

@@ -55,7 +55,7 @@ impl<'a> Predicting<'a> {
         let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
         let search = BeamSearch::new(&self.policy, self.data.legal(), self.spec.evaluation.beams as usize)?;
         let mut sets = vec![None; users.len()];
-        for micro_batch in micro_batches(&lengths) {
+        for micro_batch in micro_batches(&lengths, self.policy.config().micro_batch_tokens) {
             let tokens: Vec<&[i64]> = micro_batch.iter().map(|i| prompts[*i].as_slice()).collect();
             for (place, beams) in micro_batch.iter().zip(search.search(&tokens)?) {
                 sets[asked[*place]] = Some(beams);

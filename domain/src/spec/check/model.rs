@@ -5,7 +5,26 @@ use crate::spec::{LoraSpec, ModelSpec, OptimizerSpec};
 
 /// Checks `[model]`; `levels` is the length of a semantic id.
 pub(super) fn check(model: &ModelSpec, levels: u32, findings: &mut Findings) {
+    check_shape(model, findings);
+    check_prompts(model, levels, findings);
+}
+
+/// What a decoder from scratch is made of; a pretrained base brings its own.
+fn check_shape(model: &ModelSpec, findings: &mut Findings) {
     let ModelSpec {
+        base,
+        revision,
+        // Every value of these is allowed.
+        dtype: _,
+        gradient_checkpointing: _,
+        rows_in_grpo: _,
+        // These are checked below.
+        micro_batch_tokens: _,
+        instruction: _,
+        question: _,
+        sign_words: _,
+        max_prompt_tokens: _,
+        new_row_std,
         hidden,
         layers,
         heads,
@@ -14,8 +33,20 @@ pub(super) fn check(model: &ModelSpec, levels: u32, findings: &mut Findings) {
         rope_theta,
         rms_norm_eps,
         init_std,
-        max_prompt_tokens,
     } = model;
+    findings.require(
+        base.trim() == base,
+        "model.base",
+        base,
+        "a folder, a name on the Hub, or nothing; no spaces around it",
+    );
+    findings.require(
+        !revision.is_empty(),
+        "model.revision",
+        revision,
+        "a branch, tag or commit; \"main\" is the newest",
+    );
+    findings.not_negative("model.new_row_std", *new_row_std);
     findings.at_least_one("model.hidden", *hidden);
     findings.at_least_one("model.layers", *layers);
     findings.at_least_one("model.heads", *heads);
@@ -39,6 +70,19 @@ pub(super) fn check(model: &ModelSpec, levels: u32, findings: &mut Findings) {
     findings.above_zero("model.rope_theta", *rope_theta);
     findings.above_zero("model.rms_norm_eps", *rms_norm_eps);
     findings.above_zero("model.init_std", *init_std);
+}
+
+fn check_prompts(model: &ModelSpec, levels: u32, findings: &mut Findings) {
+    let ModelSpec { micro_batch_tokens, sign_words, max_prompt_tokens, .. } = model;
+    let tokens = 64..=1_048_576;
+    findings.require(
+        tokens.contains(micro_batch_tokens),
+        "model.micro_batch_tokens",
+        micro_batch_tokens,
+        "64 to 1048576",
+    );
+    let said = sign_words.iter().all(|words| !words.trim().is_empty());
+    findings.require(said, "model.sign_words", format!("{sign_words:?}"), "three texts, none of them empty");
     let shortest = 2 + levels.saturating_add(1);
     findings.require(
         (shortest..=1_048_576).contains(max_prompt_tokens),

@@ -1,0 +1,153 @@
+//! What a run's decoder is before anything is learned: a shape alone, or a pretrained base with its weights, which no
+//! stage changes, and its tokeniser.
+
+use crate::error::PolicyError;
+use crate::file_error::FileError;
+use crate::llama::LlamaConfig;
+use crate::pretrained_files::{files_digest, read_shape, read_weights};
+use crate::slot::Slot;
+use crate::text_tokenizer::TextTokenizer;
+use crate::tokenizer_file::new_token_names;
+use conrec_domain::ids::Digest;
+use conrec_domain::spec::{BaseKind, RunSpec};
+use conrec_feedback::prompt::{PromptFrame, Vocabulary};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tch::Kind;
+
+/// What a run's decoder is before anything is learned.
+#[derive(Debug)]
+pub struct BaseModel {
+    pub(crate) config: LlamaConfig,
+    pub(crate) pretrained: Option<Pretrained>,
+}
+
+/// A pretrained base in memory.
+#[derive(Debug)]
+pub struct Pretrained {
+    /// Shared by all states that are made of it.
+    pub(crate) weights: Slot,
+    /// Tokens of each sign's words.
+    pub(crate) sign_words: Arc<[Vec<i64>; 3]>,
+    /// Where it lies.
+    pub folder: PathBuf,
+    /// What prompts say around the events.
+    pub frame: PromptFrame,
+    /// Its tokeniser.
+    pub tokenizer: TextTokenizer,
+}
+
+/// Why a base cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BaseError {
+    /// A file is missing, damaged, or of another model.
+    #[error("model.base: {0}")]
+    File(#[from] FileError),
+    /// It does not fit the config.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
+
+impl BaseModel {
+    /// A decoder from scratch with `vocab` tokens.
+    ///
+    /// # Errors
+    /// When the spec's model has no valid shape.
+    pub fn from_scratch(spec: &RunSpec, vocab: usize) -> Result<Self, PolicyError> {
+        Ok(Self { config: LlamaConfig::new(&spec.model, vocab)?, pretrained: None })
+    }
+
+    /// The pretrained decoder in `folder`.
+    ///
+    /// # Errors
+    /// Files that are missing, damaged or do not belong together, and prompts that it cannot read.
+    pub fn load(spec: &RunSpec, folder: &Path) -> Result<Self, BaseError> {
+        let shape = read_shape(folder)?;
+        let vocabulary = vocabulary(spec).after(shape.vocab as usize);
+        let names = new_token_names(vocabulary, spec.asks_questions());
+        let config = LlamaConfig::pretrained(&shape, names.len(), &spec.model)?;
+        let tokenizer = TextTokenizer::open(folder, config.vocab)?;
+        tokenizer.refuse_known(&names)?;
+        let frame = frame(spec, &tokenizer, shape.vocab as usize)?;
+        let [negative, neutral, positive] = &spec.model.sign_words;
+        let words = [tokenizer.encode(negative)?, tokenizer.encode(neutral)?, tokenizer.encode(positive)?];
+        let kind = match spec.model.dtype {
+            BaseKind::F32 => Kind::Float,
+            BaseKind::Bf16 => Kind::BFloat16,
+        };
+        let weights = Slot::new(read_weights(folder, &config, kind)?);
+        weights.digest()?;
+        let sign_words = Arc::new(words);
+        let pretrained = Pretrained { weights, sign_words, folder: folder.to_owned(), frame, tokenizer };
+        Ok(Self { config, pretrained: Some(pretrained) })
+    }
+
+    /// The pretrained base; none from scratch.
+    pub fn pretrained(&self) -> Option<&Pretrained> {
+        self.pretrained.as_ref()
+    }
+
+    /// What prompts say around the events.
+    pub fn frame(&self) -> PromptFrame {
+        self.pretrained.as_ref().map_or_else(PromptFrame::from_scratch, |of| of.frame.clone())
+    }
+
+    /// The decoder's shape.
+    pub fn config(&self) -> &LlamaConfig {
+        &self.config
+    }
+}
+
+impl Pretrained {
+    /// SHA-256 of its weights as they are held, by which workers know that they hold the same ones.
+    ///
+    /// # Errors
+    /// When libtorch cannot read a tensor.
+    pub fn weights_digest(&self) -> Result<Digest, PolicyError> {
+        self.weights.digest()
+    }
+
+    /// SHA-256 over its files.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn files_digest(&self) -> Result<Digest, FileError> {
+        files_digest(&self.folder)
+    }
+}
+
+/// Signs and codes of a spec, numbered as from scratch.
+pub fn vocabulary(spec: &RunSpec) -> Vocabulary {
+    Vocabulary::new(spec.semantic_id.id_levels() as usize, spec.semantic_id.codes as usize)
+}
+
+/// Tokens of a decoder from scratch: the special ones, the codes of all levels, and the question's where a stage asks any.
+pub fn vocabulary_size(spec: &RunSpec) -> usize {
+    vocabulary(spec).size() + usize::from(spec.asks_questions())
+}
+
+/// Instruction and question in the base's tokens.
+fn frame(spec: &RunSpec, tokenizer: &TextTokenizer, tokens: usize) -> Result<PromptFrame, BaseError> {
+    let beginning = tokenizer.beginning(&spec.model.instruction)?;
+    let question = tokenizer.encode(&spec.model.question)?;
+    let frame = PromptFrame { base_tokens: Some(tokens), beginning, question };
+    if frame.beginning.is_empty() {
+        let expected = "a text of at least one token: this base has no token that begins a sequence";
+        let found = format!("{:?}", spec.model.instruction);
+        return Err(PolicyError::Shape { key: "instruction", found, expected: expected.into() }.into());
+    }
+    let own = vocabulary(spec);
+    // An alignment question shows four items, and no words after them.
+    let asked = frame.beginning.len() + 2 + 4 * own.levels;
+    let shortest = (frame.tokens() + own.event_tokens()).max(if spec.asks_questions() { asked } else { 0 });
+    if shortest > spec.model.max_prompt_tokens as usize {
+        let expected = format!(
+            "at least {shortest}: {} tokens of model.instruction, {} of model.question, the sign, and one event or the items of a question",
+            frame.beginning.len(),
+            frame.question.len()
+        );
+        let found = spec.model.max_prompt_tokens.to_string();
+        return Err(PolicyError::Shape { key: "max_prompt_tokens", found, expected }.into());
+    }
+    Ok(frame)
+}

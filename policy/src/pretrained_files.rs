@@ -1,0 +1,137 @@
+//! A pretrained decoder in Hugging Face layout: its shape from `config.json`, its weights from one safetensors file or
+//! several, in F32, F16 or BF16, as one flat tensor.
+
+use crate::atomic_write::read_json;
+use crate::file_error::FileError;
+use crate::flat_parameters::{FlatParameter, FlatParameters};
+use crate::llama::LlamaConfig;
+use crate::tensor_file::map_file;
+use conrec_domain::decoder_shape::DecoderShape;
+use conrec_domain::ids::Digest;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use tch::{Device, Kind, Tensor};
+
+/// Name of the shape's file.
+pub const CONFIG: &str = "config.json";
+/// Name of the weights' file, where there is one.
+pub const WEIGHTS: &str = "model.safetensors";
+/// Names the files of the weights, where there are several.
+pub const INDEX: &str = "model.safetensors.index.json";
+/// The tokeniser.
+pub const TOKENIZER: &str = "tokenizer.json";
+
+/// `model.safetensors.index.json`; what else stands there is not needed.
+#[derive(Deserialize)]
+struct IndexJson {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// The shape that `config.json` states.
+///
+/// # Errors
+/// A file that cannot be read, and a decoder that this program does not compute.
+pub fn read_shape(folder: &Path) -> Result<DecoderShape, FileError> {
+    let path = folder.join(CONFIG);
+    let text = std::fs::read_to_string(&path).map_err(|source| FileError::Read { path: path.clone(), source })?;
+    DecoderShape::parse(&text).map_err(|source| FileError::Decoder { path, source })
+}
+
+/// Names of the files that hold the weights, in the order of their names.
+///
+/// # Errors
+/// An index that cannot be read, or names a file elsewhere.
+pub fn weight_files(folder: &Path) -> Result<Vec<String>, FileError> {
+    let path = folder.join(INDEX);
+    if folder.join(WEIGHTS).exists() || !path.exists() {
+        return Ok(vec![WEIGHTS.to_owned()]);
+    }
+    let index: IndexJson = read_json(&path)?;
+    let files: BTreeSet<String> = index.weight_map.into_values().collect();
+    let outside = |name: &&String| name.contains(['/', '\\']) || name.starts_with('.');
+    if let Some(found) = files.iter().find(outside) {
+        let expected = "names of files in the same folder".to_owned();
+        return Err(FileError::Setting { path, key: "weight_map", found: format!("{found:?}"), expected });
+    }
+    Ok(files.into_iter().collect())
+}
+
+/// SHA-256 over shape, tokeniser and weights as they lie in the files: names what a run began with.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn files_digest(folder: &Path) -> Result<Digest, FileError> {
+    let mut lines = String::new();
+    for name in [CONFIG.to_owned(), TOKENIZER.to_owned()].into_iter().chain(weight_files(folder)?) {
+        let map = map_file(&folder.join(&name))?;
+        lines += &format!("{name} {}\n", Digest::of(&map));
+    }
+    Ok(Digest::of(lines.as_bytes()))
+}
+
+/// All weights of the base as one flat tensor of this kind on the CPU, in the layout of `config`.
+///
+/// # Errors
+/// A file that is missing or damaged, a tensor that is missing, unknown, or of another shape or type.
+pub fn read_weights(folder: &Path, config: &LlamaConfig, kind: Kind) -> Result<Tensor, FileError> {
+    let layout = config.layout();
+    let flat = Tensor::f_empty([layout.len() as i64], (kind, Device::Cpu))?;
+    let mut missing: BTreeSet<usize> = (0..layout.entries().len()).collect();
+    let files = weight_files(folder)?;
+    for file in &files {
+        let path = folder.join(file);
+        let map = map_file(&path)?;
+        let tensors = SafeTensors::deserialize(&map).map_err(|e| FileError::malformed(&path, e))?;
+        for (name, view) in tensors.iter() {
+            let Some(place) = layout.entries().iter().position(|entry| entry.name == name) else {
+                if is_needless(config, name) {
+                    continue;
+                }
+                let expected = format!("only the weights of a {}", config.family.architecture());
+                return Err(wrong(&path, name, ("an unknown tensor".to_owned(), expected)));
+            };
+            layout.view(&flat, place).f_copy_(&tensor_of(&path, &view, &layout.entries()[place])?)?;
+            missing.remove(&place);
+        }
+    }
+    match missing.first() {
+        None => Ok(flat),
+        Some(place) => Err(missing_tensor(folder, &files, &layout, *place)),
+    }
+}
+
+/// What some files hold beside the weights: the head where it is the embedding, and angles that follow from the shape.
+fn is_needless(config: &LlamaConfig, name: &str) -> bool {
+    (config.tied && name == "lm_head.weight") || name.ends_with(".rotary_emb.inv_freq")
+}
+
+fn tensor_of(path: &Path, view: &TensorView<'_>, entry: &FlatParameter) -> Result<Tensor, FileError> {
+    let kind = match view.dtype() {
+        Dtype::F32 => Some(Kind::Float),
+        Dtype::F16 => Some(Kind::Half),
+        Dtype::BF16 => Some(Kind::BFloat16),
+        _ => None,
+    };
+    let size: Vec<i64> = view.shape().iter().map(|n| i64::try_from(*n).unwrap_or(i64::MAX)).collect();
+    match kind.filter(|_| size == entry.shape) {
+        Some(kind) => Ok(Tensor::f_from_data_size(view.data(), &size, kind)?),
+        None => {
+            let found = format!("{:?} {:?}", view.dtype(), view.shape());
+            Err(wrong(path, &entry.name, (found, format!("F32, F16 or BF16 {:?}", entry.shape))))
+        }
+    }
+}
+
+fn missing_tensor(folder: &Path, files: &[String], layout: &FlatParameters, place: usize) -> FileError {
+    let entry = &layout.entries()[place];
+    let path = if let [only] = files { folder.join(only) } else { folder.join(INDEX) };
+    let expected = format!("F32, F16 or BF16 {:?}, as {CONFIG} says", entry.shape);
+    wrong(&path, &entry.name, ("no such tensor".to_owned(), expected))
+}
+
+fn wrong(path: &Path, name: &str, (found, expected): (String, String)) -> FileError {
+    FileError::Tensor { path: PathBuf::from(path), name: name.to_owned(), found, expected }
+}

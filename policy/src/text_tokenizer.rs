@@ -1,0 +1,92 @@
+//! The tokeniser of a pretrained base: text to tokens of its vocabulary, by its `tokenizer.json`.
+
+use crate::file_error::FileError;
+use crate::pretrained_files::TOKENIZER;
+use std::path::{Path, PathBuf};
+use tokenizers::Tokenizer;
+
+/// A base's tokeniser.
+pub struct TextTokenizer {
+    tokenizer: Tokenizer,
+    path: PathBuf,
+    /// Rows of the base's embedding.
+    vocab: i64,
+}
+
+impl std::fmt::Debug for TextTokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TextTokenizer").field("path", &self.path).field("vocab", &self.vocab).finish_non_exhaustive()
+    }
+}
+
+impl TextTokenizer {
+    /// Reads `tokenizer.json` in `folder`, for a base whose embedding has `vocab` rows.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged, and tokens that the base has no row for.
+    pub fn open(folder: &Path, vocab: i64) -> Result<Self, FileError> {
+        let path = folder.join(TOKENIZER);
+        let bytes = std::fs::read(&path).map_err(|source| FileError::Read { path: path.clone(), source })?;
+        let tokenizer = Tokenizer::from_bytes(&bytes).map_err(|e| FileError::malformed(&path, e))?;
+        let tokens = tokenizer.get_vocab(true);
+        let largest = tokens.iter().max_by_key(|(name, id)| (**id, name.as_str()));
+        if let Some((name, id)) = largest.filter(|(_, id)| i64::from(**id) >= vocab) {
+            let message = format!(
+                "token {name:?} has the number {id}, but the base has rows for 0 to {} only: the tokeniser belongs to another model",
+                vocab - 1
+            );
+            return Err(FileError::Tokenizer { path, message });
+        }
+        Ok(Self { tokenizer, path, vocab })
+    }
+
+    /// Tokens of a text, and nothing around them.
+    ///
+    /// # Errors
+    /// A text that the tokeniser does not take.
+    pub fn encode(&self, text: &str) -> Result<Vec<i64>, FileError> {
+        self.tokens(text, false)
+    }
+
+    /// Tokens of a text as the base expects a sequence to begin: after its own first token, where it has one.
+    ///
+    /// # Errors
+    /// A text that the tokeniser does not take.
+    pub fn beginning(&self, text: &str) -> Result<Vec<i64>, FileError> {
+        self.tokens(text, true)
+    }
+
+    /// The text of tokens.
+    ///
+    /// # Errors
+    /// Tokens that the tokeniser does not have.
+    pub fn decode(&self, tokens: &[i64]) -> Result<String, FileError> {
+        let ids = tokens.iter().map(|token| u32::try_from(*token)).collect::<Result<Vec<u32>, _>>();
+        let ids = ids.map_err(|_| self.refused(format!("tokens {tokens:?}: expected none below 0")))?;
+        self.tokenizer.decode(&ids, false).map_err(|e| self.refused(e.to_string()))
+    }
+
+    /// Refuses names that are tokens of the base already: they would mean two things.
+    ///
+    /// # Errors
+    /// The first such name.
+    pub fn refuse_known(&self, names: &[String]) -> Result<(), FileError> {
+        match names.iter().find_map(|name| Some((name, self.tokenizer.token_to_id(name)?))) {
+            None => Ok(()),
+            Some((name, id)) => {
+                Err(self
+                    .refused(format!("{name} is token {id} of the base, and the name of a token that is to be added")))
+            }
+        }
+    }
+
+    fn tokens(&self, text: &str, special: bool) -> Result<Vec<i64>, FileError> {
+        let encoded = self.tokenizer.encode(text, special);
+        let encoded = encoded.map_err(|e| self.refused(format!("the text {text:?} cannot be tokenised: {e}")))?;
+        Ok(encoded.get_ids().iter().map(|id| i64::from(*id)).collect())
+    }
+
+    fn refused(&self, message: String) -> FileError {
+        FileError::Tokenizer { path: self.path.clone(), message }
+    }
+}
