@@ -130,7 +130,7 @@ mod tests {
         let spec = ModelSpec { hidden: 16, layers: 2, heads: 4, kv_heads: 2, intermediate: 24, ..ModelSpec::default() };
         let plain = LlamaConfig::new(&spec, 30).unwrap();
         let biases = Biases { query_key_value: true, output: true, mlp: true };
-        let full = LlamaConfig { tied: false, biases, head_norms: true, head_dim: 6, ..plain.clone() };
+        let full = LlamaConfig { tied: false, biases, head_norms: true, head_dim: 6, ..plain };
         [plain, full]
     }
 
