@@ -205,7 +205,7 @@ fn several_updates_refilled_groups_and_an_anchor_give_the_same_bits() {
     };
     let ratios = of("grpo_all", "ratio_std");
     assert!(
-        ratios[0] == 0.0 && ratios[1] > 0.0,
+        ratios[0] == 0.0 && ratios[1..].iter().any(|std| *std > 0.0),
         "the first update is on policy, then the policy has moved: {ratios:?}"
     );
     assert!(of("grpo_3d", "refilled").iter().any(|n| *n > 0.0), "{:?}", one[2]);

@@ -24,9 +24,12 @@ fn lease(objective: Objective, of: &[usize], reserve: &[usize]) -> LeaseGradient
     let prompts = prompts();
     let group = |i: &usize| GroupPrompt { id: 100 + *i as u64, tokens: &prompts[*i], next: None };
     let all: Vec<usize> = of.iter().chain(reserve).copied().collect();
+    // By place too: a group may hold one cell only, and must have variance all the same.
+    let varied = |of: usize, place: usize, c: u32| (f64::from(c) * 0.37 + (of + place) as f64).sin();
     let reward = |i: usize, cells: &[u32]| {
         let of = all[i];
-        cells.iter().map(|c| Some(if of == 1 { 0.25 } else { (f64::from(*c) * 0.37 + of as f64).sin() })).collect()
+        let one = |(place, c): (usize, &u32)| Some(if of == 1 { 0.25 } else { varied(of, place, *c) });
+        cells.iter().enumerate().map(one).collect()
     };
     let groups: (Vec<_>, Vec<_>) = (of.iter().map(group).collect(), reserve.iter().map(group).collect());
     lease.run_refilled((&groups.0, &groups.1), &reward).unwrap()

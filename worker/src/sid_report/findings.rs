@@ -8,7 +8,7 @@ use serde::Serialize;
 /// Length of the noise whose effect is judged, relative to the length of a vector.
 const NOISE: f64 = 0.05;
 
-/// Standard errors by which a share of pairs must exceed chance to count at all.
+/// Standard errors by which a share must exceed chance to count at all.
 const ERRORS: f64 = 3.0;
 
 /// Times chance that a share of pairs should be.
@@ -117,7 +117,9 @@ impl Both<'_> {
         bounds: (f64, f64),
     ) -> Option<Finding> {
         let found = of(self.own)?;
-        let way = (found.share - found.by_chance) / (1.0 - found.by_chance).max(f64::EPSILON);
+        let rest = 1.0 - found.by_chance;
+        let way = (found.share - found.by_chance) / rest.max(f64::EPSILON);
+        let good = found.by_chance + bounds.0 * rest;
         Some(Finding {
             question,
             measure,
@@ -125,7 +127,7 @@ impl Both<'_> {
             by_chance: Some(found.by_chance),
             shuffled: self.shuffled.and_then(&of).map(|agreement| agreement.share),
             asked: format!("{:.0} % of the way to 1", bounds.0 * 100.0),
-            verdict: Verdict::at_least(way, bounds),
+            verdict: beyond_doubt(found, good, Verdict::at_least(way, bounds)),
         })
     }
 
@@ -133,24 +135,30 @@ impl Both<'_> {
     fn taste(&self, (question, measure): (&'static str, &'static str), depth: usize) -> Option<Finding> {
         let of = |quality: &SidQuality| quality.depths.get(depth).and_then(|depth| depth.taste);
         let found = of(self.own)?;
-        let (p, cases) = (found.by_chance, found.cases.max(1) as f64);
-        let doubt = ERRORS * (p * (1.0 - p) / cases).sqrt();
-        let verdict = if found.share - p > doubt {
-            Verdict::at_least(found.share / p.max(f64::EPSILON), (RATIO, 1.1))
-        } else if doubt > (RATIO - 1.0) * p {
-            Verdict::Unclear
-        } else {
-            Verdict::Bad
-        };
+        let p = found.by_chance;
+        let ratio = found.share / p.max(f64::EPSILON);
         Some(Finding {
             question,
             measure,
             value: found.share,
             by_chance: Some(p),
             shuffled: self.shuffled.and_then(of).map(|agreement| agreement.share),
-            asked: format!("{RATIO} times chance, beyond {ERRORS} standard errors"),
-            verdict,
+            asked: format!("{RATIO} times chance"),
+            verdict: beyond_doubt(found, RATIO * p, Verdict::at_least(ratio, (RATIO, 1.1))),
         })
+    }
+}
+
+/// The verdict where the share exceeds chance by more than chance does; unclear where not even `good` would.
+fn beyond_doubt(found: Agreement, good: f64, verdict: Verdict) -> Verdict {
+    let p = found.by_chance;
+    let doubt = ERRORS * (p * (1.0 - p) / found.cases.max(1) as f64).sqrt();
+    if found.share - p > doubt {
+        verdict
+    } else if p + doubt >= good {
+        Verdict::Unclear
+    } else {
+        Verdict::Bad
     }
 }
 

@@ -73,7 +73,7 @@ fn each_figure_has_a_point_where_nothing_is_left_of_it() {
     column.quality.overlap.share = 0.12;
     column.quality.depths[0].variance_left.share = 0.88;
     column.input_error = vec![0.5, 0.95];
-    column.quality.depths[0].purity = Some(agreement(0.41, 0.4, 100));
+    column.quality.depths[0].purity = Some(agreement(0.41, 0.4, 10_000));
     column.quality.usage.collision_rate = 0.2;
     column.quality.usage.levels[1].perplexity = 0.5;
     column.quality.depths[1].fan_out.forced = 0.9;
