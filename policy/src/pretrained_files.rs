@@ -85,7 +85,10 @@ pub fn read_weights(folder: &Path, config: &LlamaConfig, kind: Kind) -> Result<T
         let path = folder.join(file);
         let map = map_file(&path)?;
         let tensors = SafeTensors::deserialize(&map).map_err(|e| FileError::malformed(&path, e))?;
-        for (name, view) in tensors.iter() {
+        let mut named: Vec<(&str, TensorView<'_>)> = tensors.iter().collect();
+        // The file's own order is a hash map's: of several faults the same is told each time.
+        named.sort_unstable_by_key(|(name, _)| *name);
+        for (name, view) in named {
             let Some(place) = layout.entries().iter().position(|entry| entry.name == name) else {
                 if is_needless(config, name) {
                     continue;

@@ -59,6 +59,8 @@ fn an_architecture_that_is_not_computed_is_named_with_those_that_are() {
     refused_by_all(&base, 65, words);
     let base = copy("qwen2");
     change(base.path(), "config.json", "\"use_sliding_window\": false", "\"use_sliding_window\": true");
+    // Windows begin at this layer; the model has two.
+    change(base.path(), "config.json", "\"max_window_layers\": 28", "\"max_window_layers\": 1");
     refused_by_all(&base, 65, "use_sliding_window: found true");
     fs::write(base.path().join("config.json"), "{\"architectures\": [").unwrap();
     refused_by_all(&base, 65, "config.json");
