@@ -8,6 +8,7 @@
 pub mod compact_lists;
 pub mod dataset;
 pub mod event;
+mod held_decoder;
 pub mod history;
 pub mod keyed_random;
 pub mod matrix;

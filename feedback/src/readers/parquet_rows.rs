@@ -5,6 +5,7 @@ use super::columns::resolve;
 use super::field::Field;
 use super::layout::Column;
 use super::rows::Row;
+use crate::held_decoder::held;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
@@ -15,9 +16,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use std::fmt::Display;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// Rows decoded at a time.
@@ -49,14 +48,6 @@ pub(super) fn each_row(path: &Path, wanted: &[&Column], take: &mut dyn FnMut(Row
         }
     }
     Ok(())
-}
-
-/// What the decoder gives. On damaged files it may panic; the file is refused, and what was begun is dropped.
-fn held<T, E: Display>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(decode)) {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err("the decoder panicked".to_owned()),
-    }
 }
 
 fn field(column: &ArrayRef, row: usize) -> Result<Field<'_>, String> {

@@ -2,6 +2,7 @@
 //! floats for each dimension, in the table's order.
 
 use super::{VectorFile, VectorFileError};
+use crate::held_decoder::held;
 use crate::matrix::Matrix;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
@@ -17,12 +18,10 @@ const ROWS_AT_A_TIME: usize = 1 << 14;
 pub(super) fn read(file: &Path) -> Result<VectorFile, VectorFileError> {
     let damaged = |e: String| VectorFileError::form(file, format!("what cannot be read ({e})"), "a Parquet table");
     let opened = File::open(file).map_err(|source| VectorFileError::File { file: file.to_owned(), source })?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(opened)
-        .and_then(|builder| builder.with_batch_size(ROWS_AT_A_TIME).build())
-        .map_err(|e| damaged(e.to_string()))?;
+    let open = || ParquetRecordBatchReaderBuilder::try_new(opened)?.with_batch_size(ROWS_AT_A_TIME).build();
+    let mut reader = held(open).map_err(damaged)?;
     let (mut keys, mut data, mut cols) = (Vec::new(), Vec::new(), None);
-    for batch in reader {
-        let batch = batch.map_err(|e| damaged(e.to_string()))?;
+    while let Some(batch) = held(|| reader.next().transpose()).map_err(damaged)? {
         let form = |(found, expected): (String, String)| VectorFileError::form(file, found, expected);
         let key = batch.column_by_name(KEY).ok_or_else(|| form(no_key(&batch)))?;
         add_keys(key, &mut keys).map_err(form)?;

@@ -1,7 +1,6 @@
 //! Files made by NumPy and pyarrow (`tests/golden/vectors/make_vectors.py`) are read; every damaged one is an error.
 
 use super::*;
-use proptest::prelude::*;
 
 const MATRIX: [f32; 6] = [0.5, -1.25, 3.0, 2.0, 0.1, -7.0];
 
@@ -125,17 +124,18 @@ fn rows_without_keys_are_the_catalogue() {
     assert!(error.contains("found 2 rows, expected 1, one for each item of the catalogue"), "{error}");
 }
 
-proptest! {
-    #[test]
-    fn damaged_bytes_never_panic(changes in prop::collection::vec((0usize..2000, any::<u8>()), 1..5)) {
-        for name in ["v1_float32.npy", "lists.parquet"] {
-            let mut bytes = std::fs::read(golden(name)).unwrap();
-            for (at, value) in &changes {
-                let length = bytes.len();
-                bytes[at % length] = *value;
+/// Every third byte, changed in three ways: drawn changes would find the decoder's panics on some days only.
+#[test]
+fn damaged_bytes_never_panic() {
+    for name in ["v1_float32.npy", "lists.parquet"] {
+        let whole = std::fs::read(golden(name)).unwrap();
+        for at in (0..whole.len()).step_by(3) {
+            for value in [0x00, 0xff, whole[at] ^ 0x10] {
+                let mut bytes = whole.clone();
+                bytes[at] = value;
+                let (_folder, file) = written(name, &bytes);
+                let _ = read_vectors(&file, None);
             }
-            let (_folder, file) = written(name, &bytes);
-            let _ = read_vectors(&file, None);
         }
     }
 }
