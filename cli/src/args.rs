@@ -9,9 +9,10 @@ pub use trust::{
 use crate::coverage_report::CoverageArgs;
 use crate::curriculum_report::CurriculumArgs;
 use crate::reproduce::ReproduceArgs;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use conrec_coordinator::exit_code::ExitCode as Code;
 use conrec_domain::ids::RunId;
+pub use conrec_process::Output;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -105,15 +106,6 @@ pub struct StoreArgs {
     /// credentials and endpoint from the environment (docs/stores.md)
     #[arg(long, value_name = "URL", default_value = "./runs")]
     pub store: String,
-}
-
-/// For people or for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// Tables and sentences
-    Text,
-    /// One JSON object on stdout
-    Json,
 }
 
 /// `conrec train`.

@@ -2,7 +2,6 @@
 
 use crate::args::RunArgs;
 use crate::failure::Failure;
-use crate::report_files::ReportFiles;
 use crate::stored_run;
 use clap::Args;
 use conrec_coordinator::exit_code::ExitCode;
@@ -15,6 +14,7 @@ use conrec_feedback::interest_coverage::{Compared, Coverage, Interests, Tables, 
 use conrec_feedback::prepared::{PreparedPass, Role};
 use conrec_feedback::reward::RewardModel;
 use conrec_page::{Block, Cell, Document, Plot, Section, Series, Shape, Table};
+use conrec_process::ReportFiles;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -63,7 +63,9 @@ pub fn run(args: &CoverageArgs) -> Result<u8, Failure> {
     let measured = measure(args, &spec, &pass)?;
     let folder = args.out.clone().unwrap_or_else(|| Path::new("reports").join(run.as_str()));
     let files = ReportFiles { folder: &folder, name: "coverage" };
-    files.write(&document(run.as_str(), &measured), &as_json(run.as_str(), &measured), args.run.output)?;
+    files
+        .write(&document(run.as_str(), &measured), &as_json(run.as_str(), &measured), args.run.output)
+        .map_err(|(place, error)| Failure::io("write", &place)(error))?;
     Ok(ExitCode::Done.code())
 }
 

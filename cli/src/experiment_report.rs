@@ -6,15 +6,14 @@ use crate::compare::{Comparison, Contender};
 use crate::config_file;
 use crate::experiment::{Ended, Experiment, Trained};
 use crate::failure::Failure;
-use crate::report_files::ReportFiles;
 use clap::Args;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_domain::arms::{Arm, GIVEN, distinct};
-use conrec_domain::spec::RunSpec;
+use conrec_domain::spec::{RunSpec, written};
 use conrec_feedback::bootstrap::Resampling;
 use conrec_feedback::metrics::Column;
 use conrec_page::{Block, Cell, Document, Section, Table};
-use conrec_process::say;
+use conrec_process::{ReportFiles, say};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -119,7 +118,7 @@ impl<'a> ExperimentReport<'a> {
             facts: vec![
                 format!("{} seeds", self.args.seeds),
                 format!("{} runs", trained.len()),
-                format!("statistics: {:?}", self.given.evaluation.statistics).to_lowercase(),
+                format!("statistics: {}", written(&self.given.evaluation.statistics)),
                 format!("prepared data: {} digests, one a seed where vectors are seeded", data.len()),
             ],
             notes: notes.into_iter().cloned().collect(),
@@ -132,7 +131,8 @@ impl<'a> ExperimentReport<'a> {
     /// # Errors
     /// A folder that cannot be written.
     pub fn write(&self, document: &Document, json: &Value) -> Result<u8, Failure> {
-        ReportFiles { folder: &self.folder, name: self.stem }.write(document, json, self.args.output)?;
+        let files = ReportFiles { folder: &self.folder, name: self.stem };
+        files.write(document, json, self.args.output).map_err(|(place, error)| Failure::io("write", &place)(error))?;
         Ok(ExitCode::Done.code())
     }
 }
@@ -202,7 +202,7 @@ fn runs(trained: &[Trained]) -> Table {
 fn decisions(trained: &[Trained]) -> Block {
     let of_run = |run: &Trained| {
         let line = |d: &conrec_domain::work::Decision| {
-            format!("{} {} {:?} {} {}: {}\n", run.arm, run.seed, d.pass, d.stage, d.iteration, d.reason)
+            format!("{} {} {} {} {}: {}\n", run.arm, run.seed, written(&d.pass), d.stage, d.iteration, d.reason)
         };
         run.identity.decisions.iter().map(line).collect::<String>()
     };

@@ -19,7 +19,6 @@ mod operator_client;
 mod progress;
 mod progress_view;
 mod report;
-mod report_files;
 mod report_table;
 mod reproduce;
 mod sibling;

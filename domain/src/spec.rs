@@ -17,6 +17,7 @@ mod stage;
 mod table;
 mod violation;
 mod windows;
+mod written;
 
 pub use alarm::AlarmSpec;
 pub use alignment::{Distractor, Distractors};
@@ -35,6 +36,7 @@ pub use stage::{Context, StageKind, StageSpec};
 pub use table::{Encoding, TableSpec, TimeUnit};
 pub use violation::{SpecError, Violation};
 pub use windows::Overrun;
+pub use written::written;
 
 use crate::ids::Digest;
 use serde::{Deserialize, Serialize};

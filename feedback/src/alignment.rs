@@ -9,11 +9,12 @@ use crate::dataset::Dataset;
 use crate::event::{Event, Sign};
 use crate::history::History;
 use crate::instance::Instance;
+use crate::keyed_random::{below, uniform};
 use crate::semantic_id::SemanticIds;
 use crate::split::DAY;
 use conrec_domain::spec::{Distractor, Distractors};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use rand_chacha::rand_core::SeedableRng as _;
 use std::collections::BTreeMap;
 
 /// Distractors of a question.
@@ -127,7 +128,7 @@ impl<'a> Questions<'a> {
         let found: Vec<(Question, f64)> =
             weighted.filter_map(|(kind, weight)| Some((self.draw(instance, kind)?, weight))).collect();
         let total: f64 = found.iter().map(|(_, weight)| weight).sum();
-        let mut rest = Stream::new(self.source.seed, instance, KIND).uniform() * total;
+        let mut rest = uniform(&mut Stream::new(self.source.seed, instance, KIND).0) * total;
         let hit = found.iter().find(|(_, weight)| {
             rest -= weight;
             rest < 0.0
@@ -218,7 +219,7 @@ impl<'q> Chosen<'q> {
             return self.take(items, random);
         }
         for _ in 0..TRIES {
-            let Some(item) = item(random.below(pool)).filter(|item| self.allows_item(*item)) else {
+            let Some(item) = item(below(&mut random.0, pool)).filter(|item| self.allows_item(*item)) else {
                 continue;
             };
             self.cells.extend(self.ids.cell_of(item));
@@ -241,20 +242,10 @@ impl Stream {
         Self(ChaCha8Rng::from_seed(key))
     }
 
-    /// Uniform in [0, 1), with 53 bits.
-    fn uniform(&mut self) -> f64 {
-        (self.0.next_u64() >> 11) as f64 / 9_007_199_254_740_992.0
-    }
-
-    /// Uniform below `bound`; the bias is below bound / 2^64.
-    fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.0.next_u64()) * bound as u128) >> 64) as usize
-    }
-
     /// Fisher and Yates.
     fn shuffle<T>(&mut self, values: &mut [T]) {
         for last in (1..values.len()).rev() {
-            let place = self.below(last + 1);
+            let place = below(&mut self.0, last + 1);
             values.swap(last, place);
         }
     }

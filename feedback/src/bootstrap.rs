@@ -1,6 +1,7 @@
 //! Confidence intervals: the percentile bootstrap over users, because instances of one user are not independent.
 
-use rand::{Rng, SeedableRng};
+use crate::keyed_random::below;
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -85,8 +86,7 @@ fn resampled(groups: &[(f64, u64)], seed: u64, stream: u64) -> Option<f64> {
     random.set_stream(stream);
     let (mut sum, mut n) = (0.0, 0u64);
     for _ in 0..groups.len() {
-        let draw = (u128::from(random.next_u64()) * groups.len() as u128) >> 64;
-        let (user_sum, user_n) = groups[draw as usize];
+        let (user_sum, user_n) = groups[below(&mut random, groups.len())];
         sum += user_sum;
         n += user_n;
     }

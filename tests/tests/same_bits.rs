@@ -211,9 +211,14 @@ fn several_updates_refilled_groups_and_an_anchor_give_the_same_bits() {
     assert!(of("grpo_3d", "refilled").iter().any(|n| *n > 0.0), "{:?}", one[2]);
     assert!(of("grpo_all", "nll").iter().all(|nll| *nll > 0.0), "{:?}", one[2]);
     same(&whole_run("2", "2", &more), &one, "2 workers with 2 lanes");
-    let store = tempdir().unwrap();
-    let between = Moment { begins: "stage: \"grpo_3d\", done: 1, of: 4, loss", lasts: "stage: \"grpo_3d\"" };
-    stop_at(store.path(), &more, &between);
+    let between = "stage: \"grpo_3d\", done: 1, of: 4, loss";
+    let between = Moment { begins: between, lasts: "stage: \"grpo_3d\", done: 1, of: 4," };
+    // On a busy machine a stop may come too late: then again.
+    let stopped = |_| {
+        let store = tempdir().unwrap();
+        stop_at(store.path(), &more, &between).then_some(store)
+    };
+    let store = (0..8).find_map(stopped).unwrap_or_else(|| panic!("no stop came between the two updates"));
     let output = run(&[&arguments(store.path().to_str().unwrap(), "1"), &more[..]].concat()).unwrap();
     assert!(output.status.success(), "{}", text(&output));
     same(&outcome(store.path()), &one, "after a stop between two updates");

@@ -7,16 +7,21 @@ mod measure;
 mod moments;
 mod pairs;
 
+use crate::base_folder::open_base;
 use crate::cuda;
 use crate::error::WorkerError;
 use crate::lease::Loaded;
+use crate::pass_data::PassData;
+use crate::prompt_frame::check_base;
 use crate::report_page::ReportData;
-use crate::run_folder::{Place, RunFolder};
+use crate::run_folder::RunFolder;
+use crate::stored_run::StoreArgs;
 use clap::Args;
 use conrec_domain::ids::RunId;
-use conrec_domain::spec::{Distractor, RunConfig, RunSpec, StageKind};
+use conrec_domain::spec::{Distractor, RunSpec, StageKind};
 use conrec_domain::work::{Pass, QuestionCounts};
 use conrec_feedback::bootstrap::MetricValue;
+use conrec_process::{Output, ReportFiles};
 use measure::{Measured, Measuring};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -35,15 +40,15 @@ pub struct AlignmentArgs {
     /// The run's name
     #[arg(value_name = "RUN")]
     run: RunId,
-    /// Where all runs are kept: a folder, or the URL of a bucket
-    #[arg(long, value_name = "URL", default_value = "./runs")]
-    store: String,
-    /// Where files lie that come from a bucket; default: the system's temporary folder
-    #[arg(long, value_name = "DIR")]
-    scratch: Option<PathBuf>,
+    /// The store.
+    #[command(flatten)]
+    store: StoreArgs,
     /// Where the report is written; default: reports/ and the run's name
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// What is printed at the end
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
 }
 
 /// What is known in the end.
@@ -75,40 +80,31 @@ pub(crate) struct Forgotten {
     rate: Option<f64>,
 }
 
-/// Measures, writes the report, prints it as JSON.
+/// Measures, writes and prints the report.
 ///
 /// # Errors
 /// A run that still trains, files that cannot be read or written, and what the policy refuses.
 pub fn run(args: &AlignmentArgs) -> Result<(), WorkerError> {
-    let place = Place { store: args.store.clone(), scratch: args.scratch.clone(), run: args.run.clone() };
-    let folder = RunFolder::open_existing(&place)?;
-    let text = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
-    let spec = RunSpec::check(RunConfig::parse(&text, "run.toml")?)?;
-    tch::set_num_threads(i32::try_from(spec.cluster.threads).unwrap_or(1));
+    let (spec, folder) = args.store.open(&args.run)?;
     cuda::ready(spec.cluster.device)?;
     folder.finished(&folder.newest_checkpoint()?)?;
     let findings = findings(&spec, &folder)?;
-    let document = document::document(folder.run(), &findings);
-    let json = as_json(folder.run(), &findings);
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(args.run.as_str()));
-    std::fs::create_dir_all(&out).map_err(|e| WorkerError::file(&out, e))?;
-    let texts = [("html", document.html()), ("md", document.markdown()), ("json", format!("{json:#}\n"))];
-    for (ending, text) in texts {
-        let path = out.join(format!("alignment.{ending}"));
-        std::fs::write(&path, text).map_err(|e| WorkerError::file(&path, e))?;
-    }
-    conrec_process::say!("{json:#}");
-    Ok(())
+    let (document, json) = (document::document(folder.run(), &findings), as_json(folder.run(), &findings));
+    let files = ReportFiles { folder: &out, name: "alignment" };
+    files.write(&document, &json, args.output).map_err(|(place, e)| WorkerError::file(place, e))
 }
 
 fn findings(spec: &RunSpec, folder: &RunFolder) -> Result<Findings, WorkerError> {
     let report: ReportData = serde_json::from_slice(&folder.read("report.json")?)
         .map_err(|e| WorkerError::file(folder.shown("report.json"), e))?;
-    let loaded = Loaded::of(&mut None, spec, folder, Pass::Select)?;
+    let loaded = Loaded::around(spec, PassData::without_prompts(spec, folder, Pass::Select)?)?;
+    let base = open_base(spec)?;
+    check_base(&base, folder)?;
     let measuring = Measuring::new(spec, &loaded)?;
     let mut moments = Vec::new();
     for moment in moments::moments(spec, folder)? {
-        moments.push(measuring.measure(moment.name.clone(), &moment.policy(spec, folder)?)?);
+        moments.push(measuring.measure(moment.name.clone(), &moment.policy((spec, &base), folder)?)?);
     }
     Ok(Findings {
         forgotten: forgotten(spec, &report),

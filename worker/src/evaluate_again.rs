@@ -7,8 +7,9 @@ use crate::export::{ADAPTER, BASE};
 use crate::report::{chosen_baselines, notes, policies_of, window_of};
 use crate::report_page::Interval;
 use crate::stored_run::{StoreArgs, StoredRun};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use conrec_domain::ids::RunId;
+use conrec_domain::spec::written;
 use conrec_feedback::metrics::COLUMNS;
 use conrec_feedback::prepared::Role;
 use conrec_page::{Block, Cell, Column, Document, Row, Section, Table};
@@ -16,7 +17,7 @@ use conrec_policy::adapter_files::{AdapterOf, read_adapter};
 use conrec_policy::device::device_of;
 use conrec_policy::model_files::read_model;
 use conrec_policy::transformer::{Adapter, Policy, Trains};
-use conrec_process::{result, say};
+use conrec_process::{Output, result, say};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,15 +57,6 @@ pub struct EvaluateArgs {
     output: Output,
 }
 
-/// For people or for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// Tables and sentences
-    Text,
-    /// One JSON object on stdout
-    Json,
-}
-
 /// Evaluates and prints.
 ///
 /// # Errors
@@ -97,7 +89,7 @@ pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
     }
     let facts = vec![
         format!("policy: {policy}"),
-        format!("statistics: {:?}", spec.evaluation.statistics).to_lowercase(),
+        format!("statistics: {}", written(&spec.evaluation.statistics)),
         format!("{} instances of the test window", window.instances().len()),
     ];
     let document = Document {

@@ -4,7 +4,6 @@
 mod content;
 
 use crate::error::WorkerError;
-use crate::evaluate_again::Output;
 use crate::pass_data::PassData;
 use crate::rank::rank;
 use crate::report::{chosen_baselines, notes, policies_of};
@@ -18,7 +17,7 @@ use conrec_feedback::baselines::fit_baselines;
 use conrec_feedback::evaluation::{Evaluation, Predictions};
 use conrec_feedback::filter_curve::{FilterCurve, FilterGround};
 use conrec_feedback::prepared::Role;
-use conrec_process::{note, result, say};
+use conrec_process::{Output, ReportFiles, note};
 use content::Content;
 use std::path::{Path, PathBuf};
 
@@ -95,26 +94,9 @@ pub fn run(args: &FilterReportArgs) -> Result<(), WorkerError> {
         filters,
         notes: notes(spec),
     };
-    let document = content.document();
     let folder = args.out.clone().unwrap_or_else(|| Path::new("reports").join(args.run.as_str()));
-    std::fs::create_dir_all(&folder).map_err(|e| WorkerError::file(&folder, e))?;
-    let json = content.json();
-    let files = [
-        ("filter-report.html", document.html()),
-        ("filter-report.md", document.markdown()),
-        ("filter-report.json", format!("{json:#}\n")),
-    ];
-    for (name, text) in files {
-        let place = folder.join(name);
-        std::fs::write(&place, text).map_err(|e| WorkerError::file(&place, e))?;
-    }
-    match args.output {
-        Output::Json => say!("{json:#}"),
-        Output::Text => {
-            result(format_args!("{}", document.terminal()));
-            say!("page: {}", folder.join("filter-report.html").display());
-        }
-    }
+    let files = ReportFiles { folder: &folder, name: "filter-report" };
+    files.write(&content.document(), &content.json(), args.output).map_err(|(place, e)| WorkerError::file(place, e))?;
     Ok(())
 }
 

@@ -43,14 +43,21 @@ impl Loaded {
             *slot = Some(Arc::clone(&loaded));
             return Ok(loaded);
         }
-        let data = PassData::load(spec, folder, pass)?;
+        let loaded = Arc::new(Self::around(spec, PassData::load(spec, folder, pass)?)?);
+        *slot = Some(Arc::clone(&loaded));
+        Ok(loaded)
+    }
+
+    /// What is measured on a pass's data.
+    ///
+    /// # Errors
+    /// An empty window.
+    pub fn around(spec: &RunSpec, data: PassData) -> Result<Self, WorkerError> {
         let limit = spec.evaluation.validation_instances as usize;
         let validation = data.evaluation(spec, Role::Validation)?.map(|window| window.thinned(limit));
         let asked = validation.as_ref().filter(|_| spec.asks_questions());
         let questions = asked.map(|window| held_out_questions(spec, &data, window)).unwrap_or_default();
-        let loaded = Arc::new(Self { data, validation, questions });
-        *slot = Some(Arc::clone(&loaded));
-        Ok(loaded)
+        Ok(Self { data, validation, questions })
     }
 
     /// The held-out alignment questions of the validation window's instances.

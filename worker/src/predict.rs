@@ -16,8 +16,9 @@ use crate::stored_run::{StoreArgs, StoredRun};
 use clap::Args;
 use conrec_domain::ids::RunId;
 use conrec_feedback::predict_sets::{encode, join, made_from};
+use conrec_policy::atomic_write::write_atomically;
 use conrec_process::{note, say};
-use job::{Found, Job, Share, write_whole};
+use job::{Found, Job, Share};
 use part::Predicting;
 use processes::Processes;
 use std::fs::{self, File};
@@ -183,7 +184,7 @@ impl Work<'_> {
                 continue;
             }
             let rows = self.predicting.rows(users)?;
-            write_whole(file, &encode(&rows, &self.made_from, file)?)?;
+            write_atomically(file, &encode(&rows, &self.made_from, file)?)?;
             progress.tell(self);
         }
         Ok(())

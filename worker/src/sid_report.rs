@@ -7,7 +7,9 @@ mod stability;
 mod subject;
 
 use crate::error::WorkerError;
-use clap::{Args, ValueEnum};
+use crate::stored_run::StoreArgs;
+use clap::Args;
+use conrec_process::Output;
 use std::path::PathBuf;
 
 pub use findings::{Finding, Verdict};
@@ -28,24 +30,15 @@ pub struct SidReportArgs {
     /// Set one key of a config, such as semantic_id.codes=256; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Where all runs are kept: a folder, or the URL of a bucket
-    #[arg(long, value_name = "URL", default_value = "./runs")]
-    store: String,
-    /// Where files lie that come from a bucket; default: the system's temporary folder
-    #[arg(long, value_name = "DIR")]
-    scratch: Option<PathBuf>,
+    /// The store.
+    #[command(flatten)]
+    store: StoreArgs,
     /// Writes the report as a page that needs no network
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// How it is printed
-    #[arg(long, value_enum, default_value_t = Form::Text)]
-    output: Form,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Form {
-    Text,
-    Json,
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
 }
 
 /// Measures, writes and prints.
@@ -61,8 +54,8 @@ pub fn run(args: &SidReportArgs) -> Result<(), WorkerError> {
         std::fs::write(file, document.html()).map_err(|e| WorkerError::file(file, e))?;
     }
     match args.output {
-        Form::Text => conrec_process::say!("{}", document.terminal()),
-        Form::Json => {
+        Output::Text => conrec_process::say!("{}", document.terminal()),
+        Output::Json => {
             let text = serde_json::to_string_pretty(&report).map_err(|e| WorkerError::Protocol(e.to_string()))?;
             conrec_process::say!("{text}");
         }

@@ -1,4 +1,4 @@
-//! A finished run's policy, read back from its store: what `evaluate`, `predict` and `filter-report` begin with.
+//! A finished run's policy, read back from its store: what the verbs on finished runs begin with.
 
 use crate::base_folder::open_base;
 use crate::cuda;
@@ -27,6 +27,21 @@ pub struct StoreArgs {
     pub scratch: Option<PathBuf>,
 }
 
+impl StoreArgs {
+    /// Config and files of a run that is there; computes with the threads that its config has.
+    ///
+    /// # Errors
+    /// There is no such run, or its config cannot be read.
+    pub fn open(&self, run: &RunId) -> Result<(RunSpec, RunFolder), WorkerError> {
+        let place = Place { store: self.store.clone(), scratch: self.scratch.clone(), run: run.clone() };
+        let folder = RunFolder::open_existing(&place)?;
+        let text = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
+        let spec = RunSpec::check(RunConfig::parse(&text, "run.toml")?)?;
+        tch::set_num_threads(i32::try_from(spec.cluster.threads).unwrap_or(1));
+        Ok((spec, folder))
+    }
+}
+
 /// A finished run.
 pub struct StoredRun {
     /// Its config.
@@ -45,11 +60,7 @@ impl StoredRun {
     /// # Errors
     /// There is no such run, it still trains, or a file is missing or damaged.
     pub fn open(run: &RunId, at: &StoreArgs) -> Result<Self, WorkerError> {
-        let place = Place { store: at.store.clone(), scratch: at.scratch.clone(), run: run.clone() };
-        let folder = RunFolder::open_existing(&place)?;
-        let text = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
-        let spec = RunSpec::check(RunConfig::parse(&text, "run.toml")?)?;
-        tch::set_num_threads(i32::try_from(spec.cluster.threads).unwrap_or(1));
+        let (spec, folder) = at.open(run)?;
         cuda::ready(spec.cluster.device)?;
         let key = folder.newest_checkpoint()?;
         folder.finished(&key)?;

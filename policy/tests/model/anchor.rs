@@ -1,6 +1,6 @@
 //! The anchor of a GRPO lease against the plain form: each next negative as a full sequence of its own.
 
-use crate::fixture::{Fixture, distance, prompts};
+use crate::fixture::{Fixture, distance, prompts, settings};
 use crate::oracle::{Oracle, legal_tokens};
 use conrec_domain::spec::{AdvantageScale, Objective, Sampler};
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
@@ -18,8 +18,7 @@ fn lease(fixture: &Fixture, objective: Objective, nll_weight: f64, moved: bool, 
     let (policy, reference) = (fixture.policy(Trains::Lora), fixture.reference());
     let behaviour = fixture.policy_of(&fixture.behaviour());
     let behaviour = moved.then_some(&behaviour);
-    let settings =
-        GrpoSettings { seed: 3, iteration: 17, completions: 5, temperature: T, beta: 0.2, nll_weight, objective };
+    let settings = GrpoSettings { nll_weight, objective, ..settings() };
     let lease = GrpoLease { policy: &policy, reference: &reference, behaviour, legal: fixture.legal(), settings };
     let prompts = prompts();
     let group = |i: usize| GroupPrompt { id: 100 + i as u64, tokens: &prompts[i], next: NEXT[i] };

@@ -1,10 +1,11 @@
 //! A tiny model with grouped key heads, a trie with forced codes, and prompts of unequal length.
 
-use conrec_domain::spec::{LoraSpec, ModelSpec};
+use conrec_domain::spec::{LoraSpec, ModelSpec, Objective};
 use conrec_domain::work::Pass;
 use conrec_feedback::prefix_trie::PrefixTrie;
 use conrec_feedback::prompt::Vocabulary;
 use conrec_feedback::semantic_id::SemanticIds;
+use conrec_policy::grpo::GrpoSettings;
 use conrec_policy::legal::Legal;
 use conrec_policy::llama::LlamaConfig;
 use conrec_policy::lora::LoraConfig;
@@ -94,6 +95,22 @@ impl Fixture {
 
     pub fn with(&self, lora: &Tensor, trains: Trains) -> Policy {
         Policy::new(&self.config, &self.base, Some(Adapter { config: self.lora_config, flat: lora }), trains).unwrap()
+    }
+}
+
+/// Completions of a prompt.
+pub const G: usize = 5;
+
+/// The paper's objective with a KL term and a temperature that show.
+pub fn settings() -> GrpoSettings {
+    GrpoSettings {
+        seed: 3,
+        iteration: 17,
+        completions: G,
+        temperature: 0.8,
+        beta: 0.2,
+        nll_weight: 0.0,
+        objective: Objective::paper(),
     }
 }
 

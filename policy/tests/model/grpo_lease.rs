@@ -1,7 +1,7 @@
 //! A GRPO lease against the plain form: every completion a full sequence of its own, sampled in a first pass and
 //! scored in a second.
 
-use crate::fixture::{Fixture, distance, prompts};
+use crate::fixture::{Fixture, G, distance, prompts, settings};
 use crate::oracle::{Oracle, legal_tokens};
 use conrec_domain::spec::{AdvantageScale, Baseline, Clip, GrpoLoss, Objective, Sampler};
 use conrec_domain::work::TrainMetrics;
@@ -17,20 +17,6 @@ use conrec_policy::transformer::{Policy, Trains};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use tch::{Kind, Tensor};
-
-const G: usize = 5;
-
-fn settings() -> GrpoSettings {
-    GrpoSettings {
-        seed: 3,
-        iteration: 17,
-        completions: G,
-        temperature: 0.8,
-        beta: 0.2,
-        nll_weight: 0.0,
-        objective: Objective::paper(),
-    }
-}
 
 /// Prompt 1 has equal rewards; some cells of prompt 0 abstain.
 fn reward(prompt: usize, cell: u32) -> Option<f64> {

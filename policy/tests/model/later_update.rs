@@ -1,6 +1,6 @@
 //! A later update of a rollout draws the completions of the first anew, from the policy as it was then.
 
-use crate::fixture::{Fixture, prompts};
+use crate::fixture::{Fixture, prompts, settings};
 use conrec_domain::spec::{Objective, Sampler};
 use conrec_domain::work::TrainMetrics;
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
@@ -12,15 +12,7 @@ use tch::Kind;
 fn lease(fixture: &Fixture, policy: &Policy, from: Option<&Policy>, sampler: Sampler) -> (TrainMetrics, Vec<Vec<u32>>) {
     let prompts = prompts();
     let objective = Objective { sampler, ..Objective::paper() };
-    let settings = GrpoSettings {
-        seed: 3,
-        iteration: 17,
-        completions: 5,
-        temperature: 0.8,
-        beta: 0.2,
-        nll_weight: 0.0,
-        objective,
-    };
+    let settings = GrpoSettings { objective, ..settings() };
     let reference = fixture.reference();
     let lease = GrpoLease { policy, reference: &reference, behaviour: from, legal: fixture.legal(), settings };
     let groups: Vec<GroupPrompt<'_>> =

@@ -1,7 +1,6 @@
 //! Gradient checkpointing changes no gradient: activations that are computed again are those that were dropped.
 
-use crate::fixture::{Fixture, distance, prompts};
-use conrec_domain::spec::Objective;
+use crate::fixture::{Fixture, distance, prompts, settings};
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
 use conrec_policy::lease_gradient::LeaseGradient;
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
@@ -15,15 +14,7 @@ fn leases(fixture: &Fixture, policy: &Policy, reference: &Policy) -> [LeaseGradi
     let supervised = SupervisedLease { policy, legal: fixture.legal() };
     let targets: Vec<TargetPrompt<'_>> =
         tokens.iter().zip([3, 6, 11, 0]).map(|(tokens, cell)| TargetPrompt { tokens, cell }).collect();
-    let settings = GrpoSettings {
-        seed: 3,
-        iteration: 1,
-        completions: 5,
-        temperature: 0.8,
-        beta: 0.2,
-        objective: Objective::paper(),
-        nll_weight: 0.0,
-    };
+    let settings = GrpoSettings { iteration: 1, ..settings() };
     let groups: Vec<GroupPrompt<'_>> =
         tokens.iter().zip(0u64..).map(|(tokens, id)| GroupPrompt { id, tokens, next: None }).collect();
     // The first group has no variance: its prompt gets no gradient.

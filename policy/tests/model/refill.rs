@@ -1,6 +1,6 @@
 //! Dynamic sampling: groups that teach nothing are replaced by prompts of the lease's reserve, in its order.
 
-use crate::fixture::{Fixture, distance, prompts};
+use crate::fixture::{Fixture, distance, prompts, settings};
 use conrec_domain::spec::{AdvantageScale, GrpoLoss, Objective};
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
 use conrec_policy::lease_gradient::LeaseGradient;
@@ -11,15 +11,7 @@ use tch::Kind;
 fn lease(objective: Objective, of: &[usize], reserve: &[usize]) -> LeaseGradient {
     let fixture = Fixture::new(Kind::Double);
     let (policy, reference) = (fixture.policy(Trains::Lora), fixture.reference());
-    let settings = GrpoSettings {
-        seed: 3,
-        iteration: 17,
-        completions: 5,
-        temperature: 0.8,
-        beta: 0.2,
-        nll_weight: 0.0,
-        objective,
-    };
+    let settings = GrpoSettings { objective, ..settings() };
     let lease = GrpoLease { policy: &policy, reference: &reference, behaviour: None, legal: fixture.legal(), settings };
     let prompts = prompts();
     let group = |i: &usize| GroupPrompt { id: 100 + *i as u64, tokens: &prompts[*i], next: None };

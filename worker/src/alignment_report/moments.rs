@@ -1,7 +1,6 @@
 //! Which policies of the select pass a finished run still has: untrained weights follow from the config, the supervised
 //! stages' from the base of the last checkpoint, others from checkpoints that were kept.
 
-use crate::base_folder::open_base;
 use crate::error::WorkerError;
 use crate::execute::load_state;
 use crate::run_folder::RunFolder;
@@ -9,6 +8,7 @@ use conrec_domain::curriculum::StagePoint;
 use conrec_domain::manifest::Manifest;
 use conrec_domain::spec::RunSpec;
 use conrec_domain::work::{Pass, StateChange};
+use conrec_policy::base_model::BaseModel;
 use conrec_policy::training_state::TrainingState;
 use conrec_policy::transformer::Policy;
 use std::collections::BTreeMap;
@@ -33,12 +33,11 @@ impl Moment {
     ///
     /// # Errors
     /// A checkpoint that is missing or damaged.
-    pub fn policy(&self, spec: &RunSpec, folder: &RunFolder) -> Result<Policy, WorkerError> {
-        let base = open_base(spec)?;
-        let load = |key: &String| load_state((spec, &base), (folder, &folder.parts()), key);
+    pub fn policy(&self, (spec, base): (&RunSpec, &BaseModel), folder: &RunFolder) -> Result<Policy, WorkerError> {
+        let load = |key: &String| load_state((spec, base), (folder, &folder.parts()), key);
         Ok(match &self.from {
             From::Untrained => {
-                let mut state = TrainingState::new(spec, &base)?;
+                let mut state = TrainingState::new(spec, base)?;
                 state.apply(StateChange::BeginPass { pass: Pass::Select }, spec)?;
                 state.frozen()?
             }

@@ -57,10 +57,7 @@ impl<'a> ProbePairs<'a> {
     /// Largest and mean cosine to what the user disliked before, and to what the user liked: what co-occurrence says of
     /// this user, without a policy.
     pub fn nearness(&self) -> Matrix {
-        let vectors = centred(&self.data.prepared.cell_vectors);
-        let cosine = |a: u32, b: u32| -> f32 {
-            vectors.row(a as usize).iter().zip(vectors.row(b as usize)).map(|(x, y)| x * y).sum()
-        };
+        let reward = self.data.reward.model();
         let mut out = Matrix::zeros(2 * self.cells.len(), 4);
         for (pair, (instance, cells)) in self.instances.iter().zip(&self.cells).enumerate() {
             let past = self.data.history.before(instance.user, instance.t0);
@@ -69,7 +66,7 @@ impl<'a> ProbePairs<'a> {
                 for (at, sign) in [(0, Sign::Negative), (2, Sign::Positive)] {
                     let of_sign = past.iter().filter(|event| event.sign == sign);
                     let cells = of_sign.filter_map(|event| self.data.prepared.ids.cell_of(event.item));
-                    let near: Vec<f32> = cells.map(|other| cosine(*cell, other)).collect();
+                    let near: Vec<f32> = cells.map(|other| reward.similarity(*cell, other) as f32).collect();
                     if !near.is_empty() {
                         row[at] = near.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                         row[at + 1] = near.iter().sum::<f32>() / near.len() as f32;
@@ -129,16 +126,4 @@ fn last_states(policy: &Policy, sequences: &[Vec<i64>]) -> Result<Matrix, Worker
         }
     }
     Ok(out)
-}
-
-/// Without the catalogue's mean, of length 1: the reward's geometry.
-fn centred(vectors: &Matrix) -> Matrix {
-    let mut out = vectors.clone();
-    for k in 0..out.cols {
-        let sum: f64 = (0..out.rows).map(|i| f64::from(out.row(i)[k])).sum();
-        let mean = (sum / out.rows.max(1) as f64) as f32;
-        (0..out.rows).for_each(|i| out.row_mut(i)[k] -= mean);
-    }
-    out.normalize_rows();
-    out
 }

@@ -4,6 +4,7 @@ use crate::error::WorkerError;
 use conrec_domain::ids::{Digest, RunId};
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::predict_sets;
+use conrec_policy::atomic_write::write_atomically;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -91,19 +92,12 @@ impl Job {
                 "these are the parts of another job (another run, moment, list of users or size of parts); \
                  remove the folder, or give another --out",
             )),
-            Err(error) if error.kind() == ErrorKind::NotFound => write_whole(&file, self.text(&file)?.as_bytes()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Ok(write_atomically(&file, self.text(&file)?.as_bytes())?)
+            }
             Err(error) => Err(WorkerError::file(&file, error)),
         }
     }
-}
-
-/// Writes a file under a temporary name of this process and renames it.
-///
-/// # Errors
-/// When it cannot be written.
-pub(super) fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), WorkerError> {
-    let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, file)).map_err(|e| WorkerError::file(file, e))
 }
 
 /// The users to predict for, by dense index: all, or those that a file names, in its order.

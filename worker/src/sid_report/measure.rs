@@ -6,7 +6,7 @@ use super::subject::Subject;
 use crate::error::WorkerError;
 use crate::item_vectors::item_vectors;
 use crate::semantic_ids::{IdSource, MadeIds, fit, ids_of, make_ids};
-use conrec_domain::spec::{Collisions, Control, Quantizer, RunConfig, RunSpec};
+use conrec_domain::spec::{Collisions, Control, Quantizer, RunConfig, RunSpec, written};
 use conrec_feedback::matrix::Matrix;
 use conrec_feedback::semantic_id::SemanticIds;
 use conrec_feedback::sid_control;
@@ -84,7 +84,7 @@ pub(super) fn measure(subject: &Subject) -> Result<SidReport, WorkerError> {
 
     let mut fits = Vec::new();
     for quantizer in quantizers(spec) {
-        tracing::info!(quantizer = name_of(quantizer), "fitting");
+        tracing::info!(quantizer = written(&quantizer), "fitting");
         let spec = fitted_by(spec, quantizer)?;
         let fitted = fit(&IdSource { spec: &spec, ..source })?;
         fits.push(Fit { quantizer, spec, fitted });
@@ -103,7 +103,7 @@ pub(super) fn measure(subject: &Subject) -> Result<SidReport, WorkerError> {
     for fit in fits.iter().skip(usize::from(plain)) {
         let ids = ids_of(&IdSource { spec: &fit.spec, ..source }, &fit.fitted, &vectors)?;
         columns.push(Column {
-            name: name_of(fit.quantizer).to_owned(),
+            name: written(&fit.quantizer),
             own: false,
             input_error: fit.fitted.input_error().to_vec(),
             without_id: 0,
@@ -128,7 +128,7 @@ pub(super) fn measure(subject: &Subject) -> Result<SidReport, WorkerError> {
     });
     Ok(SidReport {
         subject: subject.name.clone(),
-        source: format!("{:?}", spec.data.source).to_lowercase(),
+        source: written(&spec.data.source),
         train_end,
         items: candidates.len(),
         dimensions: vectors.cols,
@@ -174,13 +174,6 @@ fn quantizers(spec: &RunSpec) -> [Quantizer; 2] {
     }
 }
 
-pub(super) fn name_of(quantizer: Quantizer) -> &'static str {
-    match quantizer {
-        Quantizer::RqVae => "rq_vae",
-        Quantizer::ResidualKMeans => "residual_k_means",
-    }
-}
-
 /// The same ids made by this quantizer, without a control.
 fn fitted_by(spec: &RunSpec, quantizer: Quantizer) -> Result<RunSpec, WorkerError> {
     varied(spec, |config| {
@@ -193,7 +186,7 @@ fn fitted_by(spec: &RunSpec, quantizer: Quantizer) -> Result<RunSpec, WorkerErro
 /// What the ids in question are.
 fn own_name(spec: &RunSpec) -> String {
     let ids = &spec.semantic_id;
-    let mut own = if ids.file.is_empty() { name_of(ids.quantizer).to_owned() } else { ids.file.clone() };
+    let mut own = if ids.file.is_empty() { written(&ids.quantizer) } else { ids.file.clone() };
     match ids.collisions {
         Collisions::None => {}
         Collisions::Suffix => own += ", suffix",

@@ -1,10 +1,11 @@
 //! Whether ids are a property of the items or of chance: noise on the vectors, other seeds, an earlier end of training.
 
-use super::measure::{Fit, Material, name_of, varied};
+use super::measure::{Fit, Material, varied};
 use super::subject::Subject;
 use crate::error::WorkerError;
 use crate::item_vectors::item_vectors;
 use crate::semantic_ids::{IdSource, fit, ids_of};
+use conrec_domain::spec::written;
 use conrec_feedback::matrix::Matrix;
 use conrec_feedback::sid_quality::{DepthStability, same_prefix, stability};
 use conrec_feedback::training_time::TrainingTime;
@@ -93,7 +94,7 @@ pub(super) fn stability_of(
         }
         _ => None,
     };
-    Ok(QuantizerStability { quantizer: name_of(*quantizer).to_owned(), noise, seeds, time })
+    Ok(QuantizerStability { quantizer: written(quantizer), noise, seeds, time })
 }
 
 /// Every vector plus a random one of `length` times its own length, in expectation of the square.

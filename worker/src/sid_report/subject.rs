@@ -4,7 +4,7 @@ use super::SidReportArgs;
 use crate::error::WorkerError;
 use crate::item_vectors::take_vectors;
 use crate::prepare::read;
-use crate::run_folder::{Place, RunFolder};
+use conrec_domain::ids::RunId;
 use conrec_domain::spec::{RunConfig, RunSpec, Statistics};
 use conrec_domain::work::Pass;
 use conrec_feedback::dataset::Dataset;
@@ -46,14 +46,12 @@ impl Subject {
 
     fn of_run(args: &SidReportArgs) -> Result<Self, WorkerError> {
         let usage = |allowed| WorkerError::Usage { option: "CONFIG|RUN", found: args.subject.clone(), allowed };
-        let run = args.subject.parse().map_err(|_| usage("a config file that is there, or the name of a run"))?;
+        let run: RunId =
+            args.subject.parse().map_err(|_| usage("a config file that is there, or the name of a run"))?;
         if !args.set.is_empty() {
             return Err(usage("a config file, with --set: a run's config is what it is"));
         }
-        let place = Place { store: args.store.clone(), scratch: args.scratch.clone(), run };
-        let folder = RunFolder::open_existing(&place)?;
-        let text = String::from_utf8_lossy(&folder.read("run.toml")?).into_owned();
-        let spec = RunSpec::check(RunConfig::parse(&text, "run.toml")?)?;
+        let (spec, folder) = args.store.open(&run)?;
         let names: &[Pass] = match spec.evaluation.statistics {
             Statistics::Refit => &[Pass::Select, Pass::Refit],
             Statistics::Frozen => &[Pass::Select],
