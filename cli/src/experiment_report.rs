@@ -12,6 +12,7 @@ use conrec_domain::arms::{Arm, GIVEN, distinct};
 use conrec_domain::spec::{RunSpec, written};
 use conrec_feedback::bootstrap::Resampling;
 use conrec_feedback::metrics::Column;
+use conrec_feedback::report_order::is_own;
 use conrec_page::{Block, Cell, Document, Section, Table};
 use conrec_process::{ReportFiles, say};
 use serde_json::{Value, json};
@@ -139,7 +140,7 @@ impl<'a> ExperimentReport<'a> {
 
 /// A model of an arm as a row.
 pub fn contender(name: &str, arm: &str, model: &str) -> Contender {
-    let own = matches!(model, "grpo" | "sft") && arm == GIVEN;
+    let own = is_own(model) && arm == GIVEN;
     Contender { name: name.to_owned(), arm: arm.to_owned(), model: model.to_owned(), own }
 }
 

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::RunObjects;
+use conrec_feedback::report_order::{base_of, in_order};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -82,7 +83,7 @@ impl Report {
         text
     }
 
-    /// A heading and one row a model: GRPO, SFT, then the others by the first column. Models without any of the metrics
+    /// A heading and one row a model: ours, then the others by the first column. Models without any of the metrics
     /// have no row, metrics without any model no column.
     fn rows(&self, columns: &[&str]) -> Vec<Vec<String>> {
         let names = self.model_order(columns);
@@ -105,25 +106,18 @@ impl Report {
 
     fn find(&self, model: &str, base: &str) -> Option<(&str, Value)> {
         let metrics = self.models.get(model)?;
-        let found = metrics.iter().find(|(key, _)| key.split('@').next() == Some(base));
+        let found = metrics.iter().find(|(key, _)| base_of(key) == base);
         found.map(|(key, value)| (key.as_str(), *value))
     }
 
     /// The models that have any of these metrics.
     fn model_order(&self, columns: &[&str]) -> Vec<&str> {
-        let place = |model: &str| match model {
-            "grpo" => 0,
-            "sft" => 1,
-            _ => 2,
-        };
         let first = |model: &str| {
             let found = columns.first().and_then(|base| self.find(model, base));
             found.map_or(f64::NEG_INFINITY, |(_, value)| value.value)
         };
         let any = |model: &&str| columns.iter().any(|base| self.find(model, base).is_some());
-        let mut names: Vec<&str> = self.models.keys().map(String::as_str).filter(any).collect();
-        names.sort_by(|a, b| place(a).cmp(&place(b)).then(first(b).total_cmp(&first(a))).then(a.cmp(b)));
-        names
+        in_order(self.models.keys().map(String::as_str).filter(any), first)
     }
 }
 

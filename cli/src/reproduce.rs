@@ -9,6 +9,7 @@ use clap::Args;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_domain::arms::{GIVEN, ablation_arms, reward_arms};
 use conrec_feedback::metrics::COLUMNS;
+use conrec_feedback::report_order::is_own;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -68,9 +69,11 @@ fn main_contenders(comparison: &Comparison<'_>, trained: &[Trained]) -> Vec<Cont
     let ours = [
         contender("CoNRec (GRPO)", GIVEN, "grpo"),
         contender("SFT only", GIVEN, "sft"),
+        contender("CoNRec (GRPO), with popularity", GIVEN, "grpo_with_popularity"),
+        contender("SFT, with popularity", GIVEN, "sft_with_popularity"),
         contender("GRPO, hit reward (e)", "hit_reward", "grpo"),
     ];
-    let baselines = models.into_iter().filter(|model| !matches!(model.as_str(), "grpo" | "sft"));
+    let baselines = models.into_iter().filter(|model| !is_own(model));
     let mut baselines: Vec<Contender> = baselines.map(|model| contender(model, GIVEN, model)).collect();
     let fhr = |contender: &Contender| comparison.metric(contender, "fhr").map_or(f64::NEG_INFINITY, |m| m.value);
     baselines.sort_by(|a, b| fhr(b).total_cmp(&fhr(a)));

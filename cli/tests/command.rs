@@ -27,15 +27,22 @@ struct Bench {
     folder: tempfile::TempDir,
 }
 
+/// Copies a program by another process: what this one had open for writing at the moment when another test's thread forks
+/// could not be executed ("text file busy").
+fn placed(program: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-p").args([program, to]).status().unwrap().success());
+}
+
 impl Bench {
     fn new(worker: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let bench = Self { folder };
-        std::fs::copy(env!("CARGO_BIN_EXE_conrec"), bench.path("conrec")).unwrap();
+        placed(Path::new(env!("CARGO_BIN_EXE_conrec")), &bench.path("conrec"));
         std::fs::write(bench.path("small.toml"), CONFIG).unwrap();
         if let Some(script) = worker {
-            std::fs::write(bench.path("conrec-worker"), format!("#!/bin/sh\n{script}\n")).unwrap();
-            std::fs::set_permissions(bench.path("conrec-worker"), std::fs::Permissions::from_mode(0o755)).unwrap();
+            std::fs::write(bench.path("script"), format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(bench.path("script"), std::fs::Permissions::from_mode(0o755)).unwrap();
+            placed(&bench.path("script"), &bench.path("conrec-worker"));
         }
         bench
     }

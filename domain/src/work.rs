@@ -243,6 +243,13 @@ pub struct Score {
     pub candidate_accuracy: f64,
 }
 
+impl Score {
+    /// Both together: by this validation chooses.
+    pub fn sum(self) -> f64 {
+        self.fhr + self.candidate_accuracy
+    }
+}
+
 /// A change of the training state that every worker makes alike, between iterations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StateChange {

@@ -132,7 +132,7 @@ impl Fitting<'_> {
                     continue;
                 };
                 best.tried += 1;
-                if sum(score) > sum(best.score) {
+                if score.sum() > best.score.sum() {
                     (best.setting, best.score) = (setting, score);
                 }
             }
@@ -156,11 +156,6 @@ impl Fitting<'_> {
 
 fn knn_limit(neighbours: u32) -> usize {
     if neighbours == 0 { usize::MAX } else { neighbours as usize }
-}
-
-/// As the gate adds them.
-fn sum(score: Score) -> f64 {
-    score.fhr + score.candidate_accuracy
 }
 
 /// Settings that are scored together because they share most of the work.
@@ -325,15 +320,15 @@ mod tests {
                 let alone = score(&window, &window.predict(fitting.fit(&setting).as_ref(), &history));
                 assert_eq!((setting, found), (setting, alone));
                 let entry = best.entry(setting.name()).or_insert((f64::NEG_INFINITY, 0));
-                *entry = (entry.0.max(sum(found)), entry.1 + 1);
+                *entry = (entry.0.max(found.sum()), entry.1 + 1);
                 let least = worst.entry(setting.name()).or_insert(f64::INFINITY);
-                *least = least.min(sum(found));
+                *least = least.min(found.sum());
             }
         }
         let chosen = fitting.choose(&window, &history);
         assert_eq!(chosen.len(), 5);
         for c in chosen {
-            assert_eq!((sum(c.score), c.tried), best[c.setting.name()], "{}", c.setting);
+            assert_eq!((c.score.sum(), c.tried), best[c.setting.name()], "{}", c.setting);
         }
         // The window must be able to tell settings apart, or every choice would be right.
         assert!(best.iter().filter(|(name, (most, _))| *most > worst[*name]).count() >= 3, "{best:?} {worst:?}");

@@ -51,14 +51,20 @@ impl CellShares {
     ///
     /// `beams` are distinct cells with their log-probabilities; `excluded` are item indices, sorted.
     pub fn rank(&self, ids: &SemanticIds, beams: &[(u32, f64)], excluded: &[u32], top: usize) -> Vec<u32> {
+        let mut scored = self.scored(ids, beams, excluded);
+        scored.truncate(top);
+        scored.into_iter().map(|(_, item)| item).collect()
+    }
+
+    /// (log P, item) of all items of the found cells that may be listed, best first; ties go to the smaller index.
+    pub fn scored(&self, ids: &SemanticIds, beams: &[(u32, f64)], excluded: &[u32]) -> Vec<(f64, u32)> {
         let mut scored: Vec<(f64, u32)> = Vec::new();
         for &(cell, log_probability) in beams {
             let allowed = ids.cell_items(cell).iter().filter(|item| excluded.binary_search(item).is_err());
             scored.extend(allowed.map(|&item| (log_probability + self.log_share(item), item)));
         }
         scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        scored.truncate(top);
-        scored.into_iter().map(|(_, item)| item).collect()
+        scored
     }
 
     /// Score of each candidate of CandAcc: log P(cell) + log share; `OUTSIDE` for items without a cell.

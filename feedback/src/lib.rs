@@ -63,6 +63,7 @@ pub mod dislike_rate;
 pub mod item_knn;
 pub mod item_scores;
 pub mod popularity;
+pub mod popularity_mix;
 pub mod rocchio;
 pub mod top_items;
 
@@ -78,5 +79,6 @@ pub mod outcomes;
 pub mod over_seeds;
 pub mod predict_sets;
 pub mod principal_plane;
+pub mod report_order;
 pub mod sid_quality;
 pub mod true_regions;

@@ -109,7 +109,10 @@ fn twenty_faults_change_no_bit() {
 fn with_a_worker_that_may_break(folder: &Path) -> PathBuf {
     let real = conrec_tests::program().unwrap();
     let program = folder.join("conrec");
-    fs::copy(&real, &program).unwrap();
+    // Copied by another process: a program that this one has open for writing while another thread forks cannot be executed.
+    let placed =
+        |from: &Path, to: &Path| assert!(Command::new("cp").arg("-p").args([from, to]).status().unwrap().success());
+    placed(&real, &program);
     let broken = folder.join("broken");
     let worker = real.with_file_name("conrec-worker");
     let script = format!(
@@ -117,8 +120,9 @@ fn with_a_worker_that_may_break(folder: &Path) -> PathBuf {
         broken.display(),
         worker.display()
     );
-    fs::write(folder.join("conrec-worker"), script).unwrap();
-    fs::set_permissions(folder.join("conrec-worker"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(folder.join("script"), script).unwrap();
+    fs::set_permissions(folder.join("script"), fs::Permissions::from_mode(0o755)).unwrap();
+    placed(&folder.join("script"), &folder.join("conrec-worker"));
     program
 }
 

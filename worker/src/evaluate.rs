@@ -3,6 +3,7 @@
 use crate::caught::caught;
 use crate::error::WorkerError;
 use crate::held_out_reward::held_out_rewards;
+use crate::mixes::{Mixes, Mixing};
 use crate::pass_data::PassData;
 use crate::rank::rank;
 use crate::report_page::{Difference, Interval};
@@ -15,6 +16,7 @@ use conrec_feedback::cell_evaluation::CellEvaluation;
 use conrec_feedback::cell_popularity::CellPopularity;
 use conrec_feedback::evaluation::{Evaluation, ModelMetrics};
 use conrec_feedback::outcomes::Outcomes;
+use conrec_feedback::popularity_mix::ItemProbabilities;
 use conrec_policy::transformer::Policy;
 use std::collections::BTreeMap;
 
@@ -27,6 +29,8 @@ pub struct WindowResult {
     pub differences: Vec<Difference>,
     /// What each model scored on each instance.
     pub outcomes: Outcomes,
+    /// How each policy was mixed with popularity; empty where nothing is tuned.
+    pub mixes: Mixes,
 }
 
 /// A trained model by its name in the report.
@@ -39,8 +43,20 @@ pub struct NamedPolicy {
     pub same_as: Option<&'static str>,
 }
 
-/// What GRPO is compared with, instance by instance.
-const COMPARED: [&str; 5] = ["sft", "neg_pop_28d", "neg_pop_7d", "neg_pop_tuned", "sasrec_signed"];
+/// What is compared, instance by instance: GRPO with all that it should be above, and both with popularity.
+const COMPARED: [(&str, &str); 8] = [
+    ("grpo", "sft"),
+    ("grpo", "neg_pop_28d"),
+    ("grpo", "neg_pop_7d"),
+    ("grpo", "neg_pop_tuned"),
+    ("grpo", "sasrec_signed"),
+    ("grpo", "sft_with_popularity"),
+    ("grpo_with_popularity", "sft_with_popularity"),
+    ("grpo_with_popularity", "neg_pop_tuned"),
+];
+
+/// What is measured of a policy, and what it says of the items of each instance.
+type Measured = (ModelMetrics, Vec<ItemProbabilities>);
 
 /// Evaluates policies and, with what was chosen for those that have settings, the baselines.
 ///
@@ -54,12 +70,22 @@ pub fn evaluate(
     tuned: Option<&TunedBaselines>,
 ) -> Result<WindowResult, WorkerError> {
     let mut result = WindowResult::default();
-    let mut measured = measure_policies(spec, data, evaluation, policies)?;
+    let mut measured = BTreeMap::new();
+    let mut said = BTreeMap::new();
+    for (name, (metrics, probabilities)) in measure_policies(spec, data, evaluation, policies)? {
+        measured.insert(name.clone(), metrics);
+        said.insert(name, probabilities);
+    }
     if let Some(tuned) = tuned {
         measured.extend(measure_baselines(spec, data, evaluation, tuned)?);
+        result.mixes = match &tuned.mixing {
+            Mixing::Choose => Mixes::choose(spec, data, evaluation, &said),
+            Mixing::Chosen(mixes) => mixes.clone(),
+        };
+        measured.extend(result.mixes.measure(data, evaluation, &said));
     }
     measured.extend(evaluation.chance().map(|chance| ("chance".to_owned(), chance)));
-    for (left, right) in COMPARED.map(|right| ("grpo", right)) {
+    for (left, right) in COMPARED {
         for metric in [format!("fhr@{}", spec.evaluation.top), "cand_acc".to_owned()] {
             let (Some(a), Some(b)) = (measured.get(left), measured.get(right)) else { continue };
             if let Some(value) = evaluation.difference(a, b, &metric) {
@@ -84,7 +110,7 @@ fn measure_policies(
     data: &PassData,
     evaluation: &Evaluation,
     policies: Vec<NamedPolicy>,
-) -> Result<BTreeMap<String, ModelMetrics>, WorkerError> {
+) -> Result<BTreeMap<String, Measured>, WorkerError> {
     let (same, different): (Vec<_>, Vec<_>) = policies.into_iter().partition(|p| p.same_as.is_some());
     let mut measured = std::thread::scope(|scope| {
         let running: Vec<_> = different
@@ -101,7 +127,7 @@ fn measure_policies(
             let panicked = |_| Err(WorkerError::Protocol(format!("the evaluation of {name} panicked")));
             Ok((name.to_owned(), thread.join().unwrap_or_else(panicked)?))
         };
-        running.into_iter().map(join).collect::<Result<BTreeMap<String, ModelMetrics>, WorkerError>>()
+        running.into_iter().map(join).collect::<Result<BTreeMap<String, Measured>, WorkerError>>()
     })?;
     for NamedPolicy { name, same_as, .. } in same {
         if let Some(metrics) = same_as.and_then(|other| measured.get(other)).cloned() {
@@ -116,7 +142,7 @@ fn measure_policy(
     data: &PassData,
     evaluation: &Evaluation,
     policy: &Policy,
-) -> Result<ModelMetrics, WorkerError> {
+) -> Result<Measured, WorkerError> {
     let ranked = rank(spec, data, evaluation, policy, 0..evaluation.instances().len())?;
     let mut metrics = evaluation.measure(&ranked.predictions);
     // The same metrics on lists of cells: they mostly measure the size of cells.
@@ -126,7 +152,7 @@ fn measure_policy(
     for (name, rewards) in [("reward", rewards.shaped), ("paper_reward", rewards.paper)] {
         metrics.values.insert(name.to_owned(), interval(&evaluation.users(), &rewards, resampling));
     }
-    Ok(metrics)
+    Ok((metrics, ranked.probabilities))
 }
 
 fn measure_baselines(

@@ -12,6 +12,7 @@ use conrec_domain::ids::RunId;
 use conrec_domain::spec::written;
 use conrec_feedback::metrics::COLUMNS;
 use conrec_feedback::prepared::Role;
+use conrec_feedback::report_order::{base_of, in_order, is_own};
 use conrec_page::{Block, Cell, Column, Document, Row, Section, Table};
 use conrec_policy::adapter_files::{AdapterOf, read_adapter};
 use conrec_policy::device::device_of;
@@ -31,7 +32,7 @@ type Models = BTreeMap<String, BTreeMap<String, Interval>>;
 #[command(after_help = "\
 Examples:
   conrec evaluate RUN                                     the run's final policy, and the same before GRPO
-  conrec evaluate RUN --baselines --output json           all that the run's report has, for programs
+  conrec evaluate RUN --baselines --output json           with all models it is held against, for programs
   conrec evaluate --adapter runs/RUN/adapter              what the exported adapter does
   conrec evaluate RUN --adapter tuned --base base_model   another adapter of that shape, on the run's data
 
@@ -134,7 +135,7 @@ fn adapted(stored: &StoredRun, adapter: &Path, base: Option<&Path>) -> Result<Po
     let (model, lora) = (stored.state.model(), stored.state.lora_config());
     let flat = read_adapter(adapter, AdapterOf { model, lora })?;
     let base = match (stored.base.pretrained(), base) {
-        (None, base) => read_model(&base_of(adapter, base)?, model)?,
+        (None, base) => read_model(&model_of(adapter, base)?, model)?,
         (Some(_), None) => stored.state.base().shallow_clone(),
         (Some(_), Some(given)) => {
             return Err(WorkerError::Usage {
@@ -149,7 +150,7 @@ fn adapted(stored: &StoredRun, adapter: &Path, base: Option<&Path>) -> Result<Po
     Ok(Policy::new(model, &base, Some(Adapter { config: lora, flat: &flat }), Trains::Nothing)?)
 }
 
-fn base_of(adapter: &Path, given: Option<&Path>) -> Result<PathBuf, WorkerError> {
+fn model_of(adapter: &Path, given: Option<&Path>) -> Result<PathBuf, WorkerError> {
     if let Some(given) = given {
         return Ok(given.to_owned());
     }
@@ -183,15 +184,13 @@ fn table(models: &Models, prefix: &str) -> Table {
     let metrics: BTreeSet<&String> = models.values().flat_map(BTreeMap::keys).filter(plain).collect();
     let column = |of: &conrec_feedback::metrics::Column| {
         let wanted = format!("{prefix}{}", of.base);
-        let metric = metrics.iter().find(|metric| metric.split('@').next() == Some(&wanted))?;
+        let metric = metrics.iter().find(|metric| base_of(metric) == wanted)?;
         Some(((*metric).clone(), *of))
     };
     let columns: Vec<_> = COLUMNS.iter().filter_map(column).collect();
-    let mut names: Vec<&String> = models.keys().collect();
-    let place = |name: &str| ["adapter", "grpo", "sft"].iter().position(|own| *own == name).unwrap_or(3);
     let first = columns.first().map_or("", |(metric, _)| metric.as_str());
-    let value = |name: &String| models[name].get(first).map_or(f64::NEG_INFINITY, |found| found.value);
-    names.sort_by(|a, b| place(a).cmp(&place(b)).then(value(b).total_cmp(&value(a))).then(a.cmp(b)));
+    let value = |name: &str| models[name].get(first).map_or(f64::NEG_INFINITY, |found| found.value);
+    let names = in_order(models.keys().map(String::as_str), value);
     let heading = |name: &str, says: &str| Column { name: name.to_owned(), says: says.to_owned() };
     let mut table = Table { columns: vec![heading("model", "")], ..Table::default() };
     table.columns.extend(columns.iter().map(|(_, of)| heading(of.heading, of.says)));
@@ -203,7 +202,7 @@ fn table(models: &Models, prefix: &str) -> Table {
         let cells: Vec<Cell> = columns.iter().map(|(metric, _)| cell(metric)).collect();
         if cells.iter().any(|cell| *cell != Cell::Empty) {
             let cells = std::iter::once(Cell::text(name)).chain(cells).collect();
-            table.rows.push(Row { cells, own: place(name) < 3 });
+            table.rows.push(Row { cells, own: is_own(name) });
         }
     }
     for (at, (_, of)) in columns.iter().enumerate() {

@@ -45,6 +45,7 @@ pub mod evaluate_again;
 pub mod export;
 pub mod filter_report;
 pub mod held_out_reward;
+pub mod mixes;
 pub mod predict;
 pub mod report;
 pub mod report_page;

@@ -4,6 +4,7 @@
 use crate::error::WorkerError;
 use crate::evaluate::{NamedPolicy, WindowResult, evaluate};
 use crate::export::Export;
+use crate::mixes::Mixing;
 use crate::pass_data::PassData;
 use crate::report_page::{LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow, page};
 use crate::run_folder::RunFolder;
@@ -52,6 +53,7 @@ pub fn write_report(
                 let result = evaluate_role(spec, (folder, &data), (state, role), &tuned)?;
                 let (name, digest) = keep_outcomes(folder, role, &result.outcomes)?;
                 report.outcomes.insert(name, digest);
+                tuned.mixing = Mixing::Chosen(result.mixes.clone());
                 place(&mut report, role, result);
             }
         }
@@ -80,12 +82,15 @@ fn keep_outcomes(folder: &RunFolder, role: Role, outcomes: &Outcomes) -> Result<
     Ok((place.to_owned(), Digest::of(&bytes)))
 }
 
-/// What validation chooses for the baselines that have settings, computed anew.
+/// What validation chooses for the baselines that have settings, computed anew. Policies are not mixed with popularity:
+/// that is chosen by the policy as it was at the end of the select pass.
 ///
 /// # Errors
 /// Files that cannot be read, and what libtorch refuses.
 pub fn chosen_baselines(spec: &RunSpec, folder: &RunFolder) -> Result<TunedBaselines, WorkerError> {
-    choose(spec, &PassData::without_prompts(spec, folder, Pass::Select)?)
+    let mut tuned = choose(spec, &PassData::without_prompts(spec, folder, Pass::Select)?)?;
+    tuned.mixing = Mixing::default();
+    Ok(tuned)
 }
 
 /// The settings of baselines that have some, by the select pass's validation window.

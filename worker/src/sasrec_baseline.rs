@@ -64,7 +64,7 @@ impl SasRecBaseline {
         fit(variant, spec, data, spec.baseline.sasrec.epochs, |epoch, model| {
             tried = epoch;
             let found = score(window, &predict(variant, model, data, window)?);
-            let sum = found.fhr + found.candidate_accuracy;
+            let sum = found.sum();
             if best.as_ref().is_none_or(|(most, ..)| sum > *most) {
                 best = Some((sum, found, epoch, model.copied()));
             }

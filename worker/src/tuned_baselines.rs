@@ -2,6 +2,7 @@
 //! chose is fitted anew, without choosing, on the training time of every window that is reported.
 
 use crate::error::WorkerError;
+use crate::mixes::{Mixes, Mixing};
 use crate::pass_data::PassData;
 use crate::report_page::BaselineChoice;
 use crate::sasrec_baseline::{SasRecBaseline, VARIANTS};
@@ -24,6 +25,8 @@ pub fn content(spec: &RunSpec, data: &PassData) -> Arc<Matrix> {
 pub struct TunedBaselines {
     simple: Vec<Chosen>,
     sasrec: Vec<SasRecBaseline>,
+    /// How policies are mixed with popularity.
+    pub mixing: Mixing,
 }
 
 impl TunedBaselines {
@@ -33,7 +36,7 @@ impl TunedBaselines {
     /// What libtorch refuses.
     pub fn choose(spec: &RunSpec, data: &PassData, validation: &Evaluation) -> Result<Self, WorkerError> {
         let window = validation.clone().thinned(spec.evaluation.validation_instances as usize);
-        let mut chosen = Self::default();
+        let mut chosen = Self { mixing: Mixing::Choose, ..Self::default() };
         if spec.baseline.tune {
             let (training, content) = (data.training_time(), content(spec, data));
             let fitting = Fitting { training: &training, content: &content, reward: &spec.reward };
@@ -91,6 +94,7 @@ impl TunedBaselines {
             tried: chosen.tried as u32,
             score: chosen.score,
         });
-        simple.chain(self.sasrec.iter().map(SasRecBaseline::choice)).collect()
+        let mixes = self.mixing.chosen().into_iter().flat_map(Mixes::choices);
+        simple.chain(self.sasrec.iter().map(SasRecBaseline::choice)).chain(mixes).collect()
     }
 }

@@ -35,7 +35,7 @@ impl Gate {
             self.below_bar += 1;
             return (Verdict::Worse, format!("no new best: {reason}"));
         }
-        let (sum, bar) = (sum(score), sum(best));
+        let (sum, bar) = (score.sum(), best.sum());
         if sum > bar {
             let of = self.best_iteration;
             self.keep(iteration, score);
@@ -74,11 +74,6 @@ impl Gate {
         let (name, found, bar) = low_fhr.or(low_accuracy)?;
         Some(format!("{name} {found:.4} lies more than {tolerance} below the bar of {bar:.4}"))
     }
-}
-
-/// The two scores weigh alike; ties go to the earlier iteration.
-fn sum(score: Score) -> f64 {
-    score.fhr + score.candidate_accuracy
 }
 
 fn shown(score: Score) -> String {

@@ -4,6 +4,7 @@ use conrec_domain::ids::{Digest, RunId};
 use conrec_domain::ledger::StateLink;
 use conrec_domain::spec::Statistics;
 use conrec_domain::work::{Decision, Pass, QuestionPoint, Score};
+use conrec_feedback::report_order::{base_of, in_order};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -174,24 +175,12 @@ impl ReportData {
 
     /// A model's metric whose name is `name` or `name@<length of the list>`.
     pub(super) fn metric(&self, model: &str, name: &str) -> Option<(&str, Interval)> {
-        self.models.get(model)?.iter().find(|(key, _)| base(key) == name).map(|(key, value)| (key.as_str(), *value))
+        self.models.get(model)?.iter().find(|(key, _)| base_of(key) == name).map(|(key, value)| (key.as_str(), *value))
     }
 
-    /// Names of the models in the order people look for: GRPO, SFT, then the others by FHR, best first.
+    /// Names of the models in the order people look for: ours, then the others by FHR, best first.
     pub(super) fn model_order(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.models.keys().map(String::as_str).collect();
-        let place = |name: &str| match name {
-            "grpo" => 0,
-            "sft" => 1,
-            _ => 2,
-        };
         let fhr = |name: &str| self.metric(name, "fhr").map_or(f64::NEG_INFINITY, |(_, interval)| interval.value);
-        names.sort_by(|a, b| place(a).cmp(&place(b)).then(fhr(b).total_cmp(&fhr(a))).then(a.cmp(b)));
-        names
+        in_order(self.models.keys().map(String::as_str), fhr)
     }
-}
-
-/// `fhr` of `fhr@20`.
-pub(super) fn base(metric: &str) -> &str {
-    metric.split('@').next().unwrap_or(metric)
 }

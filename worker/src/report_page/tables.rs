@@ -1,10 +1,11 @@
 //! The page's tables: metrics, paired differences, decisions of the gate, the split.
 
-use super::data::{Interval, ReportData, base};
+use super::data::{Interval, ReportData};
 use crate::moment::shown;
 use conrec_domain::spec::Statistics;
 use conrec_domain::work::Pass;
 use conrec_feedback::metrics::COLUMNS;
+use conrec_feedback::report_order::{base_of, is_own};
 use conrec_page::escape::text;
 
 /// The metrics table: one row a model, the best of each column in bold.
@@ -34,7 +35,7 @@ pub(super) fn metrics(report: &ReportData, window: &str) -> String {
                 .zip(&best)
                 .map(|(column, best)| cell(report.metric(model, column.base).map(|(_, interval)| interval), *best))
                 .collect();
-            let own = if matches!(*model, "grpo" | "sft") { " class=\"own\"" } else { "" };
+            let own = if is_own(model) { " class=\"own\"" } else { "" };
             format!("<tr{own}><th scope=\"row\">{}</th>{cells}</tr>", text(model))
         })
         .collect();
@@ -68,7 +69,7 @@ fn best(report: &ReportData, metric: &str, more: bool) -> Option<f64> {
 
 /// Metrics that have no column (those of the SID level among them), folded away.
 fn other_metrics(report: &ReportData, names: &[&str]) -> String {
-    let known = |metric: &str| COLUMNS.iter().any(|column| column.base == base(metric));
+    let known = |metric: &str| COLUMNS.iter().any(|column| column.base == base_of(metric));
     let rows: String = names
         .iter()
         .flat_map(|model| report.models[*model].iter().map(move |(metric, value)| (*model, metric, *value)))

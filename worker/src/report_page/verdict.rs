@@ -1,6 +1,7 @@
 //! The run's outcome in words: GRPO against SFT and against recent popularity, no better than the intervals allow.
 
-use super::data::{Interval, ReportData, base};
+use super::data::{Interval, ReportData};
+use conrec_feedback::report_order::base_of;
 
 /// Which way GRPO lies from SFT on the main metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +71,8 @@ fn comparison(report: &ReportData, left: &str, right: &str, name: &str) -> Optio
     let (metric, l) = report.metric(left, name)?;
     let (_, r) = report.metric(right, name)?;
     let paired = report.differences.iter().find_map(|d| {
-        let straight = d.left == left && d.right == right && base(&d.metric) == name;
-        let turned = d.left == right && d.right == left && base(&d.metric) == name;
+        let straight = d.left == left && d.right == right && base_of(&d.metric) == name;
+        let turned = d.left == right && d.right == left && base_of(&d.metric) == name;
         let negated = Interval {
             value: -d.interval.value,
             low: d.interval.high.map(|x| -x),
