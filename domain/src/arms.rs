@@ -6,7 +6,7 @@ mod curriculum;
 
 pub use curriculum::{beta_arms, gamma_arms, horizon_arms, order_arms};
 
-use crate::spec::{Context, RewardVariant, RunConfig, StageKind, StageSpec};
+use crate::spec::{Context, Distractors, RewardTargets, RewardVariant, RunConfig, StageKind, StageSpec};
 
 /// One arm.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,12 +41,22 @@ pub const GIVEN: &str = "conrec";
 
 /// Arms of the paper's ablation (its table 2): what each part of the method adds.
 pub fn ablation_arms(given: &RunConfig) -> Vec<Arm> {
-    vec![
+    let mut arms = vec![
         Arm::new(GIVEN, "the config as it is", given.clone()),
         Arm::new(
             "no_positive_penalty",
             "reward a: future negatives only (gamma = 0)",
             rewarded(given, RewardVariant::A),
+        ),
+        Arm::new(
+            "no_swing",
+            "targets are the horizon's negatives alone, without Swing neighbours",
+            targets(given, given.reward.targets),
+        ),
+        Arm::new(
+            "next_only",
+            "targets are the next negative alone: no future negatives, no Swing neighbours",
+            targets(given, RewardTargets::Next),
         ),
         Arm::new("hit_reward", "reward e: leading codes in common with a target", rewarded(given, RewardVariant::E)),
         Arm::new(
@@ -59,7 +69,38 @@ pub fn ablation_arms(given: &RunConfig) -> Vec<Arm> {
             "no stage sees a positive",
             supervised_too(contexts(given, |_, _| Context::Negatives), Context::Negatives),
         ),
-    ]
+    ];
+    arms.extend(alignment_arm(given));
+    arms
+}
+
+/// The config without its alignment stages, or with one where it has none; as many samples. None where no stage learns
+/// the next negative, in whose place alignment could stand.
+fn alignment_arm(given: &RunConfig) -> Option<Arm> {
+    let mut config = given.clone();
+    let aligned = |stage: &StageSpec| stage.kind == StageKind::Alignment;
+    if given.stage.iter().any(aligned) {
+        for stage in config.stage.iter_mut().filter(|stage| aligned(stage)) {
+            stage.kind = StageKind::NextNegative;
+            stage.distractors = Distractors::default();
+        }
+        return Some(Arm::new("no_alignment", "the next negative in place of alignment; as many samples", config));
+    }
+    let at = config.stage.iter().position(|s| s.kind == StageKind::NextNegative && s.iterations > 1)?;
+    let mut alignment = config.stage[at].clone();
+    (alignment.name, alignment.kind) = ("alignment".to_owned(), StageKind::Alignment);
+    (alignment.iterations, alignment.validate_every) = (alignment.iterations / 2, 0);
+    config.stage[at].iterations -= alignment.iterations;
+    config.stage.insert(at, alignment);
+    let says = "alignment in half of the iterations of the first stage of next negatives; as many samples";
+    Some(Arm::new("alignment", says, config))
+}
+
+/// Without Swing neighbours.
+fn targets(given: &RunConfig, targets: RewardTargets) -> RunConfig {
+    let mut config = given.clone();
+    (config.reward.targets, config.reward.swing.neighbours) = (targets, 0);
+    config
 }
 
 /// Arms of the paper's comparison of rewards (its table 3): a to e.
@@ -134,8 +175,23 @@ mod tests {
         assert_eq!(arms[0].config, given);
         let penalty = RunConfig { reward: given.reward.clone(), ..arms[1].config.clone() };
         assert_eq!((penalty, arms[1].config.reward.variant), (given.clone(), RewardVariant::A));
-        assert_eq!(grpo_contexts(&arms[3].config), [Context::All; 3]);
-        assert!(arms[4].config.stage.iter().all(|stage| stage.context == Context::Negatives));
+        let arm = |name: &str| &arms.iter().find(|arm| arm.name == name).unwrap().config;
+        assert_eq!(grpo_contexts(arm("not_progressive")), [Context::All; 3]);
+        assert!(arm("negatives_only").stage.iter().all(|stage| stage.context == Context::Negatives));
+        assert_eq!(
+            (arm("no_swing").reward.targets, arm("no_swing").reward.swing.neighbours),
+            (RewardTargets::Horizon, 0)
+        );
+        assert_eq!(
+            (arm("next_only").reward.targets, arm("next_only").reward.swing.neighbours),
+            (RewardTargets::Next, 0)
+        );
+        let kinds = |config: &RunConfig| config.stage.iter().map(|s| (s.kind, s.iterations)).collect::<Vec<_>>();
+        let with = kinds(arm("alignment"));
+        assert_eq!(with[1..3], [(StageKind::Alignment, 75), (StageKind::NextNegative, 75)]);
+        let without = ablation_arms(arm("alignment"));
+        let without = &without.iter().find(|arm| arm.name == "no_alignment").unwrap().config;
+        assert_eq!(kinds(without)[1..3], [(StageKind::NextNegative, 75); 2]);
         // What is trained twice under two names has the same config, and so the same run.
         assert!(reward_arms(&given).iter().any(|arm| arm.config == given));
     }

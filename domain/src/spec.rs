@@ -30,7 +30,7 @@ pub use evaluation::{
 };
 pub use model::{BaseKind, LoraSpec, ModelSpec, OptimizerSpec};
 pub use objective::{AdvantageScale, Baseline, Clip, GrpoLoss, Objective, Sampler};
-pub use reward::{ExcludedCells, RewardShape, RewardSpec, RewardVariant, SwingSpec};
+pub use reward::{ExcludedCells, RewardShape, RewardSpec, RewardTargets, RewardVariant, SwingSpec};
 pub use semantic_id::{Collisions, Control, Missing, Quantizer, SemanticIdSpec, VectorSource};
 pub use stage::{Context, StageKind, StageSpec};
 pub use table::{Encoding, TableSpec, TimeUnit};

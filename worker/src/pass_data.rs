@@ -153,6 +153,7 @@ impl PassData {
             max_prompt_tokens: spec.model.max_prompt_tokens,
             seed: spec.seed,
             exclude: spec.evaluation.exclude,
+            targets: spec.reward.targets,
         }
     }
 }

@@ -250,6 +250,7 @@ fn prompt_counts(
         max_prompt_tokens: spec.model.max_prompt_tokens,
         seed: spec.seed,
         exclude: spec.evaluation.exclude,
+        targets: spec.reward.targets,
     };
     let count = |stage| {
         let prompts = source.stage(stage);

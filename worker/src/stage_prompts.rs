@@ -2,7 +2,7 @@
 //! (4 to 28 bytes); the prompts themselves are made a lease at a time, as a stage may have millions.
 
 use crate::error::WorkerError;
-use conrec_domain::spec::{Context, Exclude, StageKind, StageSpec};
+use conrec_domain::spec::{Context, Exclude, RewardTargets, StageKind, StageSpec};
 use conrec_feedback::alignment::{Question, QuestionSource, Questions};
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::evaluation::excluded_items;
@@ -77,6 +77,8 @@ pub struct PromptSource<'a> {
     pub seed: u64,
     /// What is left out of a user's lists, which a reward may leave unpaid.
     pub exclude: Exclude,
+    /// Which negatives a reward is measured against.
+    pub targets: RewardTargets,
 }
 
 impl PromptSource<'_> {
@@ -148,7 +150,11 @@ impl PromptSource<'_> {
     pub fn targets(&self, instance: &Instance) -> Targets {
         let neighbours = |item: u32| self.swing.get(item as usize).map_or(&[][..], Vec::as_slice);
         let excluded = excluded_items(self.history, instance, self.exclude);
-        Targets::new(self.ids, &instance.gts, &instance.fps, neighbours).of(instance, &excluded, self.ids)
+        let gts = match self.targets {
+            RewardTargets::Horizon => &instance.gts[..],
+            RewardTargets::Next => std::slice::from_ref(&instance.next),
+        };
+        Targets::new(self.ids, gts, &instance.fps, neighbours).of(instance, &excluded, self.ids)
     }
 
     fn instance(&self, at: u32) -> Result<&Instance, WorkerError> {

@@ -12,6 +12,8 @@ pub struct RewardSpec {
     pub gamma: f64,
     /// Below this a similarity counts as nothing in variants b and d.
     pub truncate_below: f64,
+    /// Which of the user's negatives it is measured against.
+    pub targets: RewardTargets,
     /// What of the variant's reward a completion is paid (docs/rewards.md).
     pub shape: RewardShape,
     /// What a completion is paid beside its shape when its cell stands in GTS.
@@ -32,6 +34,7 @@ impl Default for RewardSpec {
             variant: RewardVariant::C,
             gamma: 0.5,
             truncate_below: 0.6,
+            targets: RewardTargets::Horizon,
             shape: RewardShape::Single,
             hit_weight: 0.0,
             popularity_alpha: 0.1,
@@ -56,6 +59,16 @@ pub enum RewardVariant {
     D,
     /// 1, 0.1, 0.01 for 3, 2, 1 leading codes in common with a target.
     E,
+}
+
+/// The negatives that make up GTS, before Swing neighbours are added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RewardTargets {
+    /// All of the horizon (the paper's).
+    Horizon,
+    /// The next one alone, as next-item training has it: the ablation of the paper's future negatives.
+    Next,
 }
 
 /// What of the variant's reward a completion is paid: alone, against other users, or as part of its group.

@@ -7,6 +7,7 @@ use crate::spec::{RewardShape, RewardSpec, StageSpec, SwingSpec};
 pub(super) fn check(reward: &RewardSpec, stages: &[StageSpec], findings: &mut Findings) {
     let RewardSpec {
         variant: _, // the enum is the rule
+        targets: _, // the enum is the rule
         gamma,
         truncate_below,
         shape,
