@@ -369,3 +369,17 @@ fn every_shipped_config_is_allowed() {
     }
     assert!(seen >= 1, "no config in {folder}");
 }
+
+#[test]
+fn vectors_of_a_base_need_a_pretrained_one_and_no_file() {
+    let [refused] = violations(&["semantic_id.vectors=base_model"]).try_into().unwrap();
+    assert!(
+        refused.starts_with("semantic_id.vectors = \"base_model\": allowed is \"text\", \"encoder\" or \"file\""),
+        "{refused}"
+    );
+    assert!(refused.contains("model.base"), "{refused}");
+    assert!(violations(&["semantic_id.vectors=base_model", "model.base=someone/tiny"]).is_empty());
+    let path = ["semantic_id.vectors=base_model", "model.base=someone/tiny", "semantic_id.vectors_path=minilm"];
+    let [refused] = violations(&path).try_into().unwrap();
+    assert!(refused.contains("semantic_id.vectors_path") && refused.contains("reads model.base"), "{refused}");
+}

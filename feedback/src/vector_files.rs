@@ -164,7 +164,7 @@ impl VectorFile {
 }
 
 /// Mean of some rows, summed in 64-bit floats.
-fn mean_of(vectors: &Matrix, rows: &[usize]) -> Vec<f32> {
+pub fn mean_of(vectors: &Matrix, rows: &[usize]) -> Vec<f32> {
     let mut sums = vec![0f64; vectors.cols];
     for row in rows {
         for (sum, value) in sums.iter_mut().zip(vectors.row(*row)) {

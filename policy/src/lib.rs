@@ -53,6 +53,7 @@ pub mod state_parts;
 pub mod training_state;
 
 // Semantic ids.
+pub mod base_vectors;
 pub mod quantizer;
 pub mod residual_k_means;
 pub mod rq_vae;

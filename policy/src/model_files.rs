@@ -4,16 +4,12 @@
 use crate::atomic_write::{read_json, write_json};
 use crate::file_error::FileError;
 use crate::llama::LlamaConfig;
+use crate::pretrained_files::{CONFIG, WEIGHTS};
 use crate::tensor_file::{read_tensors, write_tensors};
 use conrec_feedback::prompt::{BOS, PAD};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tch::Tensor;
-
-/// Name of the weights' file.
-const WEIGHTS: &str = "model.safetensors";
-/// Name of the shape's file.
-const CONFIG: &str = "config.json";
 
 /// `config.json`. Transformers 4 reads `torch_dtype` and `rope_theta`, transformers 5 `dtype` and `rope_parameters`;
 /// each ignores the other's.

@@ -3,13 +3,13 @@
 
 use crate::atomic_write::read_json;
 use crate::file_error::FileError;
-use crate::flat_parameters::{FlatParameter, FlatParameters};
+use crate::flat_parameters::FlatParameters;
 use crate::llama::LlamaConfig;
-use crate::tensor_file::map_file;
+use crate::tensor_file::{map_file, tensor_of};
 use conrec_domain::decoder_shape::DecoderShape;
 use conrec_domain::ids::Digest;
+use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -96,7 +96,8 @@ pub fn read_weights(folder: &Path, config: &LlamaConfig, kind: Kind) -> Result<T
                 let expected = format!("only the weights of a {}", config.family.architecture());
                 return Err(wrong(&path, name, ("an unknown tensor".to_owned(), expected)));
             };
-            layout.view(&flat, place).f_copy_(&tensor_of(&path, &view, &layout.entries()[place])?)?;
+            let entry = &layout.entries()[place];
+            layout.view(&flat, place).f_copy_(&tensor_of(&path, &view, (&entry.name, &entry.shape))?)?;
             missing.remove(&place);
         }
     }
@@ -109,23 +110,6 @@ pub fn read_weights(folder: &Path, config: &LlamaConfig, kind: Kind) -> Result<T
 /// What some files hold beside the weights: the head where it is the embedding, and angles that follow from the shape.
 fn is_needless(config: &LlamaConfig, name: &str) -> bool {
     (config.tied && name == "lm_head.weight") || name.ends_with(".rotary_emb.inv_freq")
-}
-
-fn tensor_of(path: &Path, view: &TensorView<'_>, entry: &FlatParameter) -> Result<Tensor, FileError> {
-    let kind = match view.dtype() {
-        Dtype::F32 => Some(Kind::Float),
-        Dtype::F16 => Some(Kind::Half),
-        Dtype::BF16 => Some(Kind::BFloat16),
-        _ => None,
-    };
-    let size: Vec<i64> = view.shape().iter().map(|n| i64::try_from(*n).unwrap_or(i64::MAX)).collect();
-    match kind.filter(|_| size == entry.shape) {
-        Some(kind) => Ok(Tensor::f_from_data_size(view.data(), &size, kind)?),
-        None => {
-            let found = format!("{:?} {:?}", view.dtype(), view.shape());
-            Err(wrong(path, &entry.name, (found, format!("F32, F16 or BF16 {:?}", entry.shape))))
-        }
-    }
 }
 
 fn missing_tensor(folder: &Path, files: &[String], layout: &FlatParameters, place: usize) -> FileError {

@@ -78,6 +78,33 @@ pub(crate) fn map_file(path: &Path) -> Result<Mmap, FileError> {
     unsafe { Mmap::map(&file) }.map_err(read)
 }
 
+/// A tensor of a file in F32, F16 or BF16, copied to the CPU in the kind that it has there.
+///
+/// # Errors
+/// [`FileError::Tensor`] when it has another shape than `expected` or is of another kind.
+pub(crate) fn tensor_of(
+    path: &Path,
+    view: &TensorView<'_>,
+    (name, expected): (&str, &[i64]),
+) -> Result<Tensor, FileError> {
+    let kind = match view.dtype() {
+        Dtype::F32 => Some(Kind::Float),
+        Dtype::F16 => Some(Kind::Half),
+        Dtype::BF16 => Some(Kind::BFloat16),
+        _ => None,
+    };
+    let shape: Vec<i64> = view.shape().iter().map(|n| i64::try_from(*n).unwrap_or(i64::MAX)).collect();
+    match kind.filter(|_| shape == expected) {
+        Some(kind) => Ok(Tensor::f_from_data_size(view.data(), &shape, kind)?),
+        None => Err(FileError::Tensor {
+            path: path.to_owned(),
+            name: name.to_owned(),
+            found: format!("{:?} {shape:?}", view.dtype()),
+            expected: format!("F32, F16 or BF16 {expected:?}"),
+        }),
+    }
+}
+
 fn flat_values(path: &Path, layout: &FlatParameters, flat: &Tensor) -> Result<Vec<f32>, FileError> {
     let refused = |found: String| FileError::Tensor {
         path: path.to_owned(),
@@ -153,6 +180,23 @@ mod tests {
         let error = read_tensors(&path, &less).unwrap_err().to_string();
         assert!(error.contains("tensor `a.weight`: found an unknown tensor"), "{error}");
         assert!(matches!(read_tensors(Path::new("nowhere"), &less), Err(FileError::Read { .. })));
+    }
+
+    #[test]
+    fn halves_are_the_numbers_of_the_standard() {
+        let known = [(0x0000u16, 0.0f32), (0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65504.0), (0x0001, 5.960_464_5e-8)];
+        let bytes: Vec<u8> = known.iter().flat_map(|(bits, _)| bits.to_le_bytes()).collect();
+        let path = Path::new("w.safetensors");
+        let read = |dtype, shape: &[usize], expected: &[i64]| {
+            tensor_of(path, &TensorView::new(dtype, shape.to_vec(), &bytes).unwrap(), ("w", expected))
+        };
+        let values = Vec::<f32>::try_from(read(Dtype::F16, &[5], &[5]).unwrap().to_kind(Kind::Float)).unwrap();
+        assert_eq!(values, known.map(|(_, value)| value));
+        assert_eq!(read(Dtype::BF16, &[1, 5], &[1, 5]).unwrap().kind(), Kind::BFloat16);
+        let error = read(Dtype::F16, &[5], &[5, 1]).unwrap_err().to_string();
+        assert!(error.ends_with("tensor `w`: found F16 [5], expected F32, F16 or BF16 [5, 1]"), "{error}");
+        let error = read(Dtype::I16, &[5], &[5]).unwrap_err().to_string();
+        assert!(error.ends_with("found I16 [5], expected F32, F16 or BF16 [5]"), "{error}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::file_error::FileError;
 use crate::pretrained_files::TOKENIZER;
 use std::path::{Path, PathBuf};
-use tokenizers::Tokenizer;
+use tokenizers::{Encoding, Tokenizer};
 
 /// A base's tokeniser.
 pub struct TextTokenizer {
@@ -11,6 +11,24 @@ pub struct TextTokenizer {
     path: PathBuf,
     /// Rows of the base's embedding.
     vocab: i64,
+}
+
+/// A text as the base expects a sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sequence {
+    /// All tokens.
+    pub tokens: Vec<i64>,
+    /// Which of them are the text's; the others are what the base puts around every sequence.
+    pub own: Vec<bool>,
+}
+
+impl Sequence {
+    /// The first `longest` tokens.
+    pub fn cut(mut self, longest: usize) -> Self {
+        self.tokens.truncate(longest);
+        self.own.truncate(longest);
+        self
+    }
 }
 
 impl std::fmt::Debug for TextTokenizer {
@@ -27,7 +45,10 @@ impl TextTokenizer {
     pub fn open(folder: &Path, vocab: i64) -> Result<Self, FileError> {
         let path = folder.join(TOKENIZER);
         let bytes = std::fs::read(&path).map_err(|source| FileError::Read { path: path.clone(), source })?;
-        let tokenizer = Tokenizer::from_bytes(&bytes).map_err(|e| FileError::malformed(&path, e))?;
+        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|e| FileError::malformed(&path, e))?;
+        // A file may ask for both; a prompt is whole, and padding is the business of who computes.
+        let _ = tokenizer.with_truncation(None).map_err(|e| FileError::malformed(&path, e))?;
+        let _ = tokenizer.with_padding(None);
         let tokens = tokenizer.get_vocab(true);
         let largest = tokens.iter().max_by_key(|(name, id)| (**id, name.as_str()));
         if let Some((name, id)) = largest.filter(|(_, id)| i64::from(**id) >= vocab) {
@@ -56,6 +77,16 @@ impl TextTokenizer {
         self.tokens(text, true)
     }
 
+    /// Tokens of a text with what the base expects around a sequence, and which of them are the text's own.
+    ///
+    /// # Errors
+    /// A text that the tokeniser does not take.
+    pub fn sequence(&self, text: &str) -> Result<Sequence, FileError> {
+        let encoded = self.encoded(text, true)?;
+        let own = encoded.get_special_tokens_mask().iter().map(|around| *around == 0).collect();
+        Ok(Sequence { tokens: tokens_of(&encoded), own })
+    }
+
     /// The text of tokens.
     ///
     /// # Errors
@@ -81,12 +112,19 @@ impl TextTokenizer {
     }
 
     fn tokens(&self, text: &str, special: bool) -> Result<Vec<i64>, FileError> {
+        Ok(tokens_of(&self.encoded(text, special)?))
+    }
+
+    fn encoded(&self, text: &str, special: bool) -> Result<Encoding, FileError> {
         let encoded = self.tokenizer.encode(text, special);
-        let encoded = encoded.map_err(|e| self.refused(format!("the text {text:?} cannot be tokenised: {e}")))?;
-        Ok(encoded.get_ids().iter().map(|id| i64::from(*id)).collect())
+        encoded.map_err(|e| self.refused(format!("the text {text:?} cannot be tokenised: {e}")))
     }
 
     fn refused(&self, message: String) -> FileError {
         FileError::Tokenizer { path: self.path.clone(), message }
     }
+}
+
+fn tokens_of(encoded: &Encoding) -> Vec<i64> {
+    encoded.get_ids().iter().map(|id| i64::from(*id)).collect()
 }

@@ -3,6 +3,7 @@
 
 use crate::atomic_write::write_json;
 use crate::file_error::FileError;
+use crate::pretrained_files::TOKENIZER;
 use conrec_feedback::prompt::{BOS, PAD, Vocabulary};
 use conrec_feedback::semantic_id::token;
 use serde::Serialize;
@@ -37,7 +38,7 @@ pub fn write_tokenizer(
     max_tokens: i64,
 ) -> Result<(), FileError> {
     let names = token_names(vocabulary, tokens);
-    write_json(&folder.join("tokenizer.json"), &TokenizerJson::new(&names))?;
+    write_json(&folder.join(TOKENIZER), &TokenizerJson::new(&names))?;
     let config = TokenizerConfigJson {
         tokenizer_class: "PreTrainedTokenizerFast",
         bos_token: "<bos>",

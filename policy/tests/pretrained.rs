@@ -9,3 +9,6 @@ mod files;
 
 #[path = "pretrained/training.rs"]
 mod training;
+
+#[path = "pretrained/vectors.rs"]
+mod vectors;

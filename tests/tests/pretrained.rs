@@ -60,3 +60,32 @@ fn a_pretrained_decoder_gives_the_same_bits_for_two_workers_and_through_a_crash(
     assert!(!store.join("bits/report.json").exists(), "the run was over before it was killed");
     assert_eq!(whole_run(store, "1"), one, "after a crash");
 }
+
+/// What a verb prints with `--output json`.
+fn printed(arguments: &[&str]) -> Value {
+    let output = run(arguments).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn semantic_ids_are_made_of_the_bases_own_states() {
+    let store = tempdir().unwrap();
+    let store = store.path().to_str().unwrap();
+    let short = ["semantic_id.vectors=base_model", "stage.0.iterations=2", "stage.1.iterations=2"];
+    let set = short.map(|pair| ["--set", pair]).concat();
+    let output = run(&[arguments(store, "2"), set.clone()].concat()).unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    done(Path::new(store));
+    let prepared = fs::read_to_string(Path::new(store).join("bits/prepared/manifest.json")).unwrap();
+    let said = "Item vectors of 16 dimensions from the base policy/tests/golden/pretrained/qwen3.";
+    assert!(prepared.contains(said), "{prepared}");
+
+    // The run's ids are made again from its prepared data, and from the config by another process with the base.
+    let of_run = printed(&["sid-report", "bits", "--store", store, "--output", "json"]);
+    let of_config = printed(&[vec!["sid-report", CONFIG, "--output", "json"], set].concat());
+    assert_eq!(of_run["same_as_run"], true);
+    assert_eq!(of_run["columns"], of_config["columns"]);
+    let of_text = printed(&["sid-report", CONFIG, "--output", "json"]);
+    assert_ne!(of_text["columns"], of_config["columns"]);
+}

@@ -1,14 +1,17 @@
 //! What the quantizer sees of an item: content vectors joined with interaction features fitted on training time. Content is
-//! text features fitted on training time, or what a sentence encoder or a file says, which no event can reach.
+//! text features fitted on training time, or what a sentence encoder, a pretrained base or a file says, which no event can
+//! reach.
 
 use crate::error::WorkerError;
-use conrec_domain::spec::{SemanticIdSpec, VectorSource};
+use conrec_domain::spec::{Missing, RunSpec, SemanticIdSpec, VectorSource};
 use conrec_feedback::content_vectors::content_vectors;
 use conrec_feedback::dataset::{Dataset, Item};
 use conrec_feedback::interaction_features::interaction_features;
 use conrec_feedback::matrix::Matrix;
 use conrec_feedback::training_time::TrainingTime;
-use conrec_feedback::vector_files::read_vectors;
+use conrec_feedback::vector_files::{mean_of, read_vectors};
+use conrec_policy::base_model::BaseModel;
+use conrec_policy::base_vectors::{TextVectors, text_vectors};
 use conrec_policy::sentence_encoder::SentenceEncoder;
 use std::path::Path;
 
@@ -16,46 +19,99 @@ use std::path::Path;
 const TEXTS_BETWEEN_WORDS: usize = 2048;
 
 /// Takes content vectors from where the config says into the dataset, where baselines find them too; gives a sentence
-/// about it. With `vectors = "text"` the dataset stays as it is.
+/// about it. With `vectors = "text"` the dataset stays as it is. `base` may be none unless the config asks for its vectors.
 ///
 /// # Errors
-/// An encoder or a file that is missing, damaged or does not fit the catalogue.
-pub fn take_vectors(dataset: &mut Dataset, spec: &SemanticIdSpec) -> Result<Option<String>, WorkerError> {
-    let path = Path::new(&spec.vectors_path);
-    match spec.vectors {
-        VectorSource::Text => Ok(None),
-        VectorSource::Encoder => {
-            let encoder = SentenceEncoder::open(path).map_err(WorkerError::Encoder)?;
-            let texts: Vec<String> = dataset.items.iter().map(text_of).collect();
-            let mut told = 0;
-            let vectors = encoder.encode(&texts, &mut |done| {
-                if done >= told + TEXTS_BETWEEN_WORDS || done == texts.len() {
-                    tracing::info!(done, of = texts.len(), "texts encoded");
-                    told = done;
-                }
-            });
-            let vectors = vectors.map_err(WorkerError::Encoder)?;
-            let sentence = format!("Item vectors of {} dimensions from {}.", vectors.cols, path.display());
-            dataset.vectors = Some(vectors);
-            Ok(Some(sentence))
+/// An encoder, a base or a file that is missing, damaged or does not fit the catalogue.
+pub fn take_vectors(
+    dataset: &mut Dataset,
+    spec: &RunSpec,
+    base: Option<&BaseModel>,
+) -> Result<Option<String>, WorkerError> {
+    let (vectors, sentence) = match spec.semantic_id.vectors {
+        VectorSource::Text => return Ok(None),
+        VectorSource::Encoder => of_encoder(&dataset.items, Path::new(&spec.semantic_id.vectors_path))?,
+        VectorSource::BaseModel => {
+            let base = base.ok_or_else(|| WorkerError::Protocol("item vectors of a base that is not open".into()))?;
+            of_base(&dataset.items, spec, base)?
         }
-        VectorSource::File => {
-            let keys = (!spec.vectors_keys.is_empty()).then(|| Path::new(&spec.vectors_keys));
-            let read = read_vectors(path, keys)?;
-            let found = read.of_items(&dataset.items, spec.missing, path)?;
-            let sentence = format!(
-                "Item vectors of {} dimensions from {}; {} items without one have the mean.",
-                found.vectors.cols,
-                path.display(),
-                found.filled
-            );
-            dataset.vectors = Some(found.vectors);
-            Ok(Some(sentence))
+        VectorSource::File => of_file(&dataset.items, &spec.semantic_id)?,
+    };
+    dataset.vectors = Some(vectors);
+    Ok(Some(sentence))
+}
+
+fn of_encoder(items: &[Item], path: &Path) -> Result<(Matrix, String), WorkerError> {
+    let encoder = SentenceEncoder::open(path).map_err(WorkerError::Encoder)?;
+    let texts: Vec<String> = items.iter().map(text_of).collect();
+    let vectors = encoder.encode(&texts, &mut tell(texts.len())).map_err(WorkerError::Encoder)?;
+    let sentence = format!("Item vectors of {} dimensions from {}.", vectors.cols, path.display());
+    Ok((vectors, sentence))
+}
+
+fn of_base(items: &[Item], spec: &RunSpec, base: &BaseModel) -> Result<(Matrix, String), WorkerError> {
+    let texts: Vec<String> = items.iter().map(text_of).collect();
+    let longest = spec.model.max_prompt_tokens as usize;
+    let TextVectors { mut vectors, empty } = text_vectors(base, &texts, longest, &mut tell(texts.len()))?;
+    fill(&mut vectors, items, &empty, spec.semantic_id.missing)?;
+    let mut sentence = format!("Item vectors of {} dimensions from the base {}", vectors.cols, spec.model.base);
+    if !empty.is_empty() {
+        sentence += &format!("; {} items without a text have the mean", empty.len());
+    }
+    Ok((vectors, sentence + "."))
+}
+
+fn of_file(items: &[Item], spec: &SemanticIdSpec) -> Result<(Matrix, String), WorkerError> {
+    let path = Path::new(&spec.vectors_path);
+    let keys = (!spec.vectors_keys.is_empty()).then(|| Path::new(&spec.vectors_keys));
+    let found = read_vectors(path, keys)?.of_items(items, spec.missing, path)?;
+    let sentence = format!(
+        "Item vectors of {} dimensions from {}; {} items without one have the mean.",
+        found.vectors.cols,
+        path.display(),
+        found.filled
+    );
+    Ok((found.vectors, sentence))
+}
+
+/// A line of the log now and then; is told how many of `all` texts are done.
+fn tell(all: usize) -> impl FnMut(usize) {
+    let mut told = 0;
+    move |done| {
+        if done >= told + TEXTS_BETWEEN_WORDS || done == all {
+            tracing::info!(done, of = all, "texts encoded");
+            told = done;
         }
     }
 }
 
-/// What a sentence encoder reads of an item: `The Godfather (1972). Crime, Drama`.
+/// Gives items without a text the mean of the others, or refuses them.
+fn fill(vectors: &mut Matrix, items: &[Item], empty: &[usize], missing: Missing) -> Result<(), WorkerError> {
+    let Some(first) = empty.first() else { return Ok(()) };
+    if missing == Missing::Refuse || empty.len() == items.len() {
+        return Err(WorkerError::Config {
+            key: "semantic_id.vectors",
+            found: format!(
+                "\"base_model\", but {} of {} items have no text, the first is `{}`",
+                empty.len(),
+                items.len(),
+                items[*first].key
+            ),
+            allowed:
+                "that where items have titles or categories; semantic_id.missing = \"accept\" gives those without \
+                      the mean of the others"
+                    .to_owned(),
+        });
+    }
+    let present: Vec<usize> = (0..items.len()).filter(|item| empty.binary_search(item).is_err()).collect();
+    let mean = mean_of(vectors, &present);
+    for item in empty {
+        vectors.row_mut(*item).copy_from_slice(&mean);
+    }
+    Ok(())
+}
+
+/// What an encoder or a base reads of an item: `The Godfather (1972). Crime, Drama`.
 fn text_of(item: &Item) -> String {
     let year = item.year.map(|year| format!(" ({year})")).unwrap_or_default();
     let categories =
@@ -93,5 +149,21 @@ mod tests {
         item.year = Some(1972);
         item.categories = vec!["Crime".into(), "Drama".into()];
         assert_eq!(text_of(&item), "The Godfather (1972). Crime, Drama");
+    }
+
+    #[test]
+    fn items_without_a_text_are_counted_or_have_the_mean() {
+        let items: Vec<Item> = (0..3).map(|i| Item { key: format!("item-{i}"), ..Item::default() }).collect();
+        let of = |data: &[f32]| Matrix { rows: 3, cols: 2, data: data.to_vec() };
+        let before = of(&[1.0, 0.0, 0.0, 0.0, 0.0, 0.5]);
+        let filled = |empty: &[usize], missing| {
+            let mut vectors = before.clone();
+            fill(&mut vectors, &items, empty, missing).map(|()| vectors).map_err(|e| e.to_string())
+        };
+        assert_eq!(filled(&[], Missing::Refuse).unwrap(), before);
+        assert_eq!(filled(&[1], Missing::Accept).unwrap(), of(&[1.0, 0.0, 0.5, 0.25, 0.0, 0.5]));
+        let refused = filled(&[1], Missing::Refuse).unwrap_err();
+        assert!(refused.contains("1 of 3 items have no text, the first is `item-1`"), "{refused}");
+        assert!(filled(&[0, 1, 2], Missing::Accept).is_err(), "there is no mean of nothing");
     }
 }

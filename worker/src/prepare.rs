@@ -38,7 +38,7 @@ const MANIFEST: &str = "prepared/manifest.json";
 pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<Prepared, WorkerError> {
     let frame = base.frame();
     let mut dataset = read(spec)?;
-    let of_vectors = take_vectors(&mut dataset, &spec.semantic_id)?;
+    let of_vectors = take_vectors(&mut dataset, spec, Some(base))?;
     // Kept apart from here on: what trains must not see it.
     let truth = dataset.truth.take();
     let dataset = Arc::new(dataset);

@@ -47,7 +47,6 @@ pub struct SidReportArgs {
 /// A config, data or run that cannot be read, ids that cannot be made, a page that cannot be written.
 pub fn run(args: &SidReportArgs) -> Result<(), WorkerError> {
     let subject = subject::Subject::open(args)?;
-    tch::set_num_threads(i32::try_from(subject.spec.cluster.threads).unwrap_or(1));
     let report = measure::measure(&subject)?;
     let document = document::document(&report);
     if let Some(file) = &args.html {

@@ -35,7 +35,7 @@ pub(super) fn violations(config: &RunConfig) -> Vec<Violation> {
     let toml_limit = u64::try_from(i64::MAX).unwrap_or(u64::MAX);
     findings.require(*seed <= toml_limit, "seed", seed, "0 to 9223372036854775807 (TOML has no larger integers)");
     data::check(data, evaluation.statistics, &mut findings);
-    semantic_id::check(semantic_id, &mut findings);
+    semantic_id::check(semantic_id, model.is_pretrained(), &mut findings);
     model::check(model, semantic_id.id_levels(), &mut findings);
     model::check_lora(lora, &mut findings);
     model::check_optimizer(optimizer, &mut findings);

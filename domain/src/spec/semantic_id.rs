@@ -12,11 +12,12 @@ pub struct SemanticIdSpec {
     pub codes: u32,
     /// Where the content vectors of items come from.
     pub vectors: VectorSource,
-    /// Folder of the encoder, or file of the vectors; empty with `vectors = "text"`.
+    /// Folder of the encoder, or file of the vectors; empty where `vectors` needs neither.
     pub vectors_path: String,
     /// File with the item key of each row of a `.npy`; empty: its rows are the catalogue's items, in its order.
     pub vectors_keys: String,
-    /// What happens to items without a vector in `vectors_path`, or without a semantic id in `file`.
+    /// What happens to items without a vector (in `vectors_path`, or without a text for the base), or without a semantic id
+    /// in `file`.
     pub missing: Missing,
     /// What turns vectors into codes.
     pub quantizer: Quantizer,
@@ -96,6 +97,8 @@ pub enum VectorSource {
     Text,
     /// A sentence encoder in Hugging Face layout over the item's text.
     Encoder,
+    /// The pretrained decoder of the policy itself, as it was published, over the item's text.
+    BaseModel,
     /// A `.npy` or Parquet file.
     File,
 }

@@ -3,6 +3,7 @@
 use super::pooling::Pooling;
 use crate::atomic_write::read_json;
 use crate::file_error::FileError;
+use crate::pretrained_files::CONFIG;
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -128,7 +129,7 @@ impl Encoding {
                 }
             }
         }
-        let shape = Shape::read(&encoding_folder.join("config.json"))?;
+        let shape = Shape::read(&encoding_folder.join(CONFIG))?;
         let offset = if shape.starts_after_padding() { shape.padding + 1 } else { 0 };
         let most = usize::try_from(shape.positions - offset).unwrap_or(0);
         let stated = encoding_folder.join("sentence_bert_config.json");

@@ -2,6 +2,7 @@
 
 use super::config::Encoding;
 use crate::file_error::FileError;
+use crate::pretrained_files::TOKENIZER;
 use std::path::PathBuf;
 use tokenizers::{Tokenizer, TruncationParams};
 
@@ -15,7 +16,7 @@ pub(super) struct Tokens {
 impl Tokens {
     /// Reads the file; the length in it gives way to that of the encoder.
     pub fn open(encoding: &Encoding) -> Result<Self, FileError> {
-        let path = encoding.folder.join("tokenizer.json");
+        let path = encoding.folder.join(TOKENIZER);
         let bytes = std::fs::read(&path).map_err(|source| FileError::Read { path: path.clone(), source })?;
         let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|e| FileError::malformed(&path, e))?;
         let truncation = TruncationParams { max_length: encoding.longest, ..TruncationParams::default() };

@@ -1,11 +1,12 @@
 //! What the report is about: a config's data read now, or what a run prepared.
 
 use super::SidReportArgs;
+use crate::base_folder::open_base;
 use crate::error::WorkerError;
 use crate::item_vectors::take_vectors;
 use crate::prepare::read;
 use conrec_domain::ids::RunId;
-use conrec_domain::spec::{RunConfig, RunSpec, Statistics};
+use conrec_domain::spec::{RunConfig, RunSpec, Statistics, VectorSource};
 use conrec_domain::work::Pass;
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::prepared::PreparedPass;
@@ -36,8 +37,10 @@ impl Subject {
         let text = std::fs::read_to_string(path)
             .map_err(|e| WorkerError::ConfigFile { path: path.to_owned(), message: e.to_string() })?;
         let spec = RunSpec::check(RunConfig::parse_with(&text, &args.subject, &args.set)?)?;
+        compute_as(&spec);
         let mut dataset = read(&spec)?;
-        take_vectors(&mut dataset, &spec.semantic_id)?;
+        let base = (spec.semantic_id.vectors == VectorSource::BaseModel).then(|| open_base(&spec)).transpose()?;
+        take_vectors(&mut dataset, &spec, base.as_ref())?;
         let (first, last) = (dataset.first_time().unwrap_or_default(), dataset.last_time().unwrap_or_default());
         let windows = passes(&spec.data, spec.evaluation.statistics, first, last)?;
         let train_ends = windows.iter().map(|windows| windows.train_end).collect();
@@ -52,6 +55,7 @@ impl Subject {
             return Err(usage("a config file, with --set: a run's config is what it is"));
         }
         let (spec, folder) = args.store.open(&run)?;
+        compute_as(&spec);
         let names: &[Pass] = match spec.evaluation.statistics {
             Statistics::Refit => &[Pass::Select, Pass::Refit],
             Statistics::Frozen => &[Pass::Select],
@@ -68,4 +72,9 @@ impl Subject {
             newest.ok_or_else(|| WorkerError::Protocol("a run without a pass".into()))?;
         Ok(Self { name: args.subject.clone(), spec, dataset, train_ends, of_run: Some(ids) })
     }
+}
+
+/// The number of libtorch's threads fixes the bits: it is set before anything is computed, item vectors too.
+fn compute_as(spec: &RunSpec) {
+    tch::set_num_threads(i32::try_from(spec.cluster.threads).unwrap_or(1));
 }

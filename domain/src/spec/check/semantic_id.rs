@@ -3,8 +3,8 @@
 use super::Findings;
 use crate::spec::{Collisions, SemanticIdSpec, VectorSource};
 
-/// Checks `[semantic_id]`.
-pub(super) fn check(spec: &SemanticIdSpec, findings: &mut Findings) {
+/// Checks `[semantic_id]`; `pretrained` says whether there is a base that could read the items' texts.
+pub(super) fn check(spec: &SemanticIdSpec, pretrained: bool, findings: &mut Findings) {
     let SemanticIdSpec {
         levels,
         codes,
@@ -36,6 +36,12 @@ pub(super) fn check(spec: &SemanticIdSpec, findings: &mut Findings) {
     findings.require((1..=most).contains(levels), "semantic_id.levels", levels, &allowed);
     findings.require((2..=65_535).contains(codes), "semantic_id.codes", codes, "2 to 65535 (a code has 16 bits)");
     sources(spec, findings);
+    findings.require(
+        pretrained || spec.vectors != VectorSource::BaseModel,
+        "semantic_id.vectors",
+        "\"base_model\"",
+        "\"text\", \"encoder\" or \"file\", unless model.base names a pretrained decoder: one from scratch has read no text",
+    );
     findings.above_zero("semantic_id.sinkhorn_epsilon", *sinkhorn_epsilon);
     findings.at_least_one("semantic_id.text_dimensions", *text_dimensions);
     findings.not_negative("semantic_id.interaction_weight", *interaction_weight);
@@ -54,6 +60,7 @@ fn sources(spec: &SemanticIdSpec, findings: &mut Findings) {
     let SemanticIdSpec { vectors, vectors_path, vectors_keys, collisions, file, .. } = spec;
     let (allowed, needs_path) = match vectors {
         VectorSource::Text => ("empty, as semantic_id.vectors = \"text\" reads no file", false),
+        VectorSource::BaseModel => ("empty, as semantic_id.vectors = \"base_model\" reads model.base", false),
         VectorSource::Encoder => ("the encoder's folder, as semantic_id.vectors = \"encoder\" needs one", true),
         VectorSource::File => ("a .npy or .parquet file, as semantic_id.vectors = \"file\" needs one", true),
     };
