@@ -9,3 +9,6 @@ mod files;
 
 #[path = "pretrained/training.rs"]
 mod training;
+
+#[path = "pretrained/translation.rs"]
+mod translation;
