@@ -18,6 +18,14 @@ pub struct MetricsLine {
     pub stage_iteration: u32,
     /// The loss that the update minimises: its mean over groups (supervised: over target codes).
     pub loss: f64,
+    /// Of a translation stage: the mean loss of a title's token, given the semantic id. Only where the iteration has such
+    /// prompts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub loss_to_title: Option<f64>,
+    /// Of a translation stage: the mean loss of a semantic id's code, given the title. Only where the iteration has such
+    /// prompts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub loss_to_item: Option<f64>,
     /// Mean reward; GRPO only, as all that follow.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reward: Option<f64>,

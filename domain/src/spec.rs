@@ -167,9 +167,14 @@ impl RunSpec {
         self.stage.iter().any(|stage| stage.kind == StageKind::Alignment)
     }
 
+    /// Whether a stage translates between titles and semantic ids: then titles are tokenised when the data is prepared.
+    pub fn translates(&self) -> bool {
+        self.stage.iter().any(|stage| stage.kind == StageKind::Translation)
+    }
+
     /// What the prompt of a policy that is measured or served shows.
     pub fn serving_context(&self) -> Context {
-        let last = || self.stage.iter().rfind(|stage| stage.kind != StageKind::Alignment);
+        let last = || self.stage.iter().rfind(|stage| stage.kind.asks_for_next_item());
         match self.evaluation.context {
             ServedContext::LastStage => last().map_or(Context::All, |stage| stage.context),
             ServedContext::Negatives3d => Context::Negatives3d,

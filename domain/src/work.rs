@@ -181,6 +181,10 @@ pub struct TrainMetrics {
     pub nll: f64,
     /// Sum over groups of 1 / (sum of w^2), w being the shares that completions stand for; 0 where all are alike.
     pub effective: f64,
+    /// Of the loss terms, those of titles' tokens; translation only.
+    pub title_loss: f64,
+    /// Of the codes, how many are tokens of titles, their ends counted; translation only.
+    pub title_tokens: u64,
 }
 
 impl TrainMetrics {
@@ -205,6 +209,8 @@ impl TrainMetrics {
         self.refilled += other.refilled;
         self.nll += other.nll;
         self.effective += other.effective;
+        self.title_loss += other.title_loss;
+        self.title_tokens += other.title_tokens;
     }
 }
 

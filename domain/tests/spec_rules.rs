@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use conrec_domain::derived::Derived;
-use conrec_domain::spec::{AdvantageScale, Baseline, Clip, Objective, RunConfig, RunSpec, Sampler, SpecError};
+use conrec_domain::spec::{AdvantageScale, Baseline, Clip, Context, Objective, RunConfig, RunSpec, Sampler, SpecError};
 use conrec_domain::work::Pass;
 
 const GOOD: &str = r#"
@@ -252,6 +252,31 @@ fn stages_stand_in_an_order_that_can_be_trained() {
     let found = violations(&["stage.0.kind=grpo", "stage.1.kind=next_negative"]);
     assert!(found[0].starts_with("stage.0.kind = grpo: allowed is a supervised stage first"), "{found:?}");
     assert!(found[1].starts_with("stage.1.kind = next_negative: allowed is grpo"), "{found:?}");
+}
+
+#[test]
+fn translation_needs_a_base_that_has_words() {
+    let found = violations(&["stage.0.kind=translation"]);
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].starts_with("stage.0.kind = translation: allowed is another kind where model.base is empty"),
+        "{found:?}"
+    );
+    let with_base = ["stage.0.kind=translation", "model.base=some/base"];
+    assert!(violations(&with_base).is_empty());
+    let found = violations(&[&with_base[..], &["stage.0.title_tokens=0"]].concat());
+    assert_eq!(found, ["stage.0.title_tokens = 0: allowed is 1 or more"]);
+}
+
+#[test]
+fn a_stage_that_shows_no_past_is_not_what_is_served() {
+    let served = |kind: &str| {
+        let overrides = [format!("stage.1.kind={kind}"), "model.base=some/base".into(), "stage.0.context=all".into()];
+        let config = RunConfig::parse_with(GOOD, "run.toml", &overrides).unwrap();
+        RunSpec::check(config).unwrap().serving_context()
+    };
+    assert_eq!((served("next_negative"), served("grpo")), (Context::Negatives3d, Context::Negatives3d));
+    assert_eq!((served("translation"), served("alignment")), (Context::All, Context::All));
 }
 
 #[test]

@@ -46,6 +46,7 @@ pub mod reward_shape;
 pub mod semantic_id;
 pub mod sid_control;
 pub mod sid_files;
+pub mod translation;
 
 // Content and interaction vectors.
 pub mod content_vectors;

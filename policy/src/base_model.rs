@@ -4,13 +4,14 @@
 use crate::error::PolicyError;
 use crate::file_error::FileError;
 use crate::llama::LlamaConfig;
-use crate::pretrained_files::{files_digest, read_shape, read_weights};
+use crate::pretrained_files::{end_of_text, files_digest, read_shape, read_weights};
 use crate::slot::Slot;
 use crate::text_tokenizer::TextTokenizer;
 use crate::tokenizer_file::new_token_names;
 use conrec_domain::ids::Digest;
 use conrec_domain::spec::{BaseKind, RunSpec};
 use conrec_feedback::prompt::{PromptFrame, Vocabulary};
+use conrec_feedback::translation::Wording;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tch::Kind;
@@ -33,6 +34,8 @@ pub struct Pretrained {
     pub folder: PathBuf,
     /// What prompts say around the events.
     pub frame: PromptFrame,
+    /// What stands around titles, where a stage translates.
+    pub wording: Option<Wording>,
     /// Its tokeniser.
     pub tokenizer: TextTokenizer,
 }
@@ -69,6 +72,7 @@ impl BaseModel {
         let tokenizer = TextTokenizer::open(folder, config.vocab)?;
         tokenizer.refuse_known(&names)?;
         let frame = frame(spec, &tokenizer, shape.vocab as usize)?;
+        let wording = spec.translates().then(|| wording(spec, &tokenizer, folder)).transpose()?;
         let [negative, neutral, positive] = &spec.model.sign_words;
         let words = [tokenizer.encode(negative)?, tokenizer.encode(neutral)?, tokenizer.encode(positive)?];
         let kind = match spec.model.dtype {
@@ -78,7 +82,7 @@ impl BaseModel {
         let weights = Slot::new(read_weights(folder, &config, kind)?);
         weights.digest()?;
         let sign_words = Arc::new(words);
-        let pretrained = Pretrained { weights, sign_words, folder: folder.to_owned(), frame, tokenizer };
+        let pretrained = Pretrained { weights, sign_words, folder: folder.to_owned(), frame, wording, tokenizer };
         Ok(Self { config, pretrained: Some(pretrained) })
     }
 
@@ -150,4 +154,44 @@ fn frame(spec: &RunSpec, tokenizer: &TextTokenizer, tokens: usize) -> Result<Pro
         return Err(PolicyError::Shape { key: "max_prompt_tokens", found, expected }.into());
     }
     Ok(frame)
+}
+
+/// The words around titles and semantic ids in the base's tokens, and what ends a title.
+fn wording(spec: &RunSpec, tokenizer: &TextTokenizer, folder: &Path) -> Result<Wording, BaseError> {
+    let model = &spec.model;
+    let pair = |key: &'static str, [before, after]: &[String; 2]| -> Result<[Vec<i64>; 2], BaseError> {
+        let tokens = [tokenizer.beginning(before)?, tokenizer.encode(after)?];
+        if tokens[0].is_empty() {
+            let expected =
+                "a first text of at least one token: this base has no token that begins a sequence".to_owned();
+            return Err(PolicyError::Shape { key, found: format!("{before:?}"), expected }.into());
+        }
+        Ok(tokens)
+    };
+    let end = match model.end_of_text.as_str() {
+        "" => end_of_text(folder)?,
+        token => tokenizer.token(token),
+    };
+    let Some(end) = end else {
+        let expected = "the name of a token of the base, to end the titles of a translation stage; left empty it is \
+                        eos_token_id of the base's config.json, where one stands there";
+        let found = format!("{:?}", model.end_of_text);
+        return Err(PolicyError::Shape { key: "end_of_text", found, expected: expected.into() }.into());
+    };
+    let wording = Wording {
+        to_title: pair("title_prompt", &model.title_prompt)?,
+        to_item: pair("item_prompt", &model.item_prompt)?,
+        end,
+    };
+    let (levels, most) = (vocabulary(spec).levels, model.max_prompt_tokens as usize);
+    if wording.room(levels, most) == 0 {
+        let words = |texts: &[Vec<i64>; 2]| texts[0].len() + texts[1].len();
+        let expected = format!(
+            "room for a title: {} tokens of model.title_prompt, a semantic id and the title's end, or {} tokens of model.item_prompt, and one token of a title",
+            words(&wording.to_title),
+            words(&wording.to_item)
+        );
+        return Err(PolicyError::Shape { key: "max_prompt_tokens", found: most.to_string(), expected }.into());
+    }
+    Ok(wording)
 }

@@ -43,6 +43,7 @@ pub mod legal;
 pub mod micro_batch;
 pub mod rollout;
 pub mod supervised;
+pub mod translation;
 
 // From gradients to updates.
 pub mod adamw;

@@ -40,6 +40,42 @@ pub fn read_shape(folder: &Path) -> Result<DecoderShape, FileError> {
     DecoderShape::parse(&text).map_err(|source| FileError::Decoder { path, source })
 }
 
+/// What `config.json` says of the end of a text; what else stands there is read elsewhere.
+#[derive(Deserialize)]
+struct EndJson {
+    eos_token_id: Option<EndTokens>,
+}
+
+/// One token, or several of which the first is the text's end and the others end what a chat says.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum EndTokens {
+    One(u32),
+    Several(Vec<u32>),
+}
+
+/// The token that ends a text, where `config.json` names one that the base has a row for.
+///
+/// # Errors
+/// A file that cannot be read, and a token that the base has no row for.
+pub fn end_of_text(folder: &Path) -> Result<Option<i64>, FileError> {
+    let path = folder.join(CONFIG);
+    let json: EndJson = read_json(&path)?;
+    let end = match json.eos_token_id {
+        Some(EndTokens::One(token)) => Some(token),
+        Some(EndTokens::Several(tokens)) => tokens.first().copied(),
+        None => None,
+    };
+    let vocab = read_shape(folder)?.vocab;
+    match end.filter(|token| *token >= vocab) {
+        Some(found) => {
+            let expected = format!("a token of 0 to {}", vocab - 1);
+            Err(FileError::Setting { path, key: "eos_token_id", found: found.to_string(), expected })
+        }
+        None => Ok(end.map(i64::from)),
+    }
+}
+
 /// Names of the files that hold the weights, in the order of their names.
 ///
 /// # Errors

@@ -87,6 +87,11 @@ impl TextTokenizer {
         Ok(Sequence { tokens: tokens_of(&encoded), own })
     }
 
+    /// The token of this name; none where there is none.
+    pub fn token(&self, name: &str) -> Option<i64> {
+        self.tokenizer.token_to_id(name).map(i64::from)
+    }
+
     /// The text of tokens.
     ///
     /// # Errors

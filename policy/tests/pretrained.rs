@@ -10,5 +10,7 @@ mod files;
 #[path = "pretrained/training.rs"]
 mod training;
 
+#[path = "pretrained/translation.rs"]
+mod translation;
 #[path = "pretrained/vectors.rs"]
 mod vectors;

@@ -79,7 +79,7 @@ fn prepared() -> impl Strategy<Value = Prepared> {
 }
 
 fn metrics() -> impl Strategy<Value = TrainMetrics> {
-    (any::<[u64; 10]>(), [(); 9].map(|()| number())).prop_map(|(count, sum)| TrainMetrics {
+    (any::<[u64; 11]>(), [(); 10].map(|()| number())).prop_map(|(count, sum)| TrainMetrics {
         groups: count[0],
         completions: count[1],
         zero_variance_groups: count[2],
@@ -99,6 +99,8 @@ fn metrics() -> impl Strategy<Value = TrainMetrics> {
         ratio: sum[6],
         ratio_squares: sum[7],
         nll: sum[8],
+        title_loss: sum[9],
+        title_tokens: count[10],
     })
 }
 

@@ -118,6 +118,13 @@ fn a_base_that_is_nowhere_and_prompts_that_do_not_fit_are_refused() {
         "model.max_prompt_tokens = 12: expected at least",
     );
     refused("prepare", base, &["--set", "model.max_prompt_tokens=250"], 78, "the base was made for 256 positions");
+    refused(
+        "prepare",
+        base,
+        &["--set", "model.end_of_text=\"\""],
+        78,
+        "model.end_of_text = \"\": expected the name of a token",
+    );
     refused("prepare", base, &["--set", "model.instruction=\"\""], 78, "model.instruction = \"\": expected a text");
 }
 

@@ -33,10 +33,28 @@ fn whole_run(store: &Path, workers: &str) -> [Value; 2] {
     done(store)
 }
 
+/// Both losses of the translation stage stand in the metrics of its iterations, and in no others.
+fn translated(run: &Path) {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for key in ["loss_to_title", "loss_to_item"] {
+        let with = lines.iter().filter(|line| line[key].as_f64().is_some_and(|loss| loss > 0.1));
+        assert!(with.clone().all(|line| line["stage"] == "translate"), "{text}");
+        assert!(with.count() >= 2, "{key}: {text}");
+    }
+    for line in &lines {
+        if let (Some(title), Some(item)) = (line["loss_to_title"].as_f64(), line["loss_to_item"].as_f64()) {
+            let loss = line["loss"].as_f64().unwrap();
+            assert!(loss > title.min(item) && loss < title.max(item), "a mean over both: {line}");
+        }
+    }
+}
+
 #[test]
 fn a_pretrained_decoder_gives_the_same_bits_for_two_workers_and_through_a_crash() {
     let stores = [tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap()];
     let one = whole_run(stores[0].path(), "1");
+    translated(&stores[0].path().join("bits"));
     let reasons = one[0]["decisions"].to_string();
     assert!(reasons.contains("tried again with beta 0.3") && one[0]["iterations"].as_u64() > Some(20), "{reasons}");
     assert_eq!(whole_run(stores[1].path(), "2"), one, "two workers");

@@ -16,6 +16,7 @@ use conrec_policy::lease_gradient::LeaseGradient;
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
 use conrec_policy::training_state::TrainingState;
 use conrec_policy::transformer::Policy;
+use conrec_policy::translation::TitlePrompt;
 use std::sync::Arc;
 
 /// The pass that is in memory, with its validation window where it has one.
@@ -147,10 +148,11 @@ pub fn train(
             let chosen: Vec<&[i64]> = chosen.iter().map(Vec::as_slice).collect();
             Ok(supervised.next_item(&chosen, settings.sign_weight)?)
         }
-        LeasePrompts::NextNegatives(chosen) => {
-            let chosen: Vec<TargetPrompt<'_>> =
-                chosen.iter().map(|(tokens, cell)| TargetPrompt { tokens, cell: *cell }).collect();
-            Ok(supervised.next_negative(&chosen)?)
+        LeasePrompts::NextNegatives(chosen) => Ok(supervised.next_negative(&targets(&chosen))?),
+        LeasePrompts::Translations { titles, items } => {
+            let titles: Vec<TitlePrompt<'_>> =
+                titles.iter().map(|one| TitlePrompt { tokens: &one.tokens, answer: one.answer }).collect();
+            Ok(supervised.translation(&titles, &targets(&items))?)
         }
         LeasePrompts::Groups(chosen) => {
             let missing = || WorkerError::Protocol(format!("stage {stage} has groups, but no reference policy"));
@@ -179,6 +181,10 @@ pub fn train(
             if few.is_empty() { Ok(full) } else { Ok(full.plus(run(&few, &[])?, weight)) }
         }
     }
+}
+
+fn targets(prompts: &[(Vec<i64>, u32)]) -> Vec<TargetPrompt<'_>> {
+    prompts.iter().map(|(tokens, cell)| TargetPrompt { tokens, cell: *cell }).collect()
 }
 
 fn grpo_settings(spec: &RunSpec, stage: &StageSpec, place: Place) -> GrpoSettings {

@@ -36,6 +36,7 @@ pub mod semantic_ids;
 pub mod stage_prompts;
 pub mod state_transfer;
 mod synthesize;
+mod titles;
 mod truth;
 pub mod validate;
 

@@ -4,6 +4,7 @@ use crate::error::WorkerError;
 use crate::prompt_frame::read_frame;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::{LeasePrompts, PromptSource, StagePrompts};
+use crate::titles::read_titles;
 use conrec_domain::spec::{EvaluationSpec, RunSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::cell_ranking::CellShares;
@@ -18,6 +19,7 @@ use conrec_feedback::reward::{RewardModel, Targets};
 use conrec_feedback::reward_shape::ShapedReward;
 use conrec_feedback::split::PassWindows;
 use conrec_feedback::training_time::TrainingTime;
+use conrec_feedback::translation::Titles;
 use conrec_policy::legal::Legal;
 
 /// A loaded pass.
@@ -30,6 +32,8 @@ pub struct PassData {
     pub trie: PrefixTrie,
     /// What prompts say around the events.
     pub frame: PromptFrame,
+    /// Titles in the base's tokens, where a stage translates and prompts are made.
+    pub titles: Option<Titles>,
     /// Numbering of tokens.
     pub vocabulary: Vocabulary,
     /// Rewards of completions.
@@ -47,6 +51,7 @@ impl PassData {
     /// Files that are missing or damaged.
     pub fn load(spec: &RunSpec, folder: &RunFolder, pass: Pass) -> Result<Self, WorkerError> {
         let mut data = Self::without_prompts(spec, folder, pass)?;
+        data.titles = read_titles(spec, folder)?;
         let source = data.prompt_source(spec);
         let stages = spec.stage.iter().map(|stage| source.stage(stage)).collect();
         data.stages = stages;
@@ -70,7 +75,7 @@ impl PassData {
         let training = TrainingTime::new(&prepared.dataset, train_end);
         let reward = ShapedReward::new(&spec.reward, reward, &prepared.ids, &training);
         let shares = CellShares::new(&prepared.ids, &prepared.dataset.events, train_end, &spec.evaluation);
-        Ok(Self { prepared, history, trie, frame, vocabulary, reward, shares, stages: Vec::new() })
+        Ok(Self { prepared, history, trie, frame, titles: None, vocabulary, reward, shares, stages: Vec::new() })
     }
 
     /// The events that a statistic of this pass may see.
@@ -148,6 +153,7 @@ impl PassData {
             instances: &self.prepared.training,
             ids: &self.prepared.ids,
             frame: &self.frame,
+            titles: self.titles.as_ref(),
             swing: &self.prepared.swing,
             train_end: self.prepared.windows.train_end,
             max_prompt_tokens: spec.model.max_prompt_tokens,

@@ -6,6 +6,7 @@ use crate::prompt_frame::write_frame;
 use crate::run_folder::RunFolder;
 use crate::semantic_ids::{IdSource, MadeIds, make_ids};
 use crate::stage_prompts::PromptSource;
+use crate::titles::{make_titles, write_titles};
 use conrec_domain::ids::Digest;
 use conrec_domain::manifest::Part;
 use conrec_domain::spec::{RunSpec, Source, Statistics};
@@ -22,6 +23,7 @@ use conrec_feedback::split::{PassWindows, Window, passes, test_window};
 use conrec_feedback::swing::Swing;
 use conrec_feedback::synthetic;
 use conrec_feedback::training_time::TrainingTime;
+use conrec_feedback::translation::Titles;
 use conrec_feedback::window_advice;
 use conrec_policy::base_model::BaseModel;
 use serde::Serialize;
@@ -49,6 +51,7 @@ pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<P
         dropped = %dataset.dropped,
         "read"
     );
+    let titles = make_titles(spec, base, &dataset.items)?;
     let history = History::new(&dataset.events, dataset.users.len());
     let (first, last) = (dataset.first_time().unwrap_or_default(), dataset.last_time().unwrap_or_default());
     let mut summaries = Vec::new();
@@ -68,7 +71,10 @@ pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<P
         ));
         let instances = |role| pass.evaluation(role).map_or(0, |set| set.instances.len());
         counts = (counts.0.max(instances(Role::Validation)), counts.1.max(instances(Role::Test)));
-        summaries.push(PassSummary { pass: windows.pass, prompts: prompt_counts((spec, &frame), &pass, &history)? });
+        summaries.push(PassSummary {
+            pass: windows.pass,
+            prompts: prompt_counts(spec, (&frame, titles.as_ref()), &pass, &history)?,
+        });
         let place = windows.pass.folder();
         digests.push(pass.save(&folder.path(place))?);
         folder.publish(place)?;
@@ -77,6 +83,11 @@ pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<P
         digests.push(base.files_digest()?);
         digests.push(write_frame(base, folder)?);
         summary.push(format!("Base {}: {} tokens of its own.", spec.model.base, frame.base_tokens.unwrap_or(0)));
+    }
+    if let Some(titles) = &titles {
+        digests.push(write_titles(titles, folder)?);
+        let titled = titles.of_item.iter().filter(|title| !title.is_empty()).count();
+        summary.push(format!("Translation: {titled} of {} items have a title.", titles.of_item.len()));
     }
     let prepared = Prepared {
         data_digest: Digest::of(digests.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").as_bytes()),
@@ -235,7 +246,8 @@ fn evaluation_sets(
 }
 
 fn prompt_counts(
-    (spec, frame): (&RunSpec, &PromptFrame),
+    spec: &RunSpec,
+    (frame, titles): (&PromptFrame, Option<&Titles>),
     pass: &PreparedPass,
     history: &History,
 ) -> Result<Vec<u32>, WorkerError> {
@@ -245,6 +257,7 @@ fn prompt_counts(
         instances: &pass.training,
         ids: &pass.ids,
         frame,
+        titles,
         swing: &pass.swing,
         train_end: pass.windows.train_end,
         max_prompt_tokens: spec.model.max_prompt_tokens,

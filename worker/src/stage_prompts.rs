@@ -12,6 +12,7 @@ use conrec_feedback::prompt::{PromptBuilder, PromptFrame};
 use conrec_feedback::reward::Targets;
 use conrec_feedback::semantic_id::SemanticIds;
 use conrec_feedback::split::days;
+use conrec_feedback::translation::{Direction, TitleSequence, Titles, Translator};
 use conrec_policy::random_normal::{below, stream};
 
 /// Where a stage's prompts come from, by what the stage learns. Instances are named by their index.
@@ -21,6 +22,8 @@ pub enum StagePrompts {
     Sequences(Vec<(u32, u32)>),
     /// Instances whose next negative has a cell.
     NextNegatives(Vec<u32>),
+    /// Items, and what is asked about each.
+    Translations(Vec<(u32, Direction)>),
     /// Instances with the question about each.
     Questions(Vec<(u32, Question)>),
     /// Instances with a target that has a cell.
@@ -34,6 +37,13 @@ pub enum LeasePrompts {
     Sequences(Vec<Vec<i64>>),
     /// Prompts, each with the cell of the next negative, or of an alignment question's disliked item.
     NextNegatives(Vec<(Vec<i64>, u32)>),
+    /// Semantic ids with their titles, and prompts with a title, each with the cell that is asked for.
+    Translations {
+        /// The first.
+        titles: Vec<TitleSequence>,
+        /// The second.
+        items: Vec<(Vec<i64>, u32)>,
+    },
     /// Prompts, each with the targets of the reward.
     Groups(Vec<(Vec<i64>, Targets)>),
 }
@@ -45,6 +55,7 @@ impl StagePrompts {
             Self::Sequences(list) => list.len(),
             Self::NextNegatives(list) | Self::Groups(list) => list.len(),
             Self::Questions(list) => list.len(),
+            Self::Translations(list) => list.len(),
         }
     }
 
@@ -67,6 +78,8 @@ pub struct PromptSource<'a> {
     pub ids: &'a SemanticIds,
     /// What prompts say around the events.
     pub frame: &'a PromptFrame,
+    /// Titles in the base's tokens, where a stage translates.
+    pub titles: Option<&'a Titles>,
     /// Swing neighbours of each item, which extend the ground-truth sets.
     pub swing: &'a [Vec<(u32, f64)>],
     /// Nothing at or after this moment is seen.
@@ -94,6 +107,11 @@ impl PromptSource<'_> {
             StageKind::NextNegative => {
                 let has_cell = |(_, instance): &(u32, &Instance)| self.ids.cell_of(instance.next).is_some();
                 StagePrompts::NextNegatives(instances().filter(has_cell).map(|(at, _)| at).collect())
+            }
+            StageKind::Translation => {
+                let seen = self.dataset.between(from, self.train_end);
+                let prompts = self.translator(stage).map(|of| of.prompts(seen));
+                StagePrompts::Translations(prompts.unwrap_or_default())
             }
             StageKind::Alignment => {
                 let questions = self.questions();
@@ -139,6 +157,7 @@ impl PromptSource<'_> {
                 };
                 LeasePrompts::NextNegatives(pick(list, of)?.map(made).collect::<Result<_, WorkerError>>()?)
             }
+            StagePrompts::Translations(list) => self.translations(stage, pick(list, of)?)?,
             StagePrompts::Groups(list) => {
                 let made = |at: &u32| self.instance(*at).map(|instance| (prompt(instance), self.targets(instance)));
                 LeasePrompts::Groups(pick(list, of)?.map(made).collect::<Result<_, _>>()?)
@@ -170,6 +189,27 @@ impl PromptSource<'_> {
         let mut random = stream(self.seed, &format!("context of {user} {t0} {next}"));
         let all = [Context::Negatives3d, Context::Negatives, Context::All];
         all[below(&mut random, all.len())]
+    }
+
+    fn translator(&self, stage: &StageSpec) -> Option<Translator<'_>> {
+        let limits = (stage.title_tokens as usize, self.max_prompt_tokens as usize);
+        self.titles.map(|titles| Translator::new((self.ids, self.frame.vocabulary(self.ids)), titles, limits))
+    }
+
+    fn translations<'p>(
+        &self,
+        stage: &StageSpec,
+        of: impl Iterator<Item = &'p (u32, Direction)>,
+    ) -> Result<LeasePrompts, WorkerError> {
+        let translator = self.translator(stage).ok_or_else(|| gone("title"))?;
+        let (mut titles, mut items) = (Vec::new(), Vec::new());
+        for (item, direction) in of {
+            match direction {
+                Direction::ToTitle => titles.push(translator.to_title(*item).ok_or_else(|| gone("title"))?),
+                Direction::ToItem => items.push(translator.to_item(*item).ok_or_else(|| gone("title"))?),
+            }
+        }
+        Ok(LeasePrompts::Translations { titles, items })
     }
 
     fn questions(&self) -> Questions<'_> {

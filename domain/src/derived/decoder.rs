@@ -1,7 +1,7 @@
 //! How large a decoder, its adapter and a worker that trains them are, from a config and the shape of its base.
 
 use crate::decoder_shape::DecoderShape;
-use crate::spec::{RunSpec, StageSpec};
+use crate::spec::{RunSpec, StageKind, StageSpec};
 
 /// Special tokens before the codes from scratch: padding, begin, and the three signs.
 const SPECIAL_TOKENS: u64 = 5;
@@ -137,7 +137,7 @@ impl<'a> Decoder<'a> {
         let activations = self.spec.stage.iter().map(|stage| {
             let most = (u64::from(model.micro_batch_tokens) / length).max(1);
             let prompts = u64::from(stage.prompts_per_lease).min(most);
-            prompts * (length * a_token + self.branches(stage) * self.layers * kept)
+            prompts * (length * a_token + self.branches(stage) * self.layers * kept + self.words(stage))
         });
         (states + activations.max().unwrap_or(0)) * KEPT_PAGES.0 / KEPT_PAGES.1
     }
@@ -146,6 +146,14 @@ impl<'a> Decoder<'a> {
     fn kept_a_layer(&self, size: u64) -> u64 {
         let length = u64::from(self.spec.model.max_prompt_tokens);
         size * (KEPT_HIDDEN * self.hidden + KEPT_MLP * self.mlp + 2 * self.heads * length)
+    }
+
+    /// Bytes that the predictions of a title leave: logits, log-probabilities and their gradients over all tokens of the
+    /// base.
+    fn words(&self, stage: &StageSpec) -> u64 {
+        let vocab = self.base.map_or(0, |shape| u64::from(shape.vocab));
+        let is_translation = stage.kind == StageKind::Translation;
+        if is_translation { 4 * 4 * vocab * (u64::from(stage.title_tokens) + 1) } else { 0 }
     }
 
     /// Tokens that follow a prompt in a stage.

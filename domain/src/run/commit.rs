@@ -10,7 +10,7 @@ use crate::effect::{Command, Effect};
 use crate::ids::{Digest, Fence, Iteration, WorkerId};
 use crate::ledger::LedgerEntry;
 use crate::metrics_line::MetricsLine;
-use crate::spec::Sampler;
+use crate::spec::{Sampler, StageKind};
 use crate::work::TrainMetrics;
 use std::time::Duration;
 
@@ -187,6 +187,7 @@ impl Run {
         let several = self.stage().is_some_and(|s| !s.kind.is_supervised() && s.updates_per_rollout > 1);
         let anchored = self.stage().is_some_and(|s| !s.kind.is_supervised() && s.nll_weight > 0.0);
         let refills = self.stage().is_some_and(|s| s.reserve() > 0);
+        let (to_title, to_item) = self.translation_losses(m);
         let only_grpo = |value: f64| beta.map(|_| value);
         MetricsLine {
             iteration: self.coming(),
@@ -194,6 +195,8 @@ impl Run {
             stage: self.stage_name(),
             stage_iteration: self.cursor.stage_iteration + 1,
             loss: m.loss / self.divisor(totals) as f64,
+            loss_to_title: to_title,
+            loss_to_item: to_item,
             reward: only_grpo(mean(m.reward, m.completions.saturating_sub(m.abstained))),
             reward_std: only_grpo(mean(m.reward_std, m.groups)),
             frac_reward_zero_std: only_grpo(mean(m.zero_variance_groups as f64, m.groups)),
@@ -213,6 +216,14 @@ impl Run {
             validation_fhr: None,
             validation_candidate_accuracy: None,
         }
+    }
+
+    /// The mean losses of a title's tokens and of a semantic id's codes, where the stage translates.
+    fn translation_losses(&self, m: &TrainMetrics) -> (Option<f64>, Option<f64>) {
+        let translates = self.stage().is_some_and(|s| s.kind == StageKind::Translation);
+        let mean = |sum: f64, count: u64| (translates && count > 0).then(|| sum / count as f64);
+        let codes = m.codes.saturating_sub(m.title_tokens);
+        (mean(m.title_loss, m.title_tokens), mean(m.loss - m.title_loss, codes))
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn violations(config: &RunConfig) -> Vec<Violation> {
     reward::check(reward, stage, &mut findings);
     stages::check(stage, &mut findings);
     stages::check_questions(config, &mut findings);
+    stages::check_words(config, &mut findings);
     evaluation::check(evaluation, semantic_id, &mut findings);
     baseline::check(baseline, &mut findings);
     alarm::check(alarm, &mut findings);

@@ -26,6 +26,12 @@ pub struct ModelSpec {
     pub question: String,
     /// What the tokens of the three signs mean before anything is learned: negative, neutral, positive.
     pub sign_words: [String; 3],
+    /// What stands before and after a semantic id whose title is asked for.
+    pub title_prompt: [String; 2],
+    /// What stands before and after a title whose semantic id is asked for.
+    pub item_prompt: [String; 2],
+    /// The token of a pretrained base that ends a title; empty: the `eos_token_id` of its `config.json`.
+    pub end_of_text: String,
     /// Width of the residual stream.
     pub hidden: u32,
     /// Decoder layers.
@@ -97,6 +103,9 @@ impl Default for ModelSpec {
             instruction: "What a user did, oldest first:".to_owned(),
             question: " Next:".to_owned(),
             sign_words: [" disliked", " saw", " liked"].map(str::to_owned),
+            title_prompt: ["The title of", " is:"].map(str::to_owned),
+            item_prompt: ["The item with this title:", " is:"].map(str::to_owned),
+            end_of_text: String::new(),
             hidden: 128,
             layers: 3,
             heads: 4,

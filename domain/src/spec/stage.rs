@@ -90,6 +90,9 @@ pub struct StageSpec {
     /// What the prompt shows of the user's past before the question (alignment only).
     #[serde(default = "default_question_context")]
     pub question_context: Context,
+    /// Tokens of a title that are read or asked for at most (translation only); what is longer is cut.
+    #[serde(default = "default_title_tokens")]
+    pub title_tokens: u32,
     /// How the policy of the stage before cleans this stage's prompts (GRPO only).
     #[serde(default)]
     pub clean: Clean,
@@ -183,6 +186,10 @@ fn default_question_context() -> Context {
     Context::None
 }
 
+fn default_title_tokens() -> u32 {
+    24
+}
+
 fn default_clean_above() -> f64 {
     0.8
 }
@@ -199,6 +206,9 @@ pub enum StageKind {
     NextItem,
     /// The instance's next negative, by cross-entropy; trains all weights.
     NextNegative,
+    /// An item's title from its semantic id and its semantic id from its title, by cross-entropy; trains the adapter of a
+    /// pretrained base, as only that has words.
+    Translation,
     /// Item-Level Alignment: which of four items is the disliked one, by cross-entropy; trains all weights.
     Alignment,
     /// Group relative policy optimisation of the LoRA adapter.
@@ -208,7 +218,12 @@ pub enum StageKind {
 impl StageKind {
     /// Whether the stage trains all weights (otherwise the adapter only).
     pub fn is_supervised(self) -> bool {
-        matches!(self, Self::NextItem | Self::NextNegative | Self::Alignment)
+        matches!(self, Self::NextItem | Self::NextNegative | Self::Alignment | Self::Translation)
+    }
+
+    /// Whether the stage's prompts show a user's past and ask for the next item, as a served policy is asked.
+    pub fn asks_for_next_item(self) -> bool {
+        !matches!(self, Self::Alignment | Self::Translation)
     }
 }
 

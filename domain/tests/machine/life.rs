@@ -160,6 +160,8 @@ fn a_commit_enters_ledger_and_metrics_and_the_stage_ends_with_a_checkpoint() {
         stage: "sft".into(),
         stage_iteration: 1,
         loss: 2.0,
+        loss_to_title: None,
+        loss_to_item: None,
         reward: None,
         reward_std: None,
         frac_reward_zero_std: None,

@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
 
-const CELLS: [[u16; 2]; 6] = [[0, 1], [0, 3], [1, 0], [1, 2], [2, 2], [3, 0]];
+pub const CELLS: [[u16; 2]; 6] = [[0, 1], [0, 3], [1, 0], [1, 2], [2, 2], [3, 0]];
 
-fn folder(name: &str) -> PathBuf {
+pub fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pretrained").join(name)
 }
 
@@ -33,16 +33,16 @@ fn spec(name: &str, more: &str) -> RunSpec {
 }
 
 /// A state in memory with what it learns from.
-struct Trained {
+pub struct Trained {
     spec: RunSpec,
     base: BaseModel,
-    state: TrainingState,
+    pub state: TrainingState,
     trie: PrefixTrie,
-    vocabulary: Vocabulary,
+    pub vocabulary: Vocabulary,
 }
 
 impl Trained {
-    fn begin(name: &str, more: &str) -> Self {
+    pub fn begin(name: &str, more: &str) -> Self {
         tch::set_num_threads(1);
         let spec = spec(name, more);
         let base = BaseModel::load(&spec, &folder(name)).unwrap();
@@ -70,7 +70,7 @@ impl Trained {
         [1, 4, 2].map(prompt).to_vec()
     }
 
-    fn legal(&self) -> Legal<'_> {
+    pub fn legal(&self) -> Legal<'_> {
         Legal { trie: &self.trie, vocabulary: self.vocabulary }
     }
 
@@ -105,7 +105,7 @@ impl Trained {
         lease.run(&groups, &|_, cells| cells.iter().map(|cell| Some(f64::from(*cell))).collect()).unwrap()
     }
 
-    fn commit(&mut self, lease: &LeaseGradient) {
+    pub fn commit(&mut self, lease: &LeaseGradient) {
         self.state.sum().unwrap().accumulate(lease).unwrap();
         let reduced = Tensor::from_slice(&self.state.sum().unwrap().integers().unwrap().0);
         self.state.commit(&reduced, 3, 0.02, &self.spec.optimizer).unwrap();

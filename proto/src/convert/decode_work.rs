@@ -94,6 +94,8 @@ impl From<wire::TrainMetrics> for TrainMetrics {
             refilled: metrics.refilled,
             ratio: metrics.ratio,
             ratio_squares: metrics.ratio_squares,
+            title_loss: metrics.title_loss,
+            title_tokens: metrics.title_tokens,
         }
     }
 }

@@ -148,6 +148,8 @@ impl From<TrainMetrics> for wire::TrainMetrics {
             refilled: metrics.refilled,
             ratio: metrics.ratio,
             ratio_squares: metrics.ratio_squares,
+            title_loss: metrics.title_loss,
+            title_tokens: metrics.title_tokens,
         }
     }
 }

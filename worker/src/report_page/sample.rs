@@ -152,6 +152,8 @@ fn lines() -> Vec<MetricsLine> {
                     stage: stage.into(),
                     stage_iteration: i,
                     loss: 4.0 - 1.5 * x.sqrt() + wave,
+                    loss_to_title: None,
+                    loss_to_item: None,
                     reward: grpo(0.34 + 0.08 * x + wave),
                     reward_std: grpo(0.2),
                     frac_reward_zero_std: grpo((0.04 + 0.06 * x + wave).max(0.0)),

@@ -27,6 +27,7 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         warmup,
         final_rate,
         sign_weight,
+        title_tokens,
         patience: _, // see check_reach
         // Every number is allowed for it: 0 validates at the end only.
         validate_every: _,
@@ -75,6 +76,7 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         StageKind::Grpo => check_grpo(index, stage, findings),
         StageKind::NextItem => findings.not_negative(&key("sign_weight"), *sign_weight),
         StageKind::Alignment => check_distractors(index, stage, findings),
+        StageKind::Translation => findings.at_least_one(&key("title_tokens"), *title_tokens),
         StageKind::NextNegative => {}
     }
     check_reach(index, stage, findings);
@@ -122,6 +124,20 @@ pub(super) fn check_questions(config: &RunConfig, findings: &mut Findings) {
         config.model.max_prompt_tokens,
         &format!("{needed} or more: an alignment question holds four semantic ids"),
     );
+}
+
+/// Words need a base that knows some.
+pub(super) fn check_words(config: &RunConfig, findings: &mut Findings) {
+    let is_translation = |(_, stage): &(usize, &StageSpec)| stage.kind == StageKind::Translation;
+    for (index, stage) in config.stage.iter().enumerate().filter(is_translation) {
+        findings.require(
+            config.model.is_pretrained(),
+            &format!("stage.{index}.kind"),
+            kind_name(stage.kind),
+            "another kind where model.base is empty: a decoder from scratch has no words for a title; name a pretrained \
+             decoder (docs/pretrained.md) or leave the stage out",
+        );
+    }
 }
 
 /// What only GRPO reads.
@@ -219,6 +235,7 @@ fn kind_name(kind: StageKind) -> &'static str {
         StageKind::NextItem => "next_item",
         StageKind::NextNegative => "next_negative",
         StageKind::Alignment => "alignment",
+        StageKind::Translation => "translation",
         StageKind::Grpo => "grpo",
     }
 }

@@ -1,0 +1,202 @@
+//! Translation between an item's semantic id and its title (method, section 4; LC-Rec, arXiv 2311.09049, section 3.3): a
+//! pretrained base learns what its new tokens mean, in words that it knows already.
+//!
+//! Each item that has a semantic id and a title gives two prompts, one a direction. Which of them an iteration takes is
+//! drawn by the schedule, as for every stage.
+
+use crate::dataset::Item;
+use crate::event::Event;
+use crate::prompt::Vocabulary;
+use crate::semantic_id::SemanticIds;
+use serde::{Deserialize, Serialize};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The title of a semantic id.
+    ToTitle,
+    /// The semantic id of a title.
+    ToItem,
+}
+
+/// The words around semantic ids and titles, in tokens of the base.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wording {
+    /// Before and after a semantic id whose title is asked for; at least one token before it.
+    pub to_title: [Vec<i64>; 2],
+    /// Before and after a title whose semantic id is asked for; at least one token before it.
+    pub to_item: [Vec<i64>; 2],
+    /// The token that ends a title.
+    pub end: i64,
+}
+
+impl Wording {
+    /// Tokens of a title for which a sequence of `most` tokens has room, whichever direction it goes; 0 where it has none.
+    pub fn room(&self, levels: usize, most: usize) -> usize {
+        let words = |texts: &[Vec<i64>; 2]| texts[0].len() + texts[1].len();
+        // A title that is asked for has its end after it.
+        most.saturating_sub(words(&self.to_item).max(words(&self.to_title) + levels + 1))
+    }
+}
+
+/// Titles as a base reads them: tokenised once for all workers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Titles {
+    /// What stands around them.
+    pub wording: Wording,
+    /// Tokens of each item's title; none where it has no title.
+    pub of_item: Vec<Vec<i64>>,
+}
+
+/// The text of an item's title, with its year where one is known. None where there is no title, or only the item's key in
+/// its place.
+pub fn title_text(item: &Item) -> Option<String> {
+    let title = item.title.trim();
+    if title.is_empty() || title == item.key.trim() {
+        return None;
+    }
+    // With a space before it, as a word within a text is tokenised.
+    Some(item.year.map_or_else(|| format!(" {title}"), |year| format!(" {title} ({year})")))
+}
+
+/// Makes the prompts of one set of semantic ids.
+#[derive(Clone, Copy, Debug)]
+pub struct Translator<'a> {
+    ids: &'a SemanticIds,
+    vocabulary: Vocabulary,
+    titles: &'a Titles,
+    /// Tokens of a title at most.
+    most: usize,
+}
+
+/// A prompt and the title that follows it, as one sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TitleSequence {
+    /// Prompt and answer.
+    pub tokens: Vec<i64>,
+    /// Where the answer begins.
+    pub answer: usize,
+}
+
+impl<'a> Translator<'a> {
+    /// Prompts with titles of at most `title_tokens` tokens, and with their answers no longer than `max_tokens`.
+    pub fn new(
+        (ids, vocabulary): (&'a SemanticIds, Vocabulary),
+        titles: &'a Titles,
+        (title_tokens, max_tokens): (usize, usize),
+    ) -> Self {
+        let most = title_tokens.min(titles.wording.room(vocabulary.levels, max_tokens));
+        Self { ids, vocabulary, titles, most }
+    }
+
+    /// Both prompts of each item that these events name, that has a semantic id, and that has a title; ascending.
+    pub fn prompts(&self, events: &[Event]) -> Vec<(u32, Direction)> {
+        let mut items: Vec<u32> = events.iter().map(|event| event.item).collect();
+        items.sort_unstable();
+        items.dedup();
+        items.retain(|item| self.ids.cell_of(*item).is_some() && self.title(*item).is_some());
+        items.into_iter().flat_map(|item| [(item, Direction::ToTitle), (item, Direction::ToItem)]).collect()
+    }
+
+    /// A semantic id and its title. A title that was cut has no end: it does not end there. None for items that give no
+    /// prompts.
+    pub fn to_title(&self, item: u32) -> Option<TitleSequence> {
+        let (title, is_whole) = self.title(item)?;
+        self.ids.cell_of(item)?;
+        let Wording { to_title: [before, after], end, .. } = &self.titles.wording;
+        let mut tokens = before.clone();
+        tokens.extend(self.vocabulary.codes(self.ids.item_codes(item)));
+        tokens.extend(after);
+        let answer = tokens.len();
+        tokens.extend(title);
+        tokens.extend(is_whole.then_some(end));
+        Some(TitleSequence { tokens, answer })
+    }
+
+    /// A prompt with a title, and the cell that is asked for. None for items that give no prompts.
+    pub fn to_item(&self, item: u32) -> Option<(Vec<i64>, u32)> {
+        let (title, _) = self.title(item)?;
+        let cell = self.ids.cell_of(item)?;
+        let [before, after] = &self.titles.wording.to_item;
+        Some(([before, title, after].concat(), cell))
+    }
+
+    /// An item's title, cut, and whether it is whole.
+    fn title(&self, item: u32) -> Option<(&'a [i64], bool)> {
+        let title = self.titles.of_item.get(item as usize)?;
+        let cut = title.get(..title.len().min(self.most)).filter(|cut| !cut.is_empty())?;
+        Some((cut, cut.len() == title.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Sign;
+
+    /// Item i has codes (i, i + 1); item 3 is outside the trie.
+    fn ids() -> SemanticIds {
+        let of_item = (0..6).flat_map(|i| [i, i + 1]).collect();
+        SemanticIds::new(2, 10, of_item, &[true, true, true, false, true, true]).unwrap()
+    }
+
+    /// Item 4 has no title.
+    fn titles() -> Titles {
+        let wording = Wording { to_title: [vec![90, 91], vec![92]], to_item: [vec![80], vec![81, 82]], end: 99 };
+        let of_item = vec![vec![10], vec![11, 12], vec![13, 14, 15], vec![16], vec![], vec![17]];
+        Titles { wording, of_item }
+    }
+
+    fn translator<'a>(ids: &'a SemanticIds, titles: &'a Titles, limits: (usize, usize)) -> Translator<'a> {
+        Translator::new((ids, Vocabulary::of(ids).after(1000)), titles, limits)
+    }
+
+    #[test]
+    fn items_that_were_seen_with_cell_and_title_give_both_directions() {
+        let (ids, titles) = (ids(), titles());
+        let seen = [5, 3, 2, 4, 2, 9].map(|item| Event { user: 0, item, time: 0, sign: Sign::Neutral });
+        let found = translator(&ids, &titles, (24, 64)).prompts(&seen);
+        let both = |item| [(item, Direction::ToTitle), (item, Direction::ToItem)];
+        assert_eq!(found, [both(2), both(5)].concat());
+        assert!(translator(&ids, &titles, (24, 6)).prompts(&seen).is_empty(), "no room for a token of a title");
+    }
+
+    #[test]
+    fn prompts_hold_instruction_semantic_id_and_title() {
+        let (ids, titles) = (ids(), titles());
+        let of = translator(&ids, &titles, (24, 64));
+        // Three signs, then ten codes a level.
+        let expected = TitleSequence { tokens: vec![90, 91, 1004, 1015, 92, 11, 12, 99], answer: 5 };
+        assert_eq!(of.to_title(1), Some(expected));
+        assert_eq!(of.to_item(1), Some((vec![80, 11, 12, 81, 82], ids.cell_of(1).unwrap())));
+        for item in [3, 4, 6] {
+            assert_eq!((of.to_title(item), of.to_item(item)), (None, None), "item {item}");
+        }
+    }
+
+    #[test]
+    fn long_titles_are_cut_and_a_cut_title_has_no_end() {
+        let (ids, titles) = (ids(), titles());
+        for limits in [(2, 64), (24, 8)] {
+            let of = translator(&ids, &titles, limits);
+            let expected = TitleSequence { tokens: vec![90, 91, 1005, 1016, 92, 13, 14], answer: 5 };
+            assert_eq!(of.to_title(2), Some(expected), "{limits:?}");
+            assert_eq!(of.to_item(2).unwrap().0, [80, 13, 14, 81, 82]);
+            assert_eq!(of.to_title(1).unwrap().tokens.len(), 8, "a title that fits keeps its end");
+        }
+        // Two words, two codes, a word, the end; or three words.
+        assert_eq!((titles.wording.room(2, 8), titles.wording.room(2, 6), titles.wording.room(2, 3)), (2, 0, 0));
+        let long = Wording { to_item: [vec![1; 7], vec![]], ..titles.wording };
+        assert_eq!(long.room(2, 8), 1);
+    }
+
+    #[test]
+    fn a_key_is_no_title() {
+        let item = |title: &str, year| Item { key: "i7".into(), title: title.into(), year, ..Item::default() };
+        assert_eq!(title_text(&item("Heat", Some(1995))).unwrap(), " Heat (1995)");
+        assert_eq!(title_text(&item(" Heat ", None)).unwrap(), " Heat");
+        for none in ["", "  ", "i7"] {
+            assert_eq!(title_text(&item(none, Some(1995))), None);
+        }
+    }
+}
