@@ -54,6 +54,7 @@ fn of_base(items: &[Item], spec: &RunSpec, base: &BaseModel) -> Result<(Matrix, 
     let longest = spec.model.max_prompt_tokens as usize;
     let TextVectors { mut vectors, empty } = text_vectors(base, &texts, longest, &mut tell(texts.len()))?;
     fill(&mut vectors, items, &empty, spec.semantic_id.missing)?;
+    centre(&mut vectors);
     let mut sentence = format!("Item vectors of {} dimensions from the base {}", vectors.cols, spec.model.base);
     if !empty.is_empty() {
         sentence += &format!("; {} items without a text have the mean", empty.len());
@@ -111,6 +112,17 @@ fn fill(vectors: &mut Matrix, items: &[Item], empty: &[usize], missing: Missing)
     Ok(())
 }
 
+/// Takes the mean of all items off and scales to length 1. The states of a decoder lie in a narrow cone: what they share
+/// would be most of each vector, and a quantizer would learn that first. No event is looked at.
+fn centre(vectors: &mut Matrix) {
+    let all: Vec<usize> = (0..vectors.rows).collect();
+    let mean = mean_of(vectors, &all);
+    for item in all {
+        vectors.row_mut(item).iter_mut().zip(&mean).for_each(|(value, mean)| *value -= mean);
+    }
+    vectors.normalize_rows();
+}
+
 /// What an encoder or a base reads of an item: `The Godfather (1972). Crime, Drama`.
 fn text_of(item: &Item) -> String {
     let year = item.year.map(|year| format!(" ({year})")).unwrap_or_default();
@@ -141,6 +153,14 @@ pub fn item_vectors(dataset: &Dataset, training: &TrainingTime, spec: &SemanticI
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_all_items_share_is_taken_off() {
+        // Two items in a narrow cone around (10, 0), and one that lies between them.
+        let mut vectors = Matrix { rows: 3, cols: 2, data: vec![10.0, 1.0, 10.0, -1.0, 10.0, 0.0] };
+        centre(&mut vectors);
+        assert_eq!([vectors.row(0), vectors.row(1), vectors.row(2)], [[0.0, 1.0], [0.0, -1.0], [0.0, 0.0]]);
+    }
 
     #[test]
     fn an_items_text_says_what_there_is() {
