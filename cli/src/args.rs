@@ -272,6 +272,9 @@ pub struct PruneArgs {
     /// Keep so many of the best by validation, 0 for none; default: checkpoint.keep_best of the run's config
     #[arg(long, value_name = "N")]
     pub keep_best: Option<u32>,
+    /// Keep each that ends a stage of the select pass; default: checkpoint.keep_stage_ends of the run's config
+    #[arg(long)]
+    pub keep_stage_ends: bool,
 }
 
 /// Prints clap's message. Help and version are no errors; anything else is a wrong command line.

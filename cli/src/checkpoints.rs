@@ -125,6 +125,7 @@ async fn prune(args: &PruneArgs) -> Result<u8, Failure> {
         keep_last: args.keep_last.unwrap_or(configured.keep_last),
         keep_every: args.keep_every.unwrap_or(configured.keep_every),
         keep_best: args.keep_best.unwrap_or(configured.keep_best),
+        keep_stage_ends: args.keep_stage_ends || configured.keep_stage_ends,
         ..configured
     };
     let removed = run.prune_surplus(&rules).await?;

@@ -157,6 +157,30 @@ pub enum NextAction {
 }
 
 impl Cursor {
+    /// The stage of the select pass that had just ended when a checkpoint with this cursor was written: at the start of the
+    /// next, or, `last` of all, where only the report was left.
+    pub fn ended_stage(&self, last: u32) -> Option<u32> {
+        if self.pass != Pass::Select {
+            return None;
+        }
+        match self.at {
+            StagePoint::Report | StagePoint::Done => Some(last),
+            StagePoint::Clean | StagePoint::BeginStage if self.stage_iteration == 0 && self.attempt == 0 => {
+                self.stage.checked_sub(1)
+            }
+            StagePoint::Clean
+            | StagePoint::BeginStage
+            | StagePoint::BeginPass
+            | StagePoint::Ask { .. }
+            | StagePoint::Validate
+            | StagePoint::KeepBest
+            | StagePoint::BeginRollout
+            | StagePoint::Train
+            | StagePoint::RestoreBest { .. }
+            | StagePoint::Checkpoint { .. } => None,
+        }
+    }
+
     /// Where every run begins.
     pub fn start() -> Self {
         Self {

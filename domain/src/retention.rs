@@ -16,6 +16,8 @@ pub struct Kept {
     pub iteration: Iteration,
     /// FHR@20 of its last validation; none in the refit pass, which is not validated, and before the first.
     pub fhr: Option<f64>,
+    /// Whether a stage of the select pass ended with it.
+    pub ends_stage: bool,
 }
 
 impl Kept {
@@ -26,19 +28,21 @@ impl Kept {
         let validated = cursor.pass == Pass::Select || cursor.select_checkpoint.as_ref() == Some(&key);
         let last = cursor.decisions.iter().rev().find_map(|decision| decision.score);
         let fhr = last.filter(|_| validated).map(|score| score.fhr);
-        Self { key, iteration: manifest.iteration, fhr }
+        Self { key, iteration: manifest.iteration, fhr, ends_stage: cursor.ended_stage(cursor.stage).is_some() }
     }
 }
 
 /// Keys of the checkpoints that may go, oldest first. `known`: all whole ones, oldest first. `select`: the one that the
 /// select pass ended with; it stays and takes nobody's place.
 pub fn surplus(known: &[Kept], rules: &CheckpointSpec, select: Option<&str>) -> Vec<String> {
-    let CheckpointSpec { every: _, keep_last, keep_every, keep_best } = rules;
+    let CheckpointSpec { every: _, keep_last, keep_every, keep_best, keep_stage_ends } = rules;
     let others: Vec<&Kept> = known.iter().filter(|kept| Some(kept.key.as_str()) != select).collect();
     let mut stay: BTreeSet<&str> = BTreeSet::new();
     stay.extend(others.iter().rev().take((*keep_last as usize).max(1)).map(|kept| kept.key.as_str()));
     let regular = |kept: &&&Kept| *keep_every > 0 && kept.iteration.0.is_multiple_of(u64::from(*keep_every));
     stay.extend(others.iter().filter(regular).map(|kept| kept.key.as_str()));
+    let ends = others.iter().filter(|kept| *keep_stage_ends && kept.ends_stage);
+    stay.extend(ends.map(|kept| kept.key.as_str()));
     let mut scored: Vec<(f64, &str)> = others.iter().filter_map(|kept| Some((kept.fhr?, kept.key.as_str()))).collect();
     // Of two that are equally good the older stays.
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
@@ -49,7 +53,7 @@ pub fn surplus(known: &[Kept], rules: &CheckpointSpec, select: Option<&str>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::curriculum::Cursor;
+    use crate::curriculum::{Cursor, StagePoint};
     use crate::ids::{Digest, Fence, RunId};
     use crate::work::{Decision, Score};
     use std::str::FromStr;
@@ -57,7 +61,8 @@ mod tests {
     fn known(scores: &[(u64, Option<f64>)]) -> Vec<Kept> {
         let kept = |(iteration, fhr): &(u64, Option<f64>)| {
             let iteration = Iteration(*iteration);
-            Kept { key: Manifest::key(iteration, Fence(1)), iteration, fhr: *fhr }
+            let ends_stage = iteration.0.is_multiple_of(15);
+            Kept { key: Manifest::key(iteration, Fence(1)), iteration, fhr: *fhr, ends_stage }
         };
         scores.iter().map(kept).collect()
     }
@@ -89,7 +94,12 @@ mod tests {
             parts: Vec::new(),
         };
         let key = Manifest::key(Iteration(7), Fence(2));
-        assert_eq!(Kept::of(&manifest), Kept { key: key.clone(), iteration: Iteration(7), fhr: Some(0.5) });
+        assert_eq!(
+            Kept::of(&manifest),
+            Kept { key: key.clone(), iteration: Iteration(7), fhr: Some(0.5), ends_stage: false }
+        );
+        (manifest.cursor.stage, manifest.cursor.at) = (1, StagePoint::BeginStage);
+        assert!(Kept::of(&manifest).ends_stage, "the next stage has not begun");
         manifest.cursor.pass = Pass::Refit;
         assert_eq!(Kept::of(&manifest).fhr, None);
         manifest.cursor.select_checkpoint = Some(key);
@@ -115,6 +125,8 @@ mod tests {
     fn multiples_and_the_best_stay() {
         let rules = CheckpointSpec { keep_last: 1, keep_every: 10, ..CheckpointSpec::default() };
         assert_eq!(gone(rules, None), [5, 15, 25]);
+        let ends = CheckpointSpec { keep_last: 1, keep_stage_ends: true, ..CheckpointSpec::default() };
+        assert_eq!(gone(ends, None), [5, 10, 20, 25]);
         let best = |keep_best| CheckpointSpec { keep_last: 1, keep_best, ..CheckpointSpec::default() };
         assert_eq!(gone(best(1), None), [5, 15, 20, 25], "of two that are equal the older stays");
         assert_eq!(gone(best(3), None), [5, 20]);

@@ -70,6 +70,12 @@ fn dr_grpo_takes_no_deviation() {
 #[test]
 fn groups_that_count_less_are_not_replaced() {
     assert!(violations(&["stage.1.refill=4", "stage.1.clean=drop"]).is_empty());
+    let found = violations(&["stage.1.advantage=batch_std", "stage.1.clean=reweight"]);
+    assert!(
+        found.len() == 1
+            && found[0].starts_with("stage.1.advantage = batch_std: allowed is another where clean = reweight"),
+        "{found:?}"
+    );
     let found = violations(&["stage.1.refill=4", "stage.1.clean=reweight"]);
     assert!(
         found.len() == 1 && found[0].starts_with("stage.1.refill = 4: allowed is 0 where clean = reweight"),

@@ -126,11 +126,13 @@ pub struct CheckpointSpec {
     pub keep_every: u32,
     /// Keep so many of the best by FHR@20 of their last validation; 0: none for that reason.
     pub keep_best: u32,
+    /// Keep each that ends a stage of the select pass, which `conrec alignment-report` looks at.
+    pub keep_stage_ends: bool,
 }
 
 impl Default for CheckpointSpec {
     fn default() -> Self {
-        Self { every: 100, keep_last: 3, keep_every: 0, keep_best: 0 }
+        Self { every: 100, keep_last: 3, keep_every: 0, keep_best: 0, keep_stage_ends: false }
     }
 }
 

@@ -366,7 +366,8 @@ fn a_resumed_run_forms_with_the_checkpoint_under_a_new_fence() {
     let effects = first.parts(1);
     let [Effect::PublishManifest(manifest)] = effects.as_slice() else { panic!("{effects:?}") };
     let setup = conrec_domain::run::RunSetup { resume: Some(manifest.clone()), last_fence: Fence(4), ..setup(1) };
-    let older = Kept { key: Manifest::key(Iteration(0), Fence(1)), iteration: Iteration(0), fhr: None };
+    let older =
+        Kept { key: Manifest::key(Iteration(0), Fence(1)), iteration: Iteration(0), fhr: None, ends_stage: false };
     let run = Run::new(setup, Duration::ZERO).knowing_checkpoints(vec![older.clone()]);
     let mut bench = Bench::of(run);
     let effects = bench.join(1);

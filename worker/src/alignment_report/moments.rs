@@ -4,7 +4,6 @@
 use crate::error::WorkerError;
 use crate::execute::load_state;
 use crate::run_folder::RunFolder;
-use conrec_domain::curriculum::StagePoint;
 use conrec_domain::manifest::Manifest;
 use conrec_domain::spec::RunSpec;
 use conrec_domain::work::{Pass, StateChange};
@@ -60,7 +59,9 @@ pub(super) fn moments(spec: &RunSpec, folder: &RunFolder) -> Result<Vec<Moment>,
     let last = spec.stage.len().saturating_sub(1);
     for (key, manifest) in &manifests {
         let is_select = select.as_ref() == Some(key);
-        if let Some(stage) = if is_select { Some(last) } else { stage_before(manifest, last) } {
+        if let Some(stage) =
+            if is_select { Some(last) } else { manifest.cursor.ended_stage(last as u32).map(|stage| stage as usize) }
+        {
             ended.insert(stage, From::Checkpoint(key.clone()));
         }
     }
@@ -74,25 +75,4 @@ pub(super) fn moments(spec: &RunSpec, folder: &RunFolder) -> Result<Vec<Moment>,
     let name = |stage: usize| spec.stage.get(stage).map(|stage| stage.name.clone()).unwrap_or_default();
     let later = ended.into_iter().map(|(stage, from)| Moment { name: name(stage), from });
     Ok(std::iter::once(Moment { name: String::new(), from: From::Untrained }).chain(later).collect())
-}
-
-/// The stage that had just ended when a checkpoint of the select pass was written: at the start of the next, or where only
-/// the report was left.
-fn stage_before(manifest: &Manifest, last: usize) -> Option<usize> {
-    let cursor = &manifest.cursor;
-    if cursor.pass != Pass::Select || cursor.stage_iteration > 0 || cursor.attempt > 0 {
-        return (cursor.pass == Pass::Select && cursor.at == StagePoint::Report).then_some(last);
-    }
-    match cursor.at {
-        StagePoint::Clean | StagePoint::BeginStage => (cursor.stage as usize).checked_sub(1),
-        StagePoint::Report | StagePoint::Done => Some(last),
-        StagePoint::BeginPass
-        | StagePoint::Ask { .. }
-        | StagePoint::Validate
-        | StagePoint::KeepBest
-        | StagePoint::BeginRollout
-        | StagePoint::Train
-        | StagePoint::RestoreBest { .. }
-        | StagePoint::Checkpoint { .. } => None,
-    }
 }

@@ -55,7 +55,7 @@ pub(super) fn check(evaluation: &EvaluationSpec, ids: &SemanticIdSpec, findings:
 /// Checks `[checkpoint]`.
 pub(super) fn check_checkpoint(checkpoint: &CheckpointSpec, findings: &mut Findings) {
     // Retention takes any number for `keep_every` and `keep_best`; 0 turns them off.
-    let CheckpointSpec { every, keep_last, keep_every: _, keep_best: _ } = checkpoint;
+    let CheckpointSpec { every, keep_last, keep_every: _, keep_best: _, keep_stage_ends: _ } = checkpoint;
     findings.at_least_one("checkpoint.every", *every);
     findings.at_least_one("checkpoint.keep_last", *keep_last);
 }

@@ -189,6 +189,12 @@ fn check_grpo(index: usize, stage: &StageSpec, findings: &mut Findings) {
         stage.refill,
         "0 where clean = reweight: a group that counts less would be replaced by one that counts whole; take clean = drop",
     );
+    findings.require(
+        stage.advantage != Some(AdvantageScale::BatchStd) || stage.clean != Clean::Reweight,
+        &key("advantage"),
+        "batch_std",
+        "another where clean = reweight: flagged prompts are a batch of their own there, with a deviation of their own",
+    );
     findings.require(stage.retries <= 8, &key("retries"), stage.retries, "0 to 8");
     findings.require(
         stage.beta_factor > 1.0 && (!stage.beta.is_finite() || stage.beta_at(stage.retries.min(8)).is_finite()),
