@@ -94,6 +94,10 @@ impl Experiment<'_> {
         let mut signals = StopSignals::listen().map_err(no_signals)?;
         let store = Store::make(self.store).map_err(StoreError::from)?;
         let mut trained = Vec::new();
+        // All of them before the first is trained: an arm that is not allowed must not be found after hours.
+        for arm in arms {
+            RunSpec::check(arm.config.clone())?;
+        }
         for seed in 0..seeds {
             for (at, arm) in arms.iter().enumerate() {
                 let spec = RunSpec::check(RunConfig { seed, ..arm.config.clone() })?;

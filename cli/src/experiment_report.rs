@@ -117,7 +117,7 @@ impl<'a> ExperimentReport<'a> {
         Document {
             title: format!("{title} {}", self.name),
             facts: vec![
-                format!("{} seeds", self.args.seeds),
+                if self.args.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", self.args.seeds) },
                 format!("{} runs", trained.len()),
                 format!("statistics: {}", written(&self.given.evaluation.statistics)),
                 format!("prepared data: {} digests, one a seed where vectors are seeded", data.len()),

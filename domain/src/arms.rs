@@ -48,11 +48,7 @@ pub fn ablation_arms(given: &RunConfig) -> Vec<Arm> {
             "reward a: future negatives only (gamma = 0)",
             rewarded(given, RewardVariant::A),
         ),
-        Arm::new(
-            "no_swing",
-            "targets are the horizon's negatives alone, without Swing neighbours",
-            targets(given, given.reward.targets),
-        ),
+        Arm::new("no_swing", "targets without Swing neighbours", targets(given, given.reward.targets)),
         Arm::new(
             "next_only",
             "targets are the next negative alone: no future negatives, no Swing neighbours",
@@ -88,9 +84,13 @@ fn alignment_arm(given: &RunConfig) -> Option<Arm> {
     }
     let at = config.stage.iter().position(|s| s.kind == StageKind::NextNegative && s.iterations > 1)?;
     let mut alignment = config.stage[at].clone();
-    (alignment.name, alignment.kind) = ("alignment".to_owned(), StageKind::Alignment);
-    (alignment.iterations, alignment.validate_every) = (alignment.iterations / 2, 0);
+    alignment.kind = StageKind::Alignment;
+    alignment.name = format!("alignment_before_{}", alignment.name);
+    (alignment.iterations, alignment.validate_every, alignment.patience) = (alignment.iterations / 2, 0, 0);
     config.stage[at].iterations -= alignment.iterations;
+    for stage in [&mut alignment, &mut config.stage[at]] {
+        stage.warmup = stage.warmup.min(stage.iterations);
+    }
     config.stage.insert(at, alignment);
     let says = "alignment in half of the iterations of the first stage of next negatives; as many samples";
     Some(Arm::new("alignment", says, config))
@@ -157,14 +157,24 @@ mod tests {
     }
 
     #[test]
-    fn every_arm_is_a_valid_config_of_the_same_size() {
-        let given = demo();
+    fn every_arm_of_every_config_is_a_valid_config_of_the_same_size() {
         let size = |config: &RunConfig| {
             config.stage.iter().map(|s| u64::from(s.iterations) * u64::from(s.prompts)).sum::<u64>()
         };
-        for arm in [ablation_arms(&given), reward_arms(&given)].concat() {
-            assert_eq!(size(&arm.config), size(&given), "{}", arm.name);
-            RunSpec::check(arm.config).unwrap();
+        for text in [
+            include_str!("../../configs/demo.toml"),
+            include_str!("../../configs/smoke.toml"),
+            include_str!("../../configs/synthetic.toml"),
+            include_str!("../../configs/amazon-beauty.toml"),
+            include_str!("../../configs/amazon-beauty-smollm2.toml"),
+            include_str!("../../configs/experiments/beauty.toml"),
+            include_str!("../../configs/experiments/popular.toml"),
+        ] {
+            let given = RunConfig::parse(text, "config.toml").unwrap();
+            for arm in [ablation_arms(&given), reward_arms(&given)].concat() {
+                assert_eq!(size(&arm.config), size(&given), "{}", arm.name);
+                RunSpec::check(arm.config).unwrap();
+            }
         }
     }
 

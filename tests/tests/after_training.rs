@@ -198,3 +198,34 @@ fn evaluation_of_run_and_adapter_is_the_reports_and_the_filter_report_holds_toge
         assert!(fs::metadata(out.join(name)).unwrap().len() > 1000, "{name}");
     }
 }
+
+/// Weight and window of the mix with popularity are chosen on validation, once, and the test window takes them as they are.
+#[test]
+fn policies_are_mixed_with_popularity_as_validation_chose() {
+    let folder = tempdir().unwrap();
+    let store = folder.path().to_str().unwrap();
+    let arguments = ["train", "tests/configs/tiny.toml", "--run-id", "mixed", "--quiet", "--store", store];
+    let sets = ["--set", "baseline.tune=true", "--set", "evaluation.validation_instances=0"];
+    let output = run(&[&arguments[..], &sets].concat()).unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&fs::read(folder.path().join("mixed/report.json")).unwrap()).unwrap();
+    for policy in ["grpo", "sft"] {
+        let name = format!("{policy}_with_popularity");
+        let choices = report["baseline_choices"].as_array().unwrap();
+        let chosen = choices.iter().find(|choice| choice["model"] == name.as_str()).unwrap();
+        assert_eq!(chosen["tried"], 41);
+        // What was chosen is what validation shows, and nothing there is better without popularity.
+        let sum = |model: &str, window: &str| {
+            let value = |metric: &str| report[window][model][metric]["value"].as_f64().unwrap();
+            value("fhr@20") + value("cand_acc")
+        };
+        let score = |key: &str| chosen["score"][key].as_f64().unwrap();
+        let expected = score("fhr") + score("candidate_accuracy");
+        assert!((sum(&name, "validation") - expected).abs() < 1e-9, "{name}: {chosen}");
+        assert!(sum(&name, "validation") >= sum(policy, "validation") - 1e-9, "{name}");
+        if chosen["setting"] == "no popularity" {
+            assert_eq!(report["models"][&name]["fhr@20"], report["models"][policy]["fhr@20"], "{name}");
+        }
+        assert!(sum(&name, "models") > 0.0, "{name} is on the test window too");
+    }
+}

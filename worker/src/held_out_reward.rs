@@ -16,7 +16,8 @@ pub struct HeldOutRewards {
     /// By the config's variant and shape; a group is the instance's completions, a lease are `instances_per_lease`
     /// instances in a row.
     pub shaped: Vec<Option<f64>>,
-    /// By the paper's formula: variant c, each completion for itself.
+    /// By the paper's formula: variant c, all negatives of the horizon, each completion for itself; the config's gamma and
+    /// Swing neighbours.
     pub paper: Vec<Option<f64>>,
 }
 
@@ -33,13 +34,16 @@ pub fn held_out_rewards(
     let instances = evaluation.instances();
     let completions = completions(spec, data, evaluation, policy)?;
     let targets: Vec<Targets> = instances.iter().map(|i| data.targets(spec, i)).collect();
+    let papers: Vec<Targets> = instances.iter().map(|i| data.paper_targets(spec, i)).collect();
     let mut rewards = HeldOutRewards { shaped: Vec::new(), paper: Vec::new() };
     let a_lease = spec.evaluation.instances_per_lease as usize;
+    for (cells, targets) in completions.iter().zip(&papers) {
+        let paper = cells.iter().map(|cell| data.reward.model().paper_reward(*cell, targets));
+        rewards.paper.push(mean(paper.collect()));
+    }
     for (lease, completions) in targets.chunks(a_lease).zip(completions.chunks(a_lease)) {
         let together: Vec<&Targets> = lease.iter().collect();
         for (place, cells) in completions.iter().enumerate() {
-            let paper = cells.iter().map(|cell| data.reward.model().paper_reward(*cell, &lease[place]));
-            rewards.paper.push(mean(paper.collect()));
             rewards.shaped.push(mean(data.reward.group(&together, place, cells).into_iter().collect()));
         }
     }

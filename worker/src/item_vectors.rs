@@ -4,7 +4,7 @@
 
 use crate::error::WorkerError;
 use conrec_domain::spec::{Missing, RunSpec, SemanticIdSpec, VectorSource};
-use conrec_feedback::content_vectors::content_vectors;
+use conrec_feedback::content_vectors::{centre, content_vectors};
 use conrec_feedback::dataset::{Dataset, Item};
 use conrec_feedback::interaction_features::interaction_features;
 use conrec_feedback::matrix::Matrix;
@@ -43,7 +43,9 @@ pub fn take_vectors(
 
 fn of_encoder(items: &[Item], path: &Path) -> Result<(Matrix, String), WorkerError> {
     let encoder = SentenceEncoder::open(path).map_err(WorkerError::Encoder)?;
-    let texts: Vec<String> = items.iter().map(text_of).collect();
+    // An encoder has a vector for any text: where nothing else is known it reads the id.
+    let text = |item: &Item| Some(text_of(item)).filter(|text| !text.is_empty()).unwrap_or_else(|| item.title.clone());
+    let texts: Vec<String> = items.iter().map(text).collect();
     let vectors = encoder.encode(&texts, &mut tell(texts.len())).map_err(WorkerError::Encoder)?;
     let sentence = format!("Item vectors of {} dimensions from {}.", vectors.cols, path.display());
     Ok((vectors, sentence))
@@ -54,7 +56,6 @@ fn of_base(items: &[Item], spec: &RunSpec, base: &BaseModel) -> Result<(Matrix, 
     let longest = spec.model.max_prompt_tokens as usize;
     let TextVectors { mut vectors, empty } = text_vectors(base, &texts, longest, &mut tell(texts.len()))?;
     fill(&mut vectors, items, &empty, spec.semantic_id.missing)?;
-    centre(&mut vectors);
     let mut sentence = format!("Item vectors of {} dimensions from the base {}", vectors.cols, spec.model.base);
     if !empty.is_empty() {
         sentence += &format!("; {} items without a text have the mean", empty.len());
@@ -112,29 +113,34 @@ fn fill(vectors: &mut Matrix, items: &[Item], empty: &[usize], missing: Missing)
     Ok(())
 }
 
-/// Takes the mean of all items off and scales to length 1. The states of a decoder lie in a narrow cone: what they share
-/// would be most of each vector, and a quantizer would learn that first. No event is looked at.
-fn centre(vectors: &mut Matrix) {
-    let all: Vec<usize> = (0..vectors.rows).collect();
-    let mean = mean_of(vectors, &all);
-    for item in all {
-        vectors.row_mut(item).iter_mut().zip(&mean).for_each(|(value, mean)| *value -= mean);
-    }
-    vectors.normalize_rows();
-}
-
-/// What an encoder or a base reads of an item: `The Godfather (1972). Crime, Drama`.
+/// What an encoder or a base reads of an item: `The Godfather (1972). Crime, Drama`. The item's own id, which readers put
+/// in the place of a title that is missing, says nothing and is left out.
 fn text_of(item: &Item) -> String {
     let year = item.year.map(|year| format!(" ({year})")).unwrap_or_default();
-    let categories =
-        if item.categories.is_empty() { String::new() } else { format!(". {}", item.categories.join(", ")) };
-    format!("{}{year}{categories}", item.title)
+    let is_named = !item.title.is_empty() && item.title != item.key;
+    let named = is_named.then(|| format!("{}{year}", item.title));
+    let categories = (!item.categories.is_empty()).then(|| item.categories.join(", "));
+    named.into_iter().chain(categories).collect::<Vec<String>>().join(". ")
+}
+
+/// The content of each item: one row of length 1, fitted on training time where anything is fitted.
+pub fn content(
+    dataset: &Dataset,
+    training: &TrainingTime,
+    (spec, dimensions): (&SemanticIdSpec, u32),
+    seed: u64,
+) -> Matrix {
+    let mut vectors = content_vectors(dataset, training, dimensions as usize, seed);
+    if spec.vectors == VectorSource::BaseModel {
+        centre(&mut vectors, training);
+    }
+    vectors
 }
 
 /// One row an item: unit text features, then unit interaction features times their weight. Items that training time
 /// does not know have zeros in the second part.
 pub fn item_vectors(dataset: &Dataset, training: &TrainingTime, spec: &SemanticIdSpec, seed: u64) -> Matrix {
-    let text = content_vectors(dataset, training, spec.text_dimensions as usize, seed);
+    let text = content(dataset, training, (spec, spec.text_dimensions), seed);
     if spec.interaction_dimensions == 0 {
         return text;
     }
@@ -155,20 +161,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_all_items_share_is_taken_off() {
-        // Two items in a narrow cone around (10, 0), and one that lies between them.
-        let mut vectors = Matrix { rows: 3, cols: 2, data: vec![10.0, 1.0, 10.0, -1.0, 10.0, 0.0] };
-        centre(&mut vectors);
-        assert_eq!([vectors.row(0), vectors.row(1), vectors.row(2)], [[0.0, 1.0], [0.0, -1.0], [0.0, 0.0]]);
-    }
-
-    #[test]
     fn an_items_text_says_what_there_is() {
         let mut item = Item { title: "The Godfather".into(), ..Item::default() };
         assert_eq!(text_of(&item), "The Godfather");
         item.year = Some(1972);
         item.categories = vec!["Crime".into(), "Drama".into()];
         assert_eq!(text_of(&item), "The Godfather (1972). Crime, Drama");
+        // Readers put the id in the place of a missing title.
+        (item.key, item.title) = ("B0017".into(), "B0017".into());
+        assert_eq!(text_of(&item), "Crime, Drama");
+        item.categories.clear();
+        assert_eq!(text_of(&item), "");
     }
 
     #[test]

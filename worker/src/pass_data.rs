@@ -5,7 +5,7 @@ use crate::prompt_frame::read_frame;
 use crate::run_folder::RunFolder;
 use crate::stage_prompts::{LeasePrompts, PromptSource, StagePrompts};
 use crate::titles::read_titles;
-use conrec_domain::spec::{EvaluationSpec, RunSpec};
+use conrec_domain::spec::{EvaluationSpec, RewardTargets, RunSpec};
 use conrec_domain::work::Pass;
 use conrec_feedback::cell_ranking::CellShares;
 use conrec_feedback::evaluation::Evaluation;
@@ -144,6 +144,11 @@ impl PassData {
     /// The reward's targets of an instance.
     pub fn targets(&self, spec: &RunSpec, instance: &Instance) -> Targets {
         self.prompt_source(spec).targets(instance)
+    }
+
+    /// What the paper's reward of completions of an instance is measured against: the whole horizon.
+    pub fn paper_targets(&self, spec: &RunSpec, instance: &Instance) -> Targets {
+        self.prompt_source(spec).targets_by(RewardTargets::Horizon, instance)
     }
 
     fn prompt_source(&self, spec: &RunSpec) -> PromptSource<'_> {

@@ -167,9 +167,14 @@ impl PromptSource<'_> {
 
     /// The reward's targets of an instance.
     pub fn targets(&self, instance: &Instance) -> Targets {
+        self.targets_by(self.targets, instance)
+    }
+
+    /// The same for other negatives than the config's.
+    pub fn targets_by(&self, targets: RewardTargets, instance: &Instance) -> Targets {
         let neighbours = |item: u32| self.swing.get(item as usize).map_or(&[][..], Vec::as_slice);
         let excluded = excluded_items(self.history, instance, self.exclude);
-        let gts = match self.targets {
+        let gts = match targets {
             RewardTargets::Horizon => &instance.gts[..],
             RewardTargets::Next => std::slice::from_ref(&instance.next),
         };

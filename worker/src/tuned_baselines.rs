@@ -2,13 +2,13 @@
 //! chose is fitted anew, without choosing, on the training time of every window that is reported.
 
 use crate::error::WorkerError;
+use crate::item_vectors;
 use crate::mixes::{Mixes, Mixing};
 use crate::pass_data::PassData;
 use crate::report_page::BaselineChoice;
 use crate::sasrec_baseline::{SasRecBaseline, VARIANTS};
 use conrec_domain::spec::RunSpec;
 use conrec_feedback::baseline_tuning::{Chosen, Fitting};
-use conrec_feedback::content_vectors::content_vectors;
 use conrec_feedback::evaluation::{Evaluation, ModelMetrics, Predictions};
 use conrec_feedback::matrix::Matrix;
 use std::collections::BTreeMap;
@@ -16,8 +16,9 @@ use std::sync::Arc;
 
 /// The content of the baselines that compare items: one row an item.
 pub fn content(spec: &RunSpec, data: &PassData) -> Arc<Matrix> {
-    let dimensions = spec.evaluation.content_dimensions as usize;
-    Arc::new(content_vectors(&data.prepared.dataset, &data.training_time(), dimensions, spec.seed))
+    let dimensions = spec.evaluation.content_dimensions;
+    let of = (&spec.semantic_id, dimensions);
+    Arc::new(item_vectors::content(&data.prepared.dataset, &data.training_time(), of, spec.seed))
 }
 
 /// What the select pass chose.

@@ -137,7 +137,7 @@ impl<'a> Decoder<'a> {
         let activations = self.spec.stage.iter().map(|stage| {
             let most = (u64::from(model.micro_batch_tokens) / length).max(1);
             let prompts = u64::from(stage.prompts_per_lease).min(most);
-            prompts * (length * a_token + self.branches(stage) * self.layers * kept + self.words(stage))
+            prompts * (length * a_token + self.branches(stage) * self.layers * kept) + self.titles(stage)
         });
         (states + activations.max().unwrap_or(0)) * KEPT_PAGES.0 / KEPT_PAGES.1
     }
@@ -148,12 +148,15 @@ impl<'a> Decoder<'a> {
         size * (KEPT_HIDDEN * self.hidden + KEPT_MLP * self.mlp + 2 * self.heads * length)
     }
 
-    /// Bytes that the predictions of a title leave: logits, log-probabilities and their gradients over all tokens of the
-    /// base.
-    fn words(&self, stage: &StageSpec) -> u64 {
+    /// Bytes that the predictions of the titles of a micro-batch leave: logits, log-probabilities and their gradients over
+    /// all tokens of the base. A prompt may be little more than its title, so a micro-batch may be nothing but titles.
+    fn titles(&self, stage: &StageSpec) -> u64 {
+        if stage.kind != StageKind::Translation {
+            return 0;
+        }
         let vocab = self.base.map_or(0, |shape| u64::from(shape.vocab));
-        let is_translation = stage.kind == StageKind::Translation;
-        if is_translation { 4 * 4 * vocab * (u64::from(stage.title_tokens) + 1) } else { 0 }
+        let of_lease = u64::from(stage.prompts_per_lease) * (u64::from(stage.title_tokens) + 1);
+        4 * 4 * vocab * of_lease.min(u64::from(self.spec.model.micro_batch_tokens))
     }
 
     /// Tokens that follow a prompt in a stage.
