@@ -285,24 +285,15 @@ impl Family for ContentFamily {
 mod tests {
     use super::*;
     use crate::content_vectors::content_vectors;
-    use crate::split::passes;
-    use crate::synthetic::generate;
-    use conrec_domain::spec::{DataSpec, EvaluationSpec, Statistics, SyntheticSpec};
+    use crate::sample_window::{SampleWindow, sample_window};
     use std::collections::BTreeMap;
 
     /// Every setting that the grid scores together scores as the model that is fitted for it alone, and the best of each
     /// is chosen.
     #[test]
     fn families_score_as_their_models_do_and_the_best_is_chosen() {
-        let synthetic = SyntheticSpec { users: 60, items: 80, regions: 12, days: 40, ..SyntheticSpec::default() };
-        let dataset = generate(&synthetic, 1).unwrap();
-        let history = History::new(&dataset.events, dataset.users.len());
-        let data = DataSpec { horizon_days: 3, gap_days: 3, validation_days: 6, test_days: 6, ..DataSpec::default() };
-        let (first, last) = (dataset.first_time().unwrap(), dataset.last_time().unwrap());
-        let windows = passes(&data, Statistics::Refit, first, last).unwrap()[0];
-        let spec = EvaluationSpec { bootstrap: 2, ..EvaluationSpec::default() };
-        let window = Evaluation::new(&dataset, &history, &windows, &data, &spec).unwrap().thinned(40);
-        let training = TrainingTime::new(&dataset, windows.train_end);
+        let SampleWindow { dataset, history, window, train_end } = sample_window();
+        let training = TrainingTime::new(&dataset, train_end);
         let content = Arc::new(content_vectors(&dataset, &training, 8, 0));
         let reward = RewardSpec::default();
         let fitting = Fitting { training: &training, content: &content, reward: &reward };

@@ -18,6 +18,14 @@ pub struct Item {
     pub categories: Vec<String>,
 }
 
+impl Item {
+    /// The title; none where there is none, or only the item's key, which readers put in its place.
+    pub fn own_title(&self) -> Option<&str> {
+        let title = self.title.trim();
+        (!title.is_empty() && title != self.key.trim()).then_some(title)
+    }
+}
+
 /// Everything read from a source, cleaned.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dataset {

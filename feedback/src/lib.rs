@@ -83,3 +83,6 @@ pub mod principal_plane;
 pub mod report_order;
 pub mod sid_quality;
 pub mod true_regions;
+
+#[cfg(test)]
+mod sample_window;

@@ -135,30 +135,8 @@ fn list(popular: &Popular, window: &Evaluation, i: usize, policy: (&[(f64, u32)]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Dataset;
-    use crate::history::History;
     use crate::metrics::candidate_accuracy;
-    use crate::split::passes;
-    use crate::synthetic::generate;
-    use conrec_domain::spec::{DataSpec, EvaluationSpec, Statistics, SyntheticSpec};
-
-    struct Sample {
-        dataset: Dataset,
-        window: Evaluation,
-        train_end: i64,
-    }
-
-    fn sample() -> Sample {
-        let synthetic = SyntheticSpec { users: 60, items: 80, regions: 12, days: 40, ..SyntheticSpec::default() };
-        let dataset = generate(&synthetic, 1).unwrap();
-        let history = History::new(&dataset.events, dataset.users.len());
-        let data = DataSpec { horizon_days: 3, gap_days: 3, validation_days: 6, test_days: 6, ..DataSpec::default() };
-        let (first, last) = (dataset.first_time().unwrap(), dataset.last_time().unwrap());
-        let windows = passes(&data, Statistics::Refit, first, last).unwrap()[0];
-        let spec = EvaluationSpec { bootstrap: 2, ..EvaluationSpec::default() };
-        let window = Evaluation::new(&dataset, &history, &windows, &data, &spec).unwrap().thinned(40);
-        Sample { dataset, window, train_end: windows.train_end }
-    }
+    use crate::sample_window::{SampleWindow, sample_window};
 
     /// A policy that knows ten items of each instance, its probabilities drawn by a rule; half of the candidates are
     /// outside of its trie.
@@ -180,7 +158,7 @@ mod tests {
     /// The slow way: a score for every item of the catalogue.
     #[test]
     fn lists_are_those_of_a_score_for_every_item() {
-        let Sample { dataset, window, train_end } = sample();
+        let SampleWindow { dataset, window, train_end, .. } = sample_window();
         let training = TrainingTime::new(&dataset, train_end);
         let of = policy(&window);
         for (weight, days) in [(0.0, None), (0.2, Some(7)), (0.95, None), (1.0, Some(14))] {
@@ -210,7 +188,7 @@ mod tests {
 
     #[test]
     fn the_best_mix_is_chosen_and_a_policy_that_knows_all_stays_alone() {
-        let Sample { dataset, window, train_end } = sample();
+        let SampleWindow { dataset, window, train_end, .. } = sample_window();
         let training = TrainingTime::new(&dataset, train_end);
         let of = policy(&window);
         let chosen = choose(&training, &window, &of);

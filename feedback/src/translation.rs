@@ -48,13 +48,9 @@ pub struct Titles {
     pub of_item: Vec<Vec<i64>>,
 }
 
-/// The text of an item's title, with its year where one is known. None where there is no title, or only the item's key in
-/// its place.
+/// The text of an item's title, with its year where one is known.
 pub fn title_text(item: &Item) -> Option<String> {
-    let title = item.title.trim();
-    if title.is_empty() || title == item.key.trim() {
-        return None;
-    }
+    let title = item.own_title()?;
     // With a space before it, as a word within a text is tokenised.
     Some(item.year.map_or_else(|| format!(" {title}"), |year| format!(" {title} ({year})")))
 }

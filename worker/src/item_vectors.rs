@@ -113,12 +113,10 @@ fn fill(vectors: &mut Matrix, items: &[Item], empty: &[usize], missing: Missing)
     Ok(())
 }
 
-/// What an encoder or a base reads of an item: `The Godfather (1972). Crime, Drama`. The item's own id, which readers put
-/// in the place of a title that is missing, says nothing and is left out.
+/// What an encoder or a base reads of an item: `The Godfather (1972). Crime, Drama`.
 fn text_of(item: &Item) -> String {
     let year = item.year.map(|year| format!(" ({year})")).unwrap_or_default();
-    let is_named = !item.title.is_empty() && item.title != item.key;
-    let named = is_named.then(|| format!("{}{year}", item.title));
+    let named = item.own_title().map(|title| format!("{title}{year}"));
     let categories = (!item.categories.is_empty()).then(|| item.categories.join(", "));
     named.into_iter().chain(categories).collect::<Vec<String>>().join(". ")
 }
