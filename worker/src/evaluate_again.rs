@@ -4,6 +4,7 @@
 use crate::error::WorkerError;
 use crate::evaluate::{NamedPolicy, evaluate};
 use crate::export::{ADAPTER, BASE};
+use crate::provenance::of_run;
 use crate::report::{chosen_baselines, notes, policies_of, window_of};
 use crate::report_page::Interval;
 use crate::stored_run::{StoreArgs, StoredRun};
@@ -79,11 +80,14 @@ pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
     let tuned = args.baselines.then(|| chosen_baselines(spec, &stored.folder)).transpose()?;
     let models = evaluate(spec, &data, &window, policies, tuned.as_ref())?.models;
     let policy = args.adapter.as_ref().map_or_else(|| "final".to_owned(), |folder| folder.display().to_string());
+    // An adapter is no state of the run.
+    let state = args.adapter.is_none().then(|| stored.state.digest()).transpose()?;
+    let identity = of_run(spec, &stored.folder, &data.prepared, state)?.with_entered("test", &window.users());
     if args.output == Output::Json {
-        let state = stored.state.digest()?;
         let whole = json!({
-            "run_id": run, "config_digest": spec.digest()?, "state_digest": state, "policy": policy, "window": "test",
-            "instances": window.instances().len(), "statistics": spec.evaluation.statistics, "models": models,
+            "run_id": run, "config_digest": identity.config_digest, "state_digest": identity.state_digest,
+            "policy": policy, "window": "test", "instances": window.instances().len(),
+            "statistics": spec.evaluation.statistics, "identity": identity, "models": models,
         });
         say!("{whole:#}");
         return Ok(());
@@ -97,7 +101,7 @@ pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
         title: format!("Run {run}, evaluated again"),
         facts,
         notes: notes(spec),
-        sections: sections(&models),
+        sections: sections(&models).into_iter().chain([Section::identity(identity.rows())]).collect(),
     };
     result(format_args!("{}", document.terminal()));
     Ok(())
