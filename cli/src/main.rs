@@ -13,6 +13,7 @@ mod coverage_report;
 mod curriculum_report;
 mod experiment;
 mod experiment_report;
+mod experiment_tables;
 mod failure;
 mod nightly;
 mod operate;

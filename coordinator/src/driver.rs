@@ -242,7 +242,8 @@ impl Driver {
             Ending::Failed { reason, .. } => format!("the run failed: {reason}"),
         };
         for outbox in std::mem::take(&mut self.outboxes).into_values() {
-            let _ = outbox.try_send(Ok(ToWorker::Command(Command::Stop { reason: reason.clone() })));
+            let stop = Command::Stop { reason: reason.clone(), complete: *ending == Ending::Completed };
+            let _ = outbox.try_send(Ok(ToWorker::Command(stop)));
         }
         self.board.close();
     }

@@ -150,10 +150,13 @@ pub enum Command {
         /// The roster.
         fence: Fence,
     },
-    /// End the session; the process exits 0.
+    /// End the session; the process exits 0 when the run is complete, else 75: started again it finds the run, or a
+    /// later part of it.
     Stop {
         /// Why, in words.
         reason: String,
+        /// Whether nothing of the run is left to do.
+        complete: bool,
     },
 }
 

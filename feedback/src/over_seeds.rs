@@ -32,6 +32,10 @@ pub struct OverSeeds {
     pub high: f64,
     /// The mean of each seed, in the order of the samples.
     pub by_seed: Vec<f64>,
+    /// Instances of each seed that have a value.
+    pub instances: Vec<u64>,
+    /// Users with a value in any seed.
+    pub users: u64,
 }
 
 /// The metric over seeds; none where a seed has no value.
@@ -111,15 +115,19 @@ fn measured(seeds: &[Values], resampling: Resampling) -> Option<OverSeeds> {
     }
     let value = by_seed.iter().sum::<f64>() / by_seed.len() as f64;
     let groups = by_user(seeds);
+    let instances =
+        seeds.iter().map(|values| values.iter().filter(|(_, value)| value.is_some()).count() as u64).collect();
+    let users = groups.iter().filter(|of_seeds| of_seeds.iter().any(|(_, n)| *n > 0)).count() as u64;
     let mut means: Vec<f64> = (0..u64::from(resampling.times))
         .into_par_iter()
         .filter_map(|k| resampled(&groups, seeds.len(), resampling.seed, k))
         .collect();
     if means.is_empty() {
-        return Some(OverSeeds { value, low: value, high: value, by_seed });
+        return Some(OverSeeds { value, low: value, high: value, by_seed, instances, users });
     }
     means.sort_unstable_by(f64::total_cmp);
-    Some(OverSeeds { value, low: percentile(&means, 0.025), high: percentile(&means, 0.975), by_seed })
+    let (low, high) = (percentile(&means, 0.025), percentile(&means, 0.975));
+    Some(OverSeeds { value, low, high, by_seed, instances, users })
 }
 
 fn mean(values: &Values) -> Option<f64> {
@@ -212,6 +220,19 @@ mod tests {
         let sample = |instances, values| [Sample { instances, values }];
         let found = difference_over_seeds(&sample(&keys, &a), &sample(&backwards, &b), RESAMPLING).unwrap();
         assert!((found.value - 0.25).abs() < 1e-12 && (found.high - found.low) < 1e-12, "{found:?}");
+    }
+
+    #[test]
+    fn what_has_a_value_is_counted_by_seed_and_by_user() {
+        let keys = keys(&[1, 1, 2, 3]);
+        let a = [Some(1.0), Some(0.0), None, None];
+        let b = [Some(1.0), None, Some(1.0), None];
+        let samples = [Sample { instances: &keys, values: &a }, Sample { instances: &keys, values: &b }];
+        let found = over_seeds(&samples, RESAMPLING).unwrap();
+        assert_eq!((found.instances, found.users), (vec![2, 2], 2));
+        // Of a pair only what both have.
+        let found = difference_over_seeds(&samples[..1], &samples[1..], RESAMPLING).unwrap();
+        assert_eq!((found.instances, found.users), (vec![1], 1));
     }
 
     #[test]

@@ -82,6 +82,15 @@ fn only_shells_know_where_runs_are_kept() {
 }
 
 #[test]
+fn one_crate_knows_of_kubernetes() {
+    let of_ours: Vec<_> = dependencies("conrec-cluster").into_iter().filter(|n| n.starts_with("conrec-")).collect();
+    assert!(of_ours.is_empty(), "cluster/Cargo.toml: must not depend on a sibling, found {of_ours:?}");
+    for package in ["conrec-coordinator", "conrec-worker", "conrec-store"] {
+        takes_none_of(package, &["kube", "k8s-openapi", "conrec-cluster"]);
+    }
+}
+
+#[test]
 fn files_are_short() {
     holds(rules::short_files);
 }

@@ -6,6 +6,7 @@ use crate::evaluate::{NamedPolicy, WindowResult, evaluate};
 use crate::export::{ADAPTER, BASE};
 use crate::other_policy::on_data_of;
 use crate::predict::parquet_file;
+use crate::provenance::of_run;
 use crate::report::{chosen_baselines, notes, policies_of, window_of};
 use crate::report_page::Interval;
 use crate::stored_run::{StoreArgs, StoredRun};
@@ -99,11 +100,14 @@ pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
         write_atomically(file, &outcomes.encode().map_err(|e| WorkerError::file(file, e))?)?;
     }
     let policy = args.policy();
+    // An adapter is no state of the run.
+    let state = args.adapter.is_none().then(|| stored.state.digest()).transpose()?;
+    let identity = of_run(spec, &stored.folder, &data.prepared, state)?.with_entered("test", &window.users());
     if args.output == Output::Json {
-        let state = stored.state.digest()?;
         let whole = json!({
-            "run_id": run, "config_digest": spec.digest()?, "state_digest": state, "policy": policy, "window": "test",
-            "instances": window.instances().len(), "statistics": spec.evaluation.statistics, "models": models,
+            "run_id": run, "config_digest": identity.config_digest, "state_digest": identity.state_digest,
+            "policy": policy, "window": "test", "instances": window.instances().len(),
+            "statistics": spec.evaluation.statistics, "identity": identity, "models": models,
         });
         say!("{whole:#}");
         return Ok(());
@@ -117,7 +121,7 @@ pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
         title: format!("Run {run}, evaluated again"),
         facts,
         notes: notes(spec),
-        sections: sections(&models),
+        sections: sections(&models).into_iter().chain([Section::identity(identity.rows())]).collect(),
     };
     result(format_args!("{}", document.terminal()));
     Ok(())

@@ -10,12 +10,12 @@ mod part;
 mod processes;
 
 use crate::error::WorkerError;
-use crate::moment;
 use crate::other_policy::on_data_of;
 use crate::pass_data::PassData;
 use crate::stored_run::{StoreArgs, StoredRun};
 use clap::Args;
 use conrec_domain::ids::RunId;
+use conrec_feedback::moment;
 use conrec_feedback::predict_sets::{encode, join, made_from};
 use conrec_policy::atomic_write::write_atomically;
 use conrec_process::{note, say};

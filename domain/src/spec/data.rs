@@ -21,7 +21,8 @@ pub struct DataSpec {
     pub horizon_days: u32,
     /// Ask at the end of a negative's day what the user dislikes on later days; else at the negative itself.
     pub later_day_only: bool,
-    /// Days between the validation window's end and the test window's start.
+    /// Days between the validation window's end and the test window's start; at least the horizon, so that no target of
+    /// the validation window lies in the test window.
     pub gap_days: u32,
     /// Length of the validation window, in days.
     pub validation_days: u32,

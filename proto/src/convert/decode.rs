@@ -120,7 +120,9 @@ impl TryFrom<wire::CoordinatorMessage> for ToWorker {
             }
             Body::Remember(remember) => Command::Remember(json("Remember.bookmark", &remember.bookmark)?),
             Body::Abort(abort) => Command::Abort { fence: Fence(abort.fence) },
-            Body::Stop(stop) => Command::Stop { reason: text("Stop.reason", stop.reason, MAX_SENTENCE_BYTES)? },
+            Body::Stop(stop) => {
+                Command::Stop { reason: text("Stop.reason", stop.reason, MAX_SENTENCE_BYTES)?, complete: stop.complete }
+            }
         };
         Ok(Self::Command(command))
     }

@@ -4,11 +4,12 @@
 use std::net::TcpListener;
 
 /// Commands that are not run, and why.
-const LEFT_OUT: [(&str, &str); 5] = [
+const LEFT_OUT: [(&str, &str); 6] = [
     ("./conrec curriculum-report demo", "it takes hours; tests/tests/curriculum_report.rs runs it on the tiny config"),
     ("scripts/test", "it runs this test"),
     ("scripts/setup", "it downloads libtorch; a build without it has no tests"),
     ("scripts/setup-emulators", "it downloads what only the tests need"),
+    ("scripts/setup-kubernetes", "it downloads what only the tests need"),
     ("./conrec reproduce DATASET", "tests/tests/reproduce.rs runs it; every arm is a run"),
 ];
 

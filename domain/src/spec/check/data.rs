@@ -49,13 +49,29 @@ pub(super) fn check(data: &DataSpec, statistics: Statistics, findings: &mut Find
     ] {
         findings.require((1..=DAYS_AT_MOST).contains(&days), key, days, "1 to 36500 days");
     }
-    findings.require(*gap_days <= DAYS_AT_MOST, "data.gap_days", gap_days, "0 to 36500 days");
+    check_gap(*gap_days, *horizon_days, findings);
     check_days((from, until), data.is_daily(), findings);
     findings.share("data.malformed_share", *malformed_share);
     check_synthetic(synthetic, findings);
-    if *source == Source::Synthetic {
+    // A gap that is too short would count for less than it must.
+    if *source == Source::Synthetic && gap_days >= horizon_days {
         check_stream(data, statistics, findings);
     }
+}
+
+/// A horizon that begins in the validation window must end before the test window begins.
+fn check_gap(gap_days: u32, horizon_days: u32, findings: &mut Findings) {
+    findings.require(gap_days <= DAYS_AT_MOST, "data.gap_days", gap_days, "data.horizon_days to 36500 days");
+    findings.require(
+        gap_days >= horizon_days || horizon_days > DAYS_AT_MOST,
+        "data.gap_days",
+        gap_days,
+        &format!(
+            "{horizon_days} or more with data.horizon_days = {horizon_days}: with less, targets of the validation window lie \
+             in the test window, and what is chosen on the one has seen the other; set data.gap_days = {horizon_days}, or \
+             a shorter data.horizon_days"
+        ),
+    );
 }
 
 /// The window of days; files with a day in their name need both of its ends.
