@@ -8,7 +8,9 @@ pub use trust::{
 
 use crate::coverage_report::CoverageArgs;
 use crate::curriculum_report::CurriculumArgs;
+use crate::nightly::NightlyArgs;
 use crate::reproduce::ReproduceArgs;
+use crate::rollback::RollbackArgs;
 use clap::{Args, Parser, Subcommand};
 use conrec_coordinator::exit_code::ExitCode as Code;
 use conrec_domain::ids::RunId;
@@ -28,7 +30,8 @@ Examples:
 
 Exit codes:
   0 done | 1 failed | 64 wrong command line | 65 bad data | 69 store or server unavailable
-  75 stopped after a checkpoint: the same command resumes | 78 bad config";
+  75 stopped after a checkpoint: the same command resumes | 78 bad config
+  10 to 14 of `conrec nightly`: not promoted | ran before | overtaken | late | empty";
 
 /// Trains a policy that predicts what users will dislike: semantic ids, supervised stages, progressive GRPO.
 #[derive(Debug, Parser)]
@@ -72,6 +75,10 @@ pub enum Verb {
     CurriculumReport(CurriculumArgs),
     /// What did alignment teach, and did GRPO keep it? Questions by kind of distractor, a linear probe, a picture; as a page
     AlignmentReport(RestArgs),
+    /// Train a config anew for one night, and let it serve only if it is not worse than what serves
+    Nightly(NightlyArgs),
+    /// Go back to what served before a promotion, or list all promotions
+    Rollback(RollbackArgs),
     /// How much of a user's negative interest the targets of training cover, beside another user's; a page
     CoverageReport(CoverageArgs),
     /// Measure speed and memory of this machine; prints JSON

@@ -3,8 +3,8 @@
 use crate::args::Verb;
 use crate::failure::Failure;
 use crate::{
-    audit, bench, certs, checkpoints, coordinator, coverage_report, curriculum_report, operate, report, reproduce,
-    sibling, train, validate,
+    audit, bench, certs, checkpoints, coordinator, coverage_report, curriculum_report, nightly, operate, report,
+    reproduce, rollback, sibling, train, validate,
 };
 
 /// Whether all that a verb does is what it says: for others what they do lies in files.
@@ -16,7 +16,8 @@ pub fn only_says(verb: &Verb) -> bool {
             | Verb::CurriculumReport(_)
             | Verb::CoverageReport(_)
             | Verb::Coordinator(_)
-    )
+            | Verb::Nightly(_)
+    ) && !matches!(verb, Verb::Rollback(args) if !args.only_lists())
 }
 
 /// Does one verb.
@@ -39,6 +40,8 @@ pub fn run(verb: Verb) -> Result<u8, Failure> {
         Verb::Reproduce(args) => reproduce::run(&args),
         Verb::CurriculumReport(args) => curriculum_report::run(&args),
         Verb::AlignmentReport(args) => sibling::run("alignment-report", &args.rest),
+        Verb::Nightly(args) => nightly::run(&args),
+        Verb::Rollback(args) => rollback::run(&args),
         Verb::CoverageReport(args) => coverage_report::run(&args),
         Verb::Bench(args) => bench::run(&args.rest),
         Verb::Status(args) => operate::status(&args),

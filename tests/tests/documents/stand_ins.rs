@@ -39,8 +39,15 @@ const SMALL: &str = "--set stage.0.warmup=0 --set stage.1.warmup=0 --set stage.2
     --set stage.0.iterations=1 --set stage.1.iterations=1 --set stage.2.iterations=1 --set stage.3.iterations=1 \
     --set stage.4.iterations=1 --set stage.5.iterations=1";
 
+/// The same for a config with three stages, of which each night is to be good enough.
+const SMALL_NIGHT: &str = "--set stage.0.warmup=0 --set semantic_id.epochs=2 --set semantic_id.text_dimensions=16 \
+    --set model.hidden=32 --set model.layers=1 --set model.intermediate=64 --set model.max_prompt_tokens=32 \
+    --set evaluation.bootstrap=20 --set evaluation.validation_instances=16 --set stage.0.iterations=1 \
+    --set stage.1.iterations=1 --set stage.2.iterations=1 --set nightly.tolerance=1.0";
+
 /// The beginning of a command, what is added at its end, and why. The first that fits counts.
-const ADDED: [(&str, &str, &str); 8] = [
+const ADDED: [(&str, &str, &str); 9] = [
+    ("./conrec nightly configs/nightly.toml", SMALL_NIGHT, "a night is to be promoted, and soon"),
     ("./conrec train configs/table.toml", SMALL, "it takes as long as the demo"),
     ("./conrec prepare configs/table.toml", SMALL, "the whole catalogue takes half a minute"),
     ("./conrec train configs/demo.toml", SMALL, "it takes five minutes"),
