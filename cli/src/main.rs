@@ -14,6 +14,7 @@ mod curriculum_report;
 mod experiment;
 mod experiment_report;
 mod failure;
+mod job;
 mod operate;
 mod operator_client;
 mod progress;

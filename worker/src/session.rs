@@ -58,9 +58,9 @@ pub struct SessionOptions {
 /// How a worker's life ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The coordinator said stop.
+    /// The coordinator said stop: all is done.
     Stopped,
-    /// It was asked to end by a signal.
+    /// It was asked to end by a signal, or the run may go on another time.
     Left,
 }
 
@@ -152,7 +152,7 @@ async fn join(options: &SessionOptions, compute: &mut Option<Compute>, forget: b
     let mut incoming = open(options, outgoing).await?;
     let welcome = match receive(&mut incoming, address).await? {
         Some(ToWorker::Welcome(welcome)) => welcome,
-        Some(ToWorker::Command(Command::Stop { reason })) => return Err(lost(address, reason)),
+        Some(ToWorker::Command(Command::Stop { reason, .. })) => return Err(lost(address, reason)),
         Some(ToWorker::Command(_)) => return Err(lost(address, "did not answer Hello with Welcome")),
         None => return Err(interrupted(address, "closed the session before its Welcome")),
     };
@@ -168,9 +168,9 @@ async fn work(
     loop {
         tokio::select! {
             message = receive(incoming, coordinator) => match message? {
-                Some(ToWorker::Command(Command::Stop { reason })) => {
-                    tracing::info!(reason, "stopped");
-                    return Ok(if leave.is_asked() { Ended::Left } else { Ended::Stopped });
+                Some(ToWorker::Command(Command::Stop { reason, again })) => {
+                    tracing::info!(reason, again, "stopped");
+                    return Ok(if again { Ended::Left } else { Ended::Stopped });
                 }
                 Some(ToWorker::Command(command)) => compute.take(command),
                 Some(ToWorker::Welcome(_)) => return Err(WorkerError::Protocol("a second Welcome".to_owned())),
