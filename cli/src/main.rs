@@ -15,6 +15,7 @@ mod experiment;
 mod experiment_report;
 mod experiment_tables;
 mod failure;
+mod job;
 mod nightly;
 mod operate;
 mod operator_client;
