@@ -27,6 +27,9 @@ pub mod metrics_line;
 pub mod retention;
 pub mod status;
 
+// Runs that were submitted under a key.
+pub mod job;
+
 // What is compared with what.
 pub mod arms;
 

@@ -62,8 +62,6 @@ pub struct Shift<'a, W, C> {
     pub night: Day,
     /// The rules of `[nightly]`.
     pub rules: &'a NightlySpec,
-    /// Days that it is evaluated on: `data.test_days`.
-    pub newest_days: u32,
     /// Whether its quantizer is to be fitted anew.
     pub refit: bool,
     /// Whether to wait for another process that works.
@@ -122,7 +120,7 @@ impl<W: NightWork, C: Clock> Shift<'_, W, C> {
                 }
                 Step::LookAtData => {
                     let arrivals = self.work.look(night).await.map_err(Stopped::Work)?;
-                    held.arrival = Some(arrivals.judge(night, self.newest_days, rules, self.clock.now()));
+                    held.arrival = Some(arrivals.judge(night, rules, self.clock.now()));
                 }
                 Step::Wait { night } => {
                     if !self.waits {

@@ -4,6 +4,7 @@ use crate::claims::{Standing, standing};
 use crate::error::NightError;
 use crate::promotions::Promotions;
 use crate::records::{Records, numbered};
+use bytes::Bytes;
 use conrec_domain::day::Day;
 use conrec_domain::ids::RunId;
 use conrec_domain::nightly::{Arrival, Claimed, Ending, Facts, Plan, Promotion, Trained, Verdict, rollback};
@@ -61,6 +62,14 @@ impl Nights {
     /// The store cannot be read, or an entry is damaged.
     pub async fn history(&self) -> Result<Vec<Promotion>, NightError> {
         self.promotions.history(&self.records).await
+    }
+
+    /// Writes an object beside the records, whatever was there.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn put(&self, name: &str, content: Bytes) -> Result<(), NightError> {
+        self.records.put(name, content).await
     }
 
     /// How a night ended; none where it has not.

@@ -53,7 +53,11 @@ impl Records {
 
     /// Writes an object whatever was there.
     pub async fn replace(&self, name: &str, content: &impl Serialize) -> Result<(), NightError> {
-        let bytes = self.encode(name, content)?;
+        self.put(name, self.encode(name, content)?).await
+    }
+
+    /// The same for bytes.
+    pub async fn put(&self, name: &str, bytes: Bytes) -> Result<(), NightError> {
         let put = self.objects().put(&Self::key(name), PutPayload::from(bytes)).await;
         put.map(drop).map_err(NightError::unavailable("write", name))
     }

@@ -72,7 +72,7 @@ async fn a_month_of_nights() {
     for (n, found) in codes {
         let expected = match n {
             5 => late(2, 0),
-            // After six hours nobody waits any more; the 9th is evaluated on the 8th too.
+            // After six hours nobody waits any more; the 9th needs the 8th too.
             8 => late(5, 14),
             9 => vec![14],
             12 => late(5, 65),

@@ -9,6 +9,10 @@
 
 #[path = "manifests/cluster.rs"]
 mod cluster;
+#[path = "manifests/document.rs"]
+mod document;
+#[path = "manifests/network.rs"]
+mod network;
 #[path = "manifests/pod.rs"]
 mod pod;
 #[path = "manifests/rendered.rs"]
@@ -39,6 +43,57 @@ fn everything_is_valid_keeps_the_rules_and_is_the_same_in_the_chart() {
     let (different, compared) = same_objects::differences(&cases);
     assert!(different.is_empty(), "{} differences:\n{}", different.len(), different.join("\n"));
     assert!(compared > 3, "only {compared} sets of values say what they are held against");
+}
+
+#[test]
+fn what_is_wrong_with_an_object_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("object.yaml");
+    let meta = "metadata: {name: x}\n";
+    let wrong = [
+        ("a misspelt field", format!("apiVersion: v1\nkind: Service\n{meta}spec: {{clusterIp: None}}\n")),
+        ("a key twice", format!("apiVersion: v1\nkind: ConfigMap\n{meta}{meta}")),
+        ("a kind that nobody knows", format!("apiVersion: example.org/v1\nkind: Dance\n{meta}")),
+        (
+            "a JobSet's field",
+            format!("apiVersion: jobset.x-k8s.io/v1alpha2\nkind: JobSet\n{meta}spec: {{network: {{dns: true}}}}\n"),
+        ),
+        (
+            "a JobSet's Job",
+            format!(
+                "apiVersion: jobset.x-k8s.io/v1alpha2\nkind: JobSet\n{meta}spec: {{replicatedJobs: [{{name: a, template: {{spec: {{paralelism: 1}}}}}}]}}\n"
+            ),
+        ),
+        (
+            "a queue's field",
+            format!("apiVersion: kueue.x-k8s.io/v1beta2\nkind: LocalQueue\n{meta}spec: {{clusterqueue: a}}\n"),
+        ),
+        (
+            "a TrainJob's field",
+            format!(
+                "apiVersion: trainer.kubeflow.org/v1alpha1\nkind: TrainJob\n{meta}spec: {{runtimeRef: {{name: a}}, trainer: {{nodes: 1}}}}\n"
+            ),
+        ),
+        (
+            "a workflow's field",
+            format!(
+                "apiVersion: argoproj.io/v1alpha1\nkind: WorkflowTemplate\n{meta}spec: {{templates: [{{name: a, containre: {{}}}}]}}\n"
+            ),
+        ),
+    ];
+    for (what, object) in wrong {
+        fs::write(&file, object).unwrap();
+        let Some((_, output)) = rendered(&["--file", file.to_str().unwrap()]) else { return };
+        assert_eq!(output.status.code(), Some(1), "{what}: {}", text(&output));
+    }
+}
+
+#[test]
+fn the_airflow_sample_compiles() {
+    let sample = root().join("k8s/samples/airflow_dag.py");
+    let compiled = "import ast, sys; compile(open(sys.argv[1]).read(), sys.argv[1], 'exec')";
+    let output = Command::new("python3").args(["-c", compiled]).arg(sample).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
 }
 
 #[test]
@@ -87,6 +142,22 @@ fn the_pods_of_the_dev_overlay_run_to_their_end() {
 }
 
 #[test]
+fn pods_find_each_other_by_the_names_and_ports_of_a_cluster() {
+    let Some(case) = case("overlays/dev") else { return };
+    let mut cluster = Cluster::of(&case);
+    if !cluster.has_a_network() {
+        return println!("skipped: this user may not make network namespaces");
+    }
+    cluster.add_config("tiny.toml", &fs::read_to_string(root().join(TINY)).unwrap());
+    cluster.set("CONFIG", "tiny.toml");
+    let mut pods = [("conrec-worker", 0), ("conrec-coordinator", 0), ("conrec-worker", 1)]
+        .map(|(job, index)| cluster.start(job, index));
+    for pod in &mut pods {
+        assert_eq!(pod.verdict(), Verdict::Succeeded, "{}", cluster.words());
+    }
+}
+
+#[test]
 fn pods_that_are_told_to_end_leave_a_checkpoint_and_their_successors_go_on() {
     let Some(case) = case("overlays/dev") else { return };
     let mut cluster = Cluster::of(&case);
@@ -131,6 +202,46 @@ fn a_drained_worker_is_replaced_and_a_new_one_joins() {
     assert_eq!(coordinator.verdict(), Verdict::Succeeded, "{}", cluster.words());
     for worker in [&mut second, &mut again] {
         assert_ne!(worker.verdict(), Verdict::JobFails, "{}", cluster.words());
+    }
+}
+
+#[test]
+fn a_night_that_is_told_to_end_goes_on_in_the_next_pod() {
+    let Some(case) = case("overlays/nightly + runs-volume") else { return };
+    let mut cluster = Cluster::of(&case);
+    cluster.add_config("tiny.toml", &fs::read_to_string(root().join(TINY)).unwrap());
+    cluster.set("CONFIG", "tiny.toml");
+    let mut night = cluster.start("conrec-nightly", 0);
+    cluster.await_iterations("conrec-nightly", 2);
+    night.signal(Signal::SIGTERM);
+    assert_eq!(night.verdict(), Verdict::Ignored, "{}", cluster.words());
+    assert_eq!(cluster.start("conrec-nightly", 1).verdict(), Verdict::Succeeded, "{}", cluster.words());
+    assert!(cluster.report("conrec-nightly")["state_digest"].is_string());
+}
+
+#[test]
+fn a_jobset_has_the_same_pods() {
+    let Some(case) = case("samples/jobset") else { return };
+    let mut cluster = Cluster::of(&case);
+    cluster.add_config("tiny.toml", &fs::read_to_string(root().join(TINY)).unwrap());
+    cluster.set("CONFIG", "tiny.toml");
+    let mut pods = [("conrec-coordinator", 0), ("conrec-worker", 0), ("conrec-worker", 1)]
+        .map(|(job, index)| cluster.start(job, index));
+    for pod in &mut pods {
+        assert_eq!(pod.verdict(), Verdict::Succeeded, "{}", cluster.words());
+    }
+}
+
+#[test]
+fn a_run_in_a_network_that_encrypts_by_itself_needs_no_certificates() {
+    let Some(case) = case("overlays/dev + trusted-network") else { return };
+    let mut cluster = Cluster::of(&case);
+    cluster.add_config("tiny.toml", &fs::read_to_string(root().join(TINY)).unwrap());
+    cluster.set("CONFIG", "tiny.toml");
+    let mut pods = [("conrec-coordinator", 0), ("conrec-worker", 0), ("conrec-worker", 1)]
+        .map(|(job, index)| cluster.start(job, index));
+    for pod in &mut pods {
+        assert_eq!(pod.verdict(), Verdict::Succeeded, "{}", cluster.words());
     }
 }
 

@@ -35,7 +35,7 @@ pub enum Arrival {
         /// Unix time until which it is waited for.
         until: i64,
     },
-    /// A day that is evaluated on has too few events, and no more are waited for.
+    /// One of the newest days has too few events, and no more are waited for.
     Empty {
         /// The day.
         day: Day,
@@ -52,9 +52,8 @@ pub enum Arrival {
 }
 
 impl Arrivals {
-    /// Judges the data of `night` at the time `now` (Unix seconds); `newest` days, the night's among them, are those that
-    /// it is evaluated on. Data that is late is not called broken: half of a file may lie there while it is written.
-    pub fn judge(&self, night: Day, newest: u32, rules: &NightlySpec, now: i64) -> Arrival {
+    /// Judges the data of `night` at the time `now` (Unix seconds). Data that is late is not called broken: half of a file may lie there while it is written.
+    pub fn judge(&self, night: Day, rules: &NightlySpec, now: i64) -> Arrival {
         let expected = u64::from(rules.min_events);
         let events =
             |day: Day| if self.missing.contains_key(&day) { 0 } else { self.events.get(&day).copied().unwrap_or(0) };
@@ -66,15 +65,15 @@ impl Arrivals {
             return Arrival::Broken { reason: reason.clone() };
         }
         let first = night.plus(1 - i64::from(rules.window_days));
-        let evaluated = night.plus(1 - i64::from(newest.min(rules.window_days))).max(first);
+        let complete = night.plus(1 - i64::from(rules.complete_days)).max(first);
         let few = |day: &Day| events(*day) < expected;
         // The night's own day is named first: it is what its operator looks for.
-        if let Some(day) = [night].into_iter().chain(evaluated.through(night)).find(few) {
+        if let Some(day) = [night].into_iter().chain(complete.through(night)).find(few) {
             return Arrival::Empty { day, events: events(day), expected };
         }
         // Before the first day of the data there was nothing to be missing.
         let begin = self.events.keys().next().copied().unwrap_or(night).max(first);
-        Arrival::Ready { thin: begin.through(evaluated.plus(-1)).filter(few).collect() }
+        Arrival::Ready { thin: begin.through(complete.plus(-1)).filter(few).collect() }
     }
 }
 
@@ -87,7 +86,7 @@ mod tests {
     }
 
     fn rules() -> NightlySpec {
-        NightlySpec { window_days: 7, min_events: 10, late_hours: 6, ..NightlySpec::default() }
+        NightlySpec { window_days: 7, min_events: 10, late_hours: 6, complete_days: 2, ..NightlySpec::default() }
     }
 
     fn arrivals(counts: &[u64]) -> Arrivals {
@@ -96,7 +95,7 @@ mod tests {
     }
 
     fn judged(arrivals: &Arrivals, hours: i64) -> Arrival {
-        arrivals.judge(night(), 2, &rules(), night().end() + hours * 3_600)
+        arrivals.judge(night(), &rules(), night().end() + hours * 3_600)
     }
 
     #[test]
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_day_among_those_evaluated_on_is_no_night() {
+    fn an_empty_day_among_the_newest_is_no_night() {
         assert_eq!(
             judged(&arrivals(&[20, 20, 1, 20]), 9),
             Arrival::Empty { day: night().plus(-1), events: 1, expected: 10 }

@@ -10,6 +10,8 @@ pub struct NightlySpec {
     pub window_days: u32,
     /// Events that a day must have to count as there.
     pub min_events: u32,
+    /// Newest days that must have so many, the night's own among them; older ones without are told.
+    pub complete_days: u32,
     /// Hours after a day's end for which its data is waited for.
     pub late_hours: u32,
     /// Metrics that the night's run may not be worse in.
@@ -31,6 +33,7 @@ impl Default for NightlySpec {
         Self {
             window_days: 90,
             min_events: 100,
+            complete_days: 1,
             late_hours: 6,
             metrics: vec!["fhr".into(), "cand_acc".into()],
             tolerance: 0.005,

@@ -104,15 +104,19 @@ impl std::fmt::Display for Crash {
 impl World {
     /// `conrec nightly --date <night>`.
     pub async fn command(&self, store: &Store, night: Day) -> Result<Answer, Stopped<Crash>> {
-        let rules =
-            NightlySpec { window_days: 10, min_events: 50, metrics: vec!["fhr".into()], ..NightlySpec::default() };
+        let rules = NightlySpec {
+            window_days: 10,
+            min_events: 50,
+            complete_days: 2,
+            metrics: vec!["fhr".into()],
+            ..NightlySpec::default()
+        };
         let nights = Nights::of(store.clone());
         self.commands.set(self.commands.get() + 1);
         let shift = Shift {
             nights: &nights,
             night,
             rules: &rules,
-            newest_days: 2,
             refit: false,
             waits: self.waits.get(),
             holder: format!("command {}", self.commands.get()),

@@ -1,8 +1,10 @@
 //! A cluster of processes: ConfigMaps, Secrets and volumes are folders, Services are this machine, and a pod's end is judged
 //! by its Job's podFailurePolicy.
 
+use crate::network::{ADDRESS, Network};
 use crate::pod::{Container, Facts, list, text};
 use crate::rendered::Case;
+use crate::rules;
 use conrec_tests::{program, root, run};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -38,16 +40,20 @@ pub enum Verdict {
 /// Everything that the pods of a case need, on this machine.
 pub struct Cluster {
     folder: TempDir,
-    jobs: Vec<Value>,
+    /// Spec of each Job by name.
+    jobs: BTreeMap<String, Value>,
     services: Vec<String>,
     config_maps: BTreeMap<String, BTreeMap<String, String>>,
     port: u16,
+    /// Where names and ports are the manifests' own.
+    network: Option<Network>,
 }
 
 /// A pod that runs.
 pub struct Pod {
     child: Child,
-    job: Value,
+    /// Its Job's.
+    spec: Value,
     container: String,
 }
 
@@ -64,12 +70,20 @@ impl Cluster {
         let data = |object: &Value| serde_json::from_value(object["data"].clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self {
-            jobs: of_kind("Job").cloned().collect(),
+            jobs: case.objects.iter().flat_map(rules::jobs).map(|(name, spec)| (name, spec.clone())).collect(),
             services: of_kind("Service").map(name).collect(),
             config_maps: of_kind("ConfigMap").map(|object| (name(object), data(object))).collect(),
             port: listener.local_addr().unwrap().port(),
             folder,
+            network: None,
         }
+    }
+
+    /// The same with the names and ports of a cluster; false where this user may make no network namespace.
+    pub fn has_a_network(&mut self) -> bool {
+        let names: Vec<_> = self.services.iter().map(|service| format!("{service}.{NAMESPACE}.svc")).collect();
+        self.network = Network::with(&names);
+        self.network.is_some()
     }
 
     /// One more config, as somebody's own overlay adds it.
@@ -85,10 +99,11 @@ impl Cluster {
 
     /// A pod of this Job.
     pub fn start(&self, job: &str, index: u32) -> Pod {
-        let job = self.jobs.iter().find(|one| one["metadata"]["name"] == job).unwrap();
-        let pod = format!("{}-{index}", text(&job["metadata"]["name"]));
-        let facts = Facts { pod: &pod, namespace: NAMESPACE, address: "127.0.0.1", config_maps: &self.config_maps };
-        let template = &job["spec"]["template"];
+        let spec = &self.jobs[job];
+        let address = if self.network.is_some() { ADDRESS } else { "127.0.0.1" };
+        let pod = format!("{job}-{index}");
+        let facts = Facts { job, pod: &pod, namespace: NAMESPACE, address, config_maps: &self.config_maps };
+        let template = &spec["template"];
         let container = Container::of(template, &facts);
         let mut paths = Vec::new();
         for (path, volume) in &container.mounts {
@@ -97,14 +112,18 @@ impl Cluster {
         }
         let here = |word: &str| self.here(word, &paths);
         assert_eq!(container.words[0], "conrec");
-        let mut command = Command::new(program().unwrap());
+        let mut command = match &self.network {
+            Some(network) => network.command(program().unwrap()),
+            None => Command::new(program().unwrap()),
+        };
         // The image's working folder is laid out like the checkout.
         command.args(container.words[1..].iter().map(|word| here(word))).current_dir(root()).env_clear();
+        command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.envs(container.environment.iter().map(|(name, value)| (name, here(value))));
         let log =
             File::options().create(true).append(true).open(self.folder.path().join(format!("{pod}.log"))).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        Pod { child: command.spawn().unwrap(), job: job.clone(), container: container.name }
+        Pod { child: command.spawn().unwrap(), spec: spec.clone(), container: container.name }
     }
 
     /// Paths and addresses of the cluster in a word, as those of this machine.
@@ -116,6 +135,9 @@ impl Cluster {
         let mut value = value.to_owned();
         if let Some((path, folder)) = paths.iter().find(|(path, _)| Path::new(&value).starts_with(path)) {
             value = value.replacen(path, folder.to_str().unwrap(), 1);
+        }
+        if self.network.is_some() {
+            return option + &value;
         }
         let everywhere = format!("0.0.0.0:{PORT}");
         let services = self.services.iter().map(|service| format!("{service}.{NAMESPACE}.svc:{PORT}"));
@@ -210,7 +232,7 @@ impl Pod {
         if code == 0 {
             return Verdict::Succeeded;
         }
-        for rule in list(&self.job["spec"]["podFailurePolicy"]["rules"]) {
+        for rule in list(&self.spec["podFailurePolicy"]["rules"]) {
             let codes = &rule["onExitCodes"];
             let fits = codes["containerName"] == self.container.as_str() && codes["operator"] == "In";
             if fits && list(&codes["values"]).iter().any(|value| *value == code) {

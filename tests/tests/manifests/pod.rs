@@ -15,6 +15,7 @@ pub struct Container {
 
 /// What a cluster knows of a pod.
 pub struct Facts<'a> {
+    pub job: &'a str,
     pub pod: &'a str,
     pub namespace: &'a str,
     pub address: &'a str,
@@ -63,6 +64,7 @@ fn fact(source: &Value, container: &Value, facts: &Facts<'_>) -> String {
         return match path {
             "status.podIP" => facts.address,
             "metadata.name" => facts.pod,
+            "metadata.labels['batch.kubernetes.io/job-name']" => facts.job,
             "metadata.namespace" => facts.namespace,
             other => panic!("no pod here knows {other}"),
         }

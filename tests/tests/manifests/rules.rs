@@ -28,8 +28,8 @@ pub fn broken(case: &Case) -> Vec<String> {
         {
             tell("needs a number as minAvailable: anything else blocks every eviction of a Job's pods".to_owned());
         }
-        if object["kind"] == "Job" {
-            job(object).into_iter().for_each(&mut tell);
+        for (label, spec) in jobs(object) {
+            job(&label, spec).into_iter().for_each(|why| tell(format!("{label}: {why}")));
         }
     }
     found.extend(selectors(case));
@@ -40,19 +40,25 @@ pub fn broken(case: &Case) -> Vec<String> {
     found
 }
 
-/// Label and template of all pods that an object leads to.
-fn templates(object: &Value) -> Vec<(String, &Value)> {
-    let of_jobs = |spec: &'static str| {
-        let jobs = list(object.pointer(spec).unwrap_or(&Value::Null));
-        jobs.iter().map(|job| (job["name"].to_string(), &job["template"]["spec"]["template"])).collect()
+/// Name and spec of all Jobs that an object is or leads to.
+pub fn jobs(object: &Value) -> Vec<(String, &Value)> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let of_jobs = |path: &str| {
+        let jobs = list(object.pointer(path).unwrap_or(&Value::Null)).iter();
+        jobs.map(|job| (format!("{name}-{}", text(&job["name"])), &job["template"]["spec"])).collect()
     };
     match object["kind"].as_str() {
-        Some("Job") => vec![("its pods".to_owned(), &object["spec"]["template"])],
-        Some("CronJob") => vec![("its pods".to_owned(), &object["spec"]["jobTemplate"]["spec"]["template"])],
+        Some("Job") => vec![(name.to_owned(), &object["spec"])],
+        Some("CronJob") => vec![(name.to_owned(), &object["spec"]["jobTemplate"]["spec"])],
         Some("JobSet") => of_jobs("/spec/replicatedJobs"),
         Some("ClusterTrainingRuntime") => of_jobs("/spec/template/spec/replicatedJobs"),
         _ => Vec::new(),
     }
+}
+
+/// Name and template of all pods that an object leads to.
+fn templates(object: &Value) -> Vec<(String, &Value)> {
+    jobs(object).into_iter().map(|(name, spec)| (name, &spec["template"])).collect()
 }
 
 fn containers(template: &Value) -> impl Iterator<Item = &Value> {
@@ -128,10 +134,9 @@ fn tags(template: &Value) -> Vec<String> {
 }
 
 /// Stops and failures reach the Job as they should.
-fn job(object: &Value) -> Vec<String> {
-    let spec = &object["spec"];
+fn job(name: &str, spec: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    if object["metadata"]["name"].as_str().is_some_and(|name| name.ends_with("-worker"))
+    if (name.ends_with("-worker") || name.ends_with("-node"))
         && (spec["completionMode"] != "Indexed" || spec["completions"] != spec["parallelism"])
     {
         found.push("only an Indexed Job with completions = parallelism can grow and shrink".to_owned());

@@ -24,10 +24,10 @@ pub(super) fn check_warm_start(warm_start: &WarmStartSpec, semantic_id: &Semanti
         "the 64 hexadecimal digits of that run's state_digest, or \"\"",
     );
     findings.require(
-        run.is_empty() || (semantic_id.file.is_empty() && semantic_id.control == Control::None),
+        run.is_empty() || semantic_id.control == Control::None,
         "warm_start.run",
         format!("{run:?}"),
-        "\"\" where semantic_id.file or semantic_id.control is set: the ids are taken from that run's quantizer",
+        "\"\" where semantic_id.control is set: such ids mean nothing that could be gone on with",
     );
 }
 
@@ -36,6 +36,7 @@ pub(super) fn check(nightly: &NightlySpec, findings: &mut Findings) {
     let NightlySpec {
         window_days,
         min_events,
+        complete_days,
         late_hours,
         metrics,
         tolerance,
@@ -46,6 +47,12 @@ pub(super) fn check(nightly: &NightlySpec, findings: &mut Findings) {
     } = nightly;
     findings.require((1..=DAYS_AT_MOST).contains(window_days), "nightly.window_days", window_days, "1 to 3660 days");
     findings.at_least_one("nightly.min_events", *min_events);
+    findings.require(
+        (1..=*window_days).contains(complete_days),
+        "nightly.complete_days",
+        complete_days,
+        &format!("1 to nightly.window_days = {window_days}"),
+    );
     findings.require(*late_hours <= 24 * 31, "nightly.late_hours", late_hours, "0 to 744 hours");
     let named = |metric: &String| !metric.trim().is_empty() && !metric.contains('@');
     findings.require(
