@@ -67,7 +67,7 @@ fn existing(args: &StoreArgs, none: &str) -> Result<Store, Failure> {
 }
 
 /// The run that a key or a name means.
-fn run_id(run: Option<&RunId>, key: Option<&JobKey>) -> Result<RunId, Failure> {
+pub(crate) fn run_id(run: Option<&RunId>, key: Option<&JobKey>) -> Result<RunId, Failure> {
     run.or_else(|| key.map(JobKey::run_id)).cloned().ok_or_else(none_named)
 }
 

@@ -5,7 +5,7 @@ pub mod operate;
 pub mod submit;
 pub mod wait;
 
-use crate::args::{ClusterArgs, Output};
+use crate::args::{ClusterArgs, Output, Verb};
 use crate::failure::Failure;
 use conrec_cluster::observe::{Observed, Phase};
 use conrec_cluster::{Cluster, ClusterError, RunName};
@@ -17,6 +17,24 @@ use serde_json::json;
 
 /// Version of what `--output json` prints of a run in a cluster; it grows when a field changes its meaning.
 const VERSION: u32 = 1;
+
+/// Does a verb in a cluster; none where it is not asked for there.
+pub fn run(verb: &Verb) -> Option<Result<u8, Failure>> {
+    match verb {
+        Verb::Submit(args) if args.cluster.kubernetes => Some(submit::run(args)),
+        Verb::Status(args) if args.target.cluster.kubernetes => Some(operate::status(&args.target)),
+        Verb::Pause(args) if args.target.cluster.kubernetes => Some(operate::pause(&args.target)),
+        Verb::Cancel(args) if args.target.cluster.kubernetes => Some(operate::cancel(&args.target)),
+        Verb::Resume(args) if args.cluster.kubernetes => Some(operate::resume(args)),
+        Verb::Logs(args) if args.job.cluster.kubernetes => Some(logs::run(args)),
+        Verb::Wait(args) if args.job.cluster.kubernetes => Some(wait::run(args)),
+        Verb::Checkpoint(args) if args.target.cluster.kubernetes => {
+            let message = "a checkpoint is asked for through the store, or at the coordinator: leave out --kubernetes";
+            Some(Err(Failure::new(ExitCode::Usage, message)))
+        }
+        _ => None,
+    }
+}
 
 /// A run of a cluster.
 struct Place {

@@ -7,12 +7,12 @@ use conrec_cluster::control;
 use conrec_cluster::observe::Phase;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_domain::ids::RunId;
-use conrec_domain::job::{Ask, JobKey};
+use conrec_domain::job::JobKey;
 
 /// Which run of which cluster, and how it is printed.
 type Asked<'a> = (&'a ClusterArgs, Option<&'a RunId>, Option<&'a JobKey>, Output);
 
-/// Prints what the cluster says of a run; the exit code is the run's, where it failed.
+/// Prints what the cluster says of a run.
 ///
 /// # Errors
 /// There is no such run, or the cluster does not answer.
@@ -26,27 +26,32 @@ pub fn status(args: &TargetArgs) -> Result<u8, Failure> {
     })
 }
 
-/// Suspends a run or removes it from the cluster; its pods write a checkpoint.
+/// Removes a run from the cluster; its pods write a checkpoint, and what is in the store stays.
+///
+/// # Errors
+/// As [`status`].
+pub fn cancel(args: &TargetArgs) -> Result<u8, Failure> {
+    let (cluster, run, key, output) = target(args)?;
+    crate::stored_run::wait(async {
+        let place = Place::find(cluster, (run, key)).await?;
+        control::remove(&place.cluster, &place.run).await?;
+        place.print(None, Some("removed"), output);
+        Ok(ExitCode::Done.code())
+    })
+}
+
+/// Suspends a run; its pods write a checkpoint.
 ///
 /// # Errors
 /// As [`status`]; a queue decides about the run.
-pub fn wish(args: &TargetArgs, ask: Ask) -> Result<u8, Failure> {
-    let asked = target(args)?;
-    match ask {
-        Ask::Cancel => crate::stored_run::wait(async {
-            let place = Place::find(asked.0, (asked.1, asked.2)).await?;
-            control::remove(&place.cluster, &place.run).await?;
-            place.print(None, Some("removed"), asked.3);
-            Ok(ExitCode::Done.code())
-        }),
-        Ask::Pause => suspended(asked, true),
-    }
+pub fn pause(args: &TargetArgs) -> Result<u8, Failure> {
+    suspended(target(args)?, true)
 }
 
 /// Lets a suspended run go on.
 ///
 /// # Errors
-/// As [`wish`].
+/// As [`pause`].
 pub fn resume(args: &JobArgs) -> Result<u8, Failure> {
     suspended((&args.cluster, args.run.as_ref(), args.key.as_ref(), args.output), false)
 }
