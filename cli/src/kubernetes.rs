@@ -96,8 +96,8 @@ impl Place {
 fn result(seen: &Observed) -> Option<u8> {
     let own = seen.exit_code.and_then(|code| u8::try_from(code).ok());
     match seen.phase {
-        Phase::Completed => Some(own.unwrap_or(ExitCode::Done.code())),
-        Phase::Failed => Some(own.filter(|code| *code != 0).unwrap_or(ExitCode::Failed.code())),
+        Phase::Completed => Some(own.unwrap_or_else(|| ExitCode::Done.code())),
+        Phase::Failed => Some(own.filter(|code| *code != 0).unwrap_or_else(|| ExitCode::Failed.code())),
         Phase::Suspended | Phase::Pending | Phase::Running => None,
     }
 }

@@ -80,7 +80,7 @@ fn suspended((cluster, run, key, output): Asked<'_>, suspend: bool) -> Result<u8
         let seen = control::status(&place.cluster, &place.run).await?;
         if matches!(seen.phase, Phase::Completed | Phase::Failed) {
             place.print(Some(&seen), None, output);
-            return Ok(result(&seen).unwrap_or(ExitCode::Failed.code()));
+            return Ok(result(&seen).unwrap_or_else(|| ExitCode::Failed.code()));
         }
         control::set_suspended(&place.cluster, &place.run, suspend).await?;
         let seen = control::status(&place.cluster, &place.run).await?;

@@ -50,5 +50,5 @@ async fn submitted(args: &SubmitArgs) -> Result<u8, Failure> {
         return wait::until_over(&place, &args.waiting, args.output).await;
     }
     place.print(Some(&seen), Some(action), args.output);
-    Ok(result(&seen).unwrap_or(ExitCode::Done.code()))
+    Ok(result(&seen).unwrap_or_else(|| ExitCode::Done.code()))
 }

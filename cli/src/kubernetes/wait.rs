@@ -43,5 +43,5 @@ pub(super) async fn until_over(place: &Place, waiting: &WaitingArgs, output: Out
     if ended.is_none() {
         note!("not over yet; `conrec wait {} --kubernetes` goes on waiting", place.run);
     }
-    Ok(ended.as_ref().and_then(result).unwrap_or(ExitCode::Stopped.code()))
+    Ok(ended.as_ref().and_then(result).unwrap_or_else(|| ExitCode::Stopped.code()))
 }
