@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use conrec_coordinator::exit_code::ExitCode as Code;
 use conrec_domain::ids::RunId;
 pub use conrec_process::Output;
+use conrec_vitals::VitalsArgs;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -227,6 +228,9 @@ pub struct CoordinatorArgs {
     /// reaches it may join the run
     #[arg(long)]
     pub insecure_listen: bool,
+    /// Health, figures, last word.
+    #[command(flatten)]
+    pub vitals: VitalsArgs,
     /// Write HOST:PORT to this file once the coordinator listens
     #[arg(long, value_name = "PATH")]
     pub address_file: Option<PathBuf>,

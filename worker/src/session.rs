@@ -7,12 +7,15 @@ use crate::compute::Compute;
 use crate::connect::connect;
 use crate::error::WorkerError;
 use crate::leave::{Leave, Wish};
+use crate::over;
 use conrec_domain::effect::Command;
 use conrec_domain::event::Hello;
+use conrec_jobs::JobObjects;
 use conrec_proto::MAX_MESSAGE_BYTES;
 use conrec_proto::message::{FromWorker, ToWorker, Welcome};
 use conrec_proto::wire::session_client::SessionClient;
 use conrec_proto::wire::{CoordinatorMessage, WorkerMessage};
+use conrec_vitals::Vitals;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -29,8 +32,10 @@ const QUEUE: usize = 64;
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Where the coordinator is and how others reach this worker.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SessionOptions {
+    /// What others may look at.
+    pub vitals: Vitals,
     /// `host:port` of the coordinator.
     pub coordinator: String,
     /// Host name or address at which other workers reach this one.
@@ -86,12 +91,16 @@ pub async fn run(options: &SessionOptions) -> Result<Ended, WorkerError> {
     let mut leave = Leave::listen(options.grace)
         .map_err(|error| WorkerError::Protocol(format!("cannot listen to signals: {error}")))?;
     let (mut compute, mut forget, mut backoff) = (None, false, Backoff::default());
+    let mut job = None;
     loop {
         let began = Instant::now();
-        match session(options, &mut compute, forget, &mut leave).await {
+        let ended = session(options, (&mut compute, &mut job), forget, &mut leave).await;
+        options.vitals.set_ready(false);
+        match ended {
             Err(WorkerError::Interrupted { .. }) if leave.is_asked() => return Ok(Ended::Left),
             Err(WorkerError::Interrupted { address, message, given_up }) => {
                 tracing::warn!(%address, message, "the session broke off; joining again");
+                options.vitals.count("conrec_worker_sessions_broken_total");
                 forget = given_up;
                 if began.elapsed() > GOOD {
                     backoff = Backoff::default();
@@ -108,7 +117,7 @@ pub async fn run(options: &SessionOptions) -> Result<Ended, WorkerError> {
 
 async fn session(
     options: &SessionOptions,
-    compute: &mut Option<Compute>,
+    (compute, job): (&mut Option<Compute>, &mut Option<JobObjects>),
     forget: bool,
     leave: &mut Leave,
 ) -> Result<Ended, WorkerError> {
@@ -116,7 +125,11 @@ async fn session(
         joined = join(options, compute, forget) => joined?,
         // The run does not count on it yet.
         _ = leave.next() => return Ok(Ended::Left),
+        () = over::until_over(job.as_ref()) => return Ok(Ended::Stopped),
     };
+    options.vitals.set_ready(true);
+    options.vitals.count("conrec_worker_sessions_total");
+    *job = over::job(options.store.as_deref().unwrap_or(&welcome.store_url), &welcome.run_id);
     tracing::info!(worker = %welcome.worker, run = %welcome.run_id, "joined");
     let compute = match compute.take().filter(|compute| compute.is_for(&welcome)) {
         Some(same) => compute.insert(same),
