@@ -11,7 +11,9 @@ pub use trust::{CertsAction, CertsArgs, CertsInitArgs, CertsShowArgs, ENVIRONMEN
 
 use crate::coverage_report::CoverageArgs;
 use crate::curriculum_report::CurriculumArgs;
+use crate::nightly::NightlyArgs;
 use crate::reproduce::ReproduceArgs;
+use crate::rollback::RollbackArgs;
 use clap::{Args, Parser, Subcommand};
 use conrec_coordinator::exit_code::ExitCode as Code;
 use conrec_domain::ids::RunId;
@@ -32,8 +34,9 @@ Examples:
   conrec submit configs/demo.toml --key mine    the same in the background; the same key is the same job
 
 Exit codes:
-  0 done | 1 failed | 10 not promoted | 11 this key already ran | 12 cancelled | 64 wrong command line | 65 bad data
-  69 store or server unavailable | 75 stopped after a checkpoint: the same command resumes | 78 bad config";
+  0 done | 1 failed | 11 this key already ran | 15 cancelled | 64 wrong command line | 65 bad data
+  69 store or server unavailable | 75 stopped after a checkpoint: the same command resumes | 78 bad config
+  10 to 14 of `conrec nightly`: not promoted | ran before | overtaken | late | empty";
 
 /// Trains a policy that predicts what users will dislike: semantic ids, supervised stages, progressive GRPO.
 #[derive(Debug, Parser)]
@@ -77,6 +80,10 @@ pub enum Verb {
     CurriculumReport(CurriculumArgs),
     /// What did alignment teach, and did GRPO keep it? Questions by kind of distractor, a linear probe, a picture; as a page
     AlignmentReport(RestArgs),
+    /// Train a config anew for one night, and let it serve only if it is not worse than what serves
+    Nightly(NightlyArgs),
+    /// Go back to what served before a promotion, or list all promotions
+    Rollback(RollbackArgs),
     /// How much of a user's negative interest the targets of training cover, beside another user's; a page
     CoverageReport(CoverageArgs),
     /// Measure speed and memory of this machine; prints JSON

@@ -51,7 +51,7 @@ fn last_word(ended: &Result<u8, Failure>) -> String {
         Err(failure) => failure.message.clone(),
         Ok(0) => "the run is complete".into(),
         Ok(75) => "stopped after a checkpoint; started again it goes on".into(),
-        Ok(12) => "cancelled".into(),
+        Ok(15) => "cancelled".into(),
         Ok(code) => format!("ended with exit code {code}"),
     }
 }

@@ -3,8 +3,8 @@
 use crate::args::Verb;
 use crate::failure::Failure;
 use crate::{
-    audit, bench, certs, checkpoints, coordinator, coverage_report, curriculum_report, job, operate, report, reproduce,
-    sibling, train, validate,
+    audit, bench, certs, checkpoints, coordinator, coverage_report, curriculum_report, job, nightly, operate, report,
+    reproduce, rollback, sibling, train, validate,
 };
 use conrec_domain::job::Ask;
 
@@ -19,7 +19,8 @@ pub fn only_says(verb: &Verb) -> bool {
             | Verb::Coordinator(_)
             | Verb::Submit(_)
             | Verb::RunJob(_)
-    )
+            | Verb::Nightly(_)
+    ) && !matches!(verb, Verb::Rollback(args) if !args.only_lists())
 }
 
 /// Does one verb.
@@ -42,6 +43,8 @@ pub fn run(verb: Verb) -> Result<u8, Failure> {
         Verb::Reproduce(args) => reproduce::run(&args),
         Verb::CurriculumReport(args) => curriculum_report::run(&args),
         Verb::AlignmentReport(args) => sibling::run("alignment-report", &args.rest),
+        Verb::Nightly(args) => nightly::run(&args),
+        Verb::Rollback(args) => rollback::run(&args),
         Verb::CoverageReport(args) => coverage_report::run(&args),
         Verb::Bench(args) => bench::run(&args.rest),
         Verb::Submit(args) => job::submit::run(&args),

@@ -29,6 +29,10 @@ fn section(of: &Section, out: &mut String) {
         match block {
             Block::Text(words) => out.push_str(&format!("{}\n\n", line(words))),
             Block::Table(of) => table(of, out),
+            Block::Facts(of) => {
+                of.iter().for_each(|(name, value)| out.push_str(&format!("* {}: {}\n", line(name), line(value))));
+                out.push('\n');
+            }
             Block::Plot(plot) => {
                 out.push_str(&format!("{}\n\n", line(&plot.heading())));
                 for (title, points) in plot.lists(MOST_POINTS) {
@@ -89,5 +93,6 @@ mod tests {
         }
         assert!(text.contains("| **ours** | 0.2500 [0.200, 0.300] |"), "{text}");
         assert!(text.contains("0 → 0.1, 1 → 0.4"), "{text}");
+        assert!(text.contains("* run: a \\| b c\n* data digest: 12ab\n"), "{text}");
     }
 }

@@ -183,6 +183,8 @@ fn evaluation_of_run_and_adapter_is_the_reports_and_the_filter_report_holds_toge
     assert!(output.status.success(), "{}", text(&output));
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(said["instances"], 40);
+    assert_eq!(said["identity"]["entered"]["instances"], 40);
+    assert_eq!(said["identity"]["state_digest"], report["state_digest"]);
     for name in ["grpo", "sft", "neg_pop", "rocchio"] {
         let column = |key: &str| -> Vec<f64> {
             said["filters"][name][key].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()

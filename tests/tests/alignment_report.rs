@@ -51,6 +51,9 @@ fn every_stage_is_measured_as_the_run_measured_it_and_controls_are_chance() {
         let (value, n) = (drawn["value"].as_f64().unwrap(), drawn["n"].as_f64().unwrap());
         assert!(n > 50.0 && (value - 0.5).abs() < 5.0 * (0.25 / n).sqrt(), "{probed}");
     }
+    for key in ["run_id", "config_digest", "data_digest", "state_digest", "code_version"] {
+        assert_eq!(said["identity"][key], report[key], "{key}");
+    }
     let lost = &said["forgotten"]["positives"];
     let [before, after, rate] = ["before", "after", "forget_rate"].map(|name| lost[name].as_f64().unwrap());
     assert_eq!(before, moments[2]["questions"]["positives"]["accuracy"].as_f64().unwrap());

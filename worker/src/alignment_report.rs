@@ -13,6 +13,7 @@ use crate::error::WorkerError;
 use crate::lease::Loaded;
 use crate::pass_data::PassData;
 use crate::prompt_frame::check_base;
+use crate::provenance::of_run;
 use crate::report_page::ReportData;
 use crate::run_folder::RunFolder;
 use crate::stored_run::StoreArgs;
@@ -21,6 +22,7 @@ use conrec_domain::ids::RunId;
 use conrec_domain::spec::{Distractor, RunSpec, StageKind};
 use conrec_domain::work::{Pass, QuestionCounts};
 use conrec_feedback::bootstrap::MetricValue;
+use conrec_feedback::provenance::Provenance;
 use conrec_process::{Output, ReportFiles};
 use measure::{Measured, Measuring};
 use serde_json::{Map, Value, json};
@@ -55,6 +57,8 @@ pub struct AlignmentArgs {
 pub(crate) struct Findings {
     /// The run's report: it has the questions of all stages.
     report: ReportData,
+    /// What names the numbers.
+    identity: Provenance,
     /// By moment, in the order of the stages.
     moments: Vec<Measured>,
     /// What tells disliked from liked items without the policy: its name, found, with drawn labels.
@@ -106,7 +110,11 @@ fn findings(spec: &RunSpec, folder: &RunFolder) -> Result<Findings, WorkerError>
     for moment in moments::moments(spec, folder)? {
         moments.push(measuring.measure(moment.name.clone(), &moment.policy((spec, &base), folder)?)?);
     }
+    let state = Some(report.state_digest);
+    let users: Vec<u32> = loaded.validation()?.users();
+    let identity = of_run(spec, folder, &loaded.data.prepared, state)?.with_entered("validation", &users);
     Ok(Findings {
+        identity,
         forgotten: forgotten(spec, &report),
         controls: measuring.controls(),
         pairs: measuring.pairs(),
@@ -151,6 +159,7 @@ fn as_json(run: &RunId, findings: &Findings) -> Value {
         |f: &Forgotten| (f.kind.to_string(), json!({"before": f.before, "after": f.after, "forget_rate": f.rate}));
     json!({
         "run": run,
+        "identity": findings.identity,
         "questions_by_stage": findings.report.questions.iter().map(stage).collect::<Vec<_>>(),
         "forgotten": findings.forgotten.iter().map(lost).collect::<Map<String, Value>>(),
         "pairs": findings.pairs,

@@ -5,6 +5,7 @@ mod content;
 
 use crate::error::WorkerError;
 use crate::pass_data::PassData;
+use crate::provenance::of_run;
 use crate::rank::rank;
 use crate::report::{chosen_baselines, notes, policies_of};
 use crate::stored_run::{StoreArgs, StoredRun};
@@ -93,6 +94,8 @@ pub fn run(args: &FilterReportArgs) -> Result<(), WorkerError> {
         category_rule: measuring.category_rule(),
         filters,
         notes: notes(spec),
+        identity: of_run(spec, &stored.folder, &data.prepared, Some(stored.state.digest()?))?
+            .with_entered("test", &window.users()),
     };
     let folder = args.out.clone().unwrap_or_else(|| Path::new("reports").join(args.run.as_str()));
     let files = ReportFiles { folder: &folder, name: "filter-report" };

@@ -1,7 +1,7 @@
 //! Does the curriculum matter? Arms that differ from a given config in the order of its GRPO stages' contexts, and sweeps
 //! of gamma, beta and the horizon. The given config stands first in each list; the others are compared with it.
 
-use super::{Arm, GIVEN, contexts, distinct, is_grpo};
+use super::{Arm, GIVEN, contexts, distinct, is_grpo, lean};
 use crate::spec::{Context, RewardVariant, RunConfig, ServedContext};
 
 /// Values of the sweeps; the given config's own value is left out, as its arm is there already.
@@ -26,7 +26,7 @@ pub fn order_arms(given: &RunConfig) -> Vec<Arm> {
         order("only_last", "every GRPO stage has the last one's context", &|_, _| last),
         order("mixed", "every GRPO stage draws a context for each instance", &|_, _| Context::Mixed),
     ];
-    distinct(std::iter::once(given_arm).chain(arms))
+    distinct(lean(given, std::iter::once(given_arm).chain(arms).collect()))
 }
 
 /// `reward.gamma`, where the reward has that term.
@@ -40,7 +40,7 @@ pub fn gamma_arms(given: &RunConfig) -> Vec<Arm> {
         config.reward.gamma = gamma;
         Arm::new(format!("gamma_{gamma}"), format!("reward.gamma = {gamma}"), config)
     });
-    distinct(std::iter::once(as_given(given)).chain(arms))
+    distinct(lean(given, std::iter::once(as_given(given)).chain(arms).collect()))
 }
 
 /// beta of every GRPO stage, times a factor.
@@ -50,21 +50,23 @@ pub fn beta_arms(given: &RunConfig) -> Vec<Arm> {
         config.stage.iter_mut().filter(|stage| is_grpo(stage)).for_each(|stage| stage.beta *= factor);
         Arm::new(format!("beta_x{factor}"), format!("beta of each GRPO stage times {factor}"), config)
     });
-    distinct(std::iter::once(as_given(given)).chain(arms))
+    distinct(lean(given, std::iter::once(as_given(given)).chain(arms).collect()))
 }
 
 /// `data.horizon_days`. Training ends and windows begin when they do in the given config: what the horizon takes at the
-/// end of the data, the test window gives. So a horizon that would leave no test window has no arm.
+/// end of the data, the test window gives. So a horizon that would leave no test window has no arm, and neither has one
+/// that is longer than the gap between the windows.
 pub fn horizon_arms(given: &RunConfig) -> Vec<Arm> {
     let tail = given.data.horizon_days.saturating_add(given.data.test_days);
-    let arms = HORIZONS.into_iter().filter(|days| *days < tail).map(|days| {
+    let fits = |days: &u32| *days < tail && *days <= given.data.gap_days;
+    let arms = HORIZONS.into_iter().filter(fits).map(|days| {
         let mut config = given.clone();
         config.data.horizon_days = days;
         config.data.test_days = tail - days;
         let says = format!("data.horizon_days = {days}; the test window is {} days long", config.data.test_days);
         Arm::new(format!("horizon_{days}d"), says, config)
     });
-    distinct(std::iter::once(as_given(given)).chain(arms))
+    distinct(lean(given, std::iter::once(as_given(given)).chain(arms).collect()))
 }
 
 fn as_given(given: &RunConfig) -> Arm {
@@ -150,6 +152,8 @@ mod tests {
         assert_eq!(names(&arms), [GIVEN, "horizon_1d", "horizon_3d"]);
         assert_eq!((arms[1].config.data.horizon_days, arms[1].config.data.test_days), (1, 13));
         given.data.test_days = 8;
+        assert_eq!(names(&horizon_arms(&given)), [GIVEN, "horizon_1d", "horizon_3d"], "14 days reach over the gap");
+        given.data.gap_days = 14;
         assert_eq!(horizon_arms(&given).last().map(|arm| arm.config.data.test_days), Some(1));
     }
 }

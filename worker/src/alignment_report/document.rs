@@ -16,6 +16,7 @@ pub(super) fn document(run: &RunId, findings: &Findings) -> Document {
     }
     sections.push(probe(findings));
     sections.push(planes(findings));
+    sections.push(Section::identity(findings.identity.rows()));
     let asked = if findings.report.questions.is_empty() {
         vec!["No stage asks alignment questions: only the probe and the pictures say something.".to_owned()]
     } else {

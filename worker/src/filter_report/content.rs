@@ -6,6 +6,7 @@ use conrec_domain::ids::RunId;
 use conrec_feedback::bootstrap::MetricValue;
 use conrec_feedback::evaluation::Evaluation;
 use conrec_feedback::filter_curve::{FilterCurve, MEASURES, Measure};
+use conrec_feedback::provenance::Provenance;
 use conrec_page::{Block, Cell, Document, Plot, Section, Series, Table};
 use serde_json::{Value, json};
 
@@ -30,6 +31,7 @@ pub(super) struct Content<'a> {
     /// The run's own first.
     pub filters: Vec<Filter>,
     pub notes: Vec<String>,
+    pub identity: Provenance,
 }
 
 /// Heading and meaning of a measure.
@@ -88,7 +90,13 @@ impl Content<'_> {
                 format!("{} categories", self.categories),
             ],
             notes,
-            sections: vec![self.at_equal_rates(), self.against_the_rule(), self.plots(), self.thresholds()],
+            sections: vec![
+                self.at_equal_rates(),
+                self.against_the_rule(),
+                self.plots(),
+                self.thresholds(),
+                Section::identity(self.identity.rows()),
+            ],
         }
     }
 
@@ -230,7 +238,7 @@ impl Content<'_> {
         let filters: serde_json::Map<String, Value> =
             self.filters.iter().map(|filter| (filter.name.clone(), curve(&filter.curve))).collect();
         json!({
-            "run_id": self.run, "instances": self.window.instances().len(), "categories": self.categories,
+            "run_id": self.run, "identity": self.identity, "instances": self.window.instances().len(), "categories": self.categories,
             "filters": filters, "category_rule": curve(&self.category_rule), "category_rule_blocks_from": BLOCKED_FROM,
         })
     }

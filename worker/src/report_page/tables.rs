@@ -1,10 +1,10 @@
 //! The page's tables: metrics, paired differences, decisions of the gate, the split.
 
 use super::data::{Interval, ReportData};
-use crate::moment::shown;
 use conrec_domain::spec::Statistics;
 use conrec_domain::work::Pass;
 use conrec_feedback::metrics::COLUMNS;
+use conrec_feedback::moment::shown;
 use conrec_feedback::report_order::{base_of, is_own};
 use conrec_page::escape::text;
 

@@ -2,6 +2,7 @@
 
 use super::measure::{Column, SidReport};
 use super::stability::QuantizerStability;
+use conrec_feedback::moment::shown;
 use conrec_feedback::sid_quality::{Agreement, DepthQuality, DepthStability};
 use conrec_page::{Block, Cell, Document, Plot, Section, Series, Table};
 
@@ -30,6 +31,7 @@ pub(super) fn document(report: &SidReport) -> Document {
             format!("source: {}", report.source),
             format!("{} items", report.items),
             format!("vectors of {} dimensions", report.dimensions),
+            format!("training time ends {} UTC", shown(report.train_end)),
         ],
         notes,
         sections: vec![
@@ -39,6 +41,7 @@ pub(super) fn document(report: &SidReport) -> Document {
             codes(report),
             errors(report),
             stability(report),
+            Section::identity(report.identity.rows()),
         ],
     }
 }
