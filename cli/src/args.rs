@@ -5,8 +5,8 @@ mod kubernetes;
 mod trust;
 
 pub use jobs::{
-    CheckpointArgs as JobCheckpointArgs, IfExistsArg, JobArgs, LogsArgs, RunJobArgs, StatusArgs, SubmitArgs, Target, TargetArgs,
-    WaitArgs, WaitingArgs, WishArgs,
+    CheckpointArgs as JobCheckpointArgs, IfExistsArg, JobArgs, LogsArgs, RunJobArgs, StatusArgs, SubmitArgs, Target,
+    TargetArgs, WaitArgs, WaitingArgs, WishArgs,
 };
 pub use kubernetes::{ClusterArgs, ScaleArgs, TemplateArgs};
 pub use trust::{CertsAction, CertsArgs, CertsInitArgs, CertsShowArgs, ENVIRONMENT, OperatorArgs, TrustArgs};

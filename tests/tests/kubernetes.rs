@@ -97,7 +97,10 @@ fn operators_pause_resume_scale_and_remove() {
     cluster.submit("");
     let (code, seen) = cluster.json(&format!("pause {RUN}"));
     assert_eq!((code, &seen["state"]), (Some(0), &json!("suspended")), "{seen}");
-    assert_eq!((&cluster.job("coordinator")["spec"]["suspend"], &cluster.job("worker")["spec"]["suspend"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (&cluster.job("coordinator")["spec"]["suspend"], &cluster.job("worker")["spec"]["suspend"]),
+        (&json!(true), &json!(true))
+    );
     let (code, seen) = cluster.json(&format!("resume --key {RUN}"));
     assert_eq!((code, &seen["state"]), (Some(0), &json!("pending")), "{seen}");
     let output = cluster.run(&format!("scale {RUN} --workers 5"));
