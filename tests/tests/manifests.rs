@@ -288,6 +288,8 @@ fn a_wrong_config_ends_the_coordinator_job_at_once() {
     cluster.set("CONFIG", "wrong.toml");
     let mut coordinator = cluster.start("conrec-coordinator", 0);
     assert_eq!((coordinator.exit_code(), coordinator.verdict()), (78, Verdict::JobFails), "{}", cluster.words());
+    let last = fs::read_to_string(cluster.last_words("conrec-coordinator-0")).unwrap();
+    assert!(last.contains("seed") || last.contains("wrong.toml"), "{last}");
 }
 
 /// A rendered case; none where the tools are missing.

@@ -110,7 +110,7 @@ impl Cluster {
             let volume = list(&template["spec"]["volumes"]).iter().find(|one| one["name"] == volume.as_str()).unwrap();
             paths.push((path.clone(), self.volume(volume, &pod)));
         }
-        let here = |word: &str| self.here(word, &paths);
+        let here = |word: &str| self.here(word, &pod, &paths);
         assert_eq!(container.words[0], "conrec");
         let mut command = match &self.network {
             Some(network) => network.command(program().unwrap()),
@@ -127,7 +127,7 @@ impl Cluster {
     }
 
     /// Paths and addresses of the cluster in a word, as those of this machine.
-    fn here(&self, word: &str, paths: &[(String, PathBuf)]) -> String {
+    fn here(&self, word: &str, pod: &str, paths: &[(String, PathBuf)]) -> String {
         let (option, value) = match word.split_once('=') {
             Some((option, value)) if option.starts_with("--") => (format!("{option}="), value),
             _ => (String::new(), word),
@@ -135,6 +135,13 @@ impl Cluster {
         let mut value = value.to_owned();
         if let Some((path, folder)) = paths.iter().find(|(path, _)| Path::new(&value).starts_with(path)) {
             value = value.replacen(path, folder.to_str().unwrap(), 1);
+        }
+        // Each pod has an address of its own there; here they share one.
+        if option == "--health-bind=" || option == "--metrics-bind=" {
+            return option + "127.0.0.1:0";
+        }
+        if value == "/dev/termination-log" {
+            return option + &self.last_words(pod).display().to_string();
         }
         if self.network.is_some() {
             return option + &value;
@@ -145,6 +152,11 @@ impl Cluster {
             value = format!("127.0.0.1:{}", self.port);
         }
         option + &value
+    }
+
+    /// The file with what a pod says of its end.
+    pub fn last_words(&self, pod: &str) -> PathBuf {
+        self.folder.path().join(format!("{pod}.last"))
     }
 
     /// The folder that stands for a volume.
