@@ -46,6 +46,34 @@ fn everything_is_valid_keeps_the_rules_and_is_the_same_in_the_chart() {
 }
 
 #[test]
+fn images_and_chart_have_the_version_of_the_programs() {
+    let text = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let workspace: toml::Table = text("Cargo.toml").parse().unwrap();
+    let version = workspace["workspace"]["package"]["version"].as_str().unwrap();
+    let chart = text("k8s/chart/Chart.yaml");
+    assert!(chart.contains(&format!("\nversion: {version}\nappVersion: {version}\n")), "{version}: {chart}");
+    let Some(case) = case("base") else { return };
+    assert_eq!(rules::tags_of(&case), [version]);
+}
+
+/// A program that submits runs makes the objects of `k8s/base/run`; it has them as `cluster/templates/run.yaml`.
+#[test]
+fn what_is_submitted_is_what_kustomize_makes() {
+    let file = root().join("cluster/templates/run.yaml");
+    let Some((template, output)) = rendered(&["--only-render", "--file", file.to_str().unwrap()]) else { return };
+    assert!(output.status.success(), "{}", text(&output));
+    let Some(mut base) = case("base/run") else { return };
+    let configs = base.objects.iter_mut().find(|object| object["metadata"]["name"] == "conrec-configs").unwrap();
+    configs["data"] = serde_json::json!({});
+    let different = same_objects::between(&template[0], &base);
+    assert!(
+        different.is_empty(),
+        "{}\nwrite `kubectl kustomize k8s/base/run` there anew, with `data: {{}}` for the configs",
+        different.join("\n")
+    );
+}
+
+#[test]
 fn what_is_wrong_with_an_object_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("object.yaml");
@@ -221,20 +249,22 @@ fn a_night_that_is_told_to_end_goes_on_in_the_next_pod() {
 
 #[test]
 fn a_jobset_has_the_same_pods() {
-    let Some(case) = case("samples/jobset") else { return };
-    let mut cluster = Cluster::of(&case);
-    cluster.add_config("tiny.toml", &fs::read_to_string(root().join(TINY)).unwrap());
-    cluster.set("CONFIG", "tiny.toml");
-    let mut pods = [("conrec-coordinator", 0), ("conrec-worker", 0), ("conrec-worker", 1)]
-        .map(|(job, index)| cluster.start(job, index));
-    for pod in &mut pods {
-        assert_eq!(pod.verdict(), Verdict::Succeeded, "{}", cluster.words());
-    }
+    runs_to_its_end("samples/jobset");
+}
+
+#[test]
+fn pods_take_the_certificates_of_cert_manager() {
+    runs_to_its_end("overlays/dev + cert-manager");
 }
 
 #[test]
 fn a_run_in_a_network_that_encrypts_by_itself_needs_no_certificates() {
-    let Some(case) = case("overlays/dev + trusted-network") else { return };
+    runs_to_its_end("overlays/dev + trusted-network");
+}
+
+/// The pods of a case, one small run.
+fn runs_to_its_end(name: &str) {
+    let Some(case) = case(name) else { return };
     let mut cluster = Cluster::of(&case);
     cluster.add_config("tiny.toml", &fs::read_to_string(root().join(TINY)).unwrap());
     cluster.set("CONFIG", "tiny.toml");

@@ -26,7 +26,7 @@ async fn resume(args: &JobArgs) -> Result<u8, Failure> {
     }
     job.wish(Ask::Resume, now, &wish::by()).await?;
     let state = job.state().await?;
-    let of_this_machine = state.as_ref().map_or(request.host == host(), |state| state.writer.host == host());
+    let of_this_machine = state.as_ref().map_or_else(|| request.host == host(), |state| state.writer.host == host());
     let live = state.as_ref().is_some_and(|state| state.is_live(now()));
     let folder = local_folder(&store, job.run_id(), None);
     let lock = if of_this_machine { Lock::take(&folder)? } else { None };

@@ -52,7 +52,7 @@ pub async fn serve(args: &CoordinatorArgs, run_id: &RunId, vitals: &Vitals) -> R
         }
     };
     let spec = desk.request().spec().map_err(|error| Failure::from(JobError::from(error)));
-    let workers = args.workers.unwrap_or(desk.request().workers);
+    let workers = args.workers.unwrap_or_else(|| desk.request().workers);
     let opened = match spec {
         Ok(spec) => open(args, (run_id.clone(), spec), workers, &mut signals).await,
         Err(failure) => Err(failure),

@@ -74,7 +74,9 @@ fn a_cancelled_run_ends_at_once_and_writes_nothing() {
     let mut bench = at_first_rollout();
     let effects = bench.apply(Event::CancelRequested);
     assert_eq!(parts_asked_for(&effects), Vec::<String>::new());
-    assert!(matches!(&effects[0], Effect::Send { command: Command::Stop { reason }, .. } if reason.contains("cancel")));
+    assert!(
+        matches!(&effects[0], Effect::Send { command: Command::Stop { reason, .. }, .. } if reason.contains("cancel"))
+    );
     assert_eq!(effects.last(), Some(&Effect::Finish(Ending::Cancelled)));
     assert_eq!(Ending::Cancelled.exit_code(), 15);
     assert_eq!(bench.apply(Event::CancelRequested), [], "an ended run asks for nothing");

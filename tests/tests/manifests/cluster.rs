@@ -158,8 +158,10 @@ impl Cluster {
             self.config_maps[map].iter().for_each(|(file, content)| fs::write(folder.join(file), content).unwrap());
         } else if let Some(secret) = volume["secret"]["secretName"].as_str() {
             let mode = u32::try_from(volume["secret"]["defaultMode"].as_u64().unwrap()).unwrap();
-            for (file, source) in self.secret(secret) {
-                let file = folder.join(file);
+            let items = list(&volume["secret"]["items"]);
+            for (key, source) in self.secret(secret, !items.is_empty()) {
+                let item = items.iter().find(|item| item["key"] == key.as_str());
+                let file = folder.join(item.map_or(key.as_str(), |item| text(&item["path"])));
                 // A pod that comes again finds it there.
                 let _ = fs::remove_file(&file);
                 fs::copy(source, &file).unwrap();
@@ -171,8 +173,8 @@ impl Cluster {
         folder
     }
 
-    /// Key and file of each entry of a Secret, as docs/kubernetes.md makes them.
-    fn secret(&self, name: &str) -> Vec<(String, PathBuf)> {
+    /// Key and file of each entry of a Secret, as docs/kubernetes.md makes them or with the keys of cert-manager.
+    fn secret(&self, name: &str, by_cert_manager: bool) -> Vec<(String, PathBuf)> {
         let certs = self.folder.path().join("certs");
         let role = match name {
             "conrec-operator-token" => return vec![("token".to_owned(), certs.join("token"))],
@@ -181,7 +183,9 @@ impl Cluster {
             "conrec-operator-tls" => "operator",
             other => panic!("docs/kubernetes.md makes no Secret {other}"),
         };
-        ["ca.pem", "cert.pem", "key.pem"].map(|file| (file.to_owned(), certs.join(role).join(file))).into()
+        let files = ["ca.pem", "cert.pem", "key.pem"];
+        let keys = if by_cert_manager { ["ca.crt", "tls.crt", "tls.key"] } else { files };
+        keys.into_iter().zip(files).map(|(key, file)| (key.to_owned(), certs.join(role).join(file))).collect()
     }
 
     fn run_folder(&self, run: &str) -> PathBuf {

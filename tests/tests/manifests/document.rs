@@ -48,7 +48,7 @@ fn wrong(line: &str, certs: &str) -> Option<String> {
         let output = shell(&format!("kubectl kustomize {folder}"));
         return (!output.status.success()).then(|| text(&output));
     }
-    if let Some(file) = word_after(&words, "-f").filter(|file| file.contains('/')) {
+    if let Some(file) = word_after(&words, "-f").filter(|file| file.starts_with("k8s/")) {
         return (!root().join(file).is_file()).then(|| format!("there is no {file}"));
     }
     let line = line.replace(CERTS, certs);

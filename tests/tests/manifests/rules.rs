@@ -33,7 +33,7 @@ pub fn broken(case: &Case) -> Vec<String> {
         }
     }
     found.extend(selectors(case));
-    let tags: BTreeSet<_> = case.objects.iter().flat_map(templates).flat_map(|(_, template)| tags(template)).collect();
+    let tags = tags_of(case);
     if tags.len() > 1 {
         found.push(format!("{}: images of several versions: {tags:?}", case.name));
     }
@@ -125,6 +125,12 @@ fn sound(template: &Value, case: &Case) -> Vec<String> {
         }
     }
     found
+}
+
+/// Tags of our images in a case, each once.
+pub fn tags_of(case: &Case) -> Vec<String> {
+    let tags = case.objects.iter().flat_map(templates).flat_map(|(_, template)| tags(template));
+    tags.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn tags(template: &Value) -> Vec<String> {

@@ -18,18 +18,26 @@ pub fn differences(cases: &[Case]) -> (Vec<String>, usize) {
         let values = fs::read_to_string(&path).unwrap();
         let Some(other) = values.lines().next().and_then(|line| line.strip_prefix(SAME)) else { continue };
         let name = path.file_name().unwrap().to_string_lossy().replace("-values.yaml", "");
-        let case = |name: &str| cases.iter().find(|case| case.name == name).map(by_name);
-        let (chart, kustomize) = (case(&format!("chart {name}")).unwrap(), case(other));
-        let Some(kustomize) = kustomize else {
+        let case = |name: &str| cases.iter().find(|case| case.name == name);
+        let chart = case(&format!("chart {name}")).unwrap();
+        let Some(kustomize) = case(other) else {
             found.push(format!("{name}: there is no case `{other}`"));
             continue;
         };
         compared += 1;
-        for key in chart.keys().chain(kustomize.keys().filter(|key| !chart.contains_key(*key))) {
-            compare(&format!("{name}: {key}"), chart.get(key), kustomize.get(key), &mut found);
-        }
+        found.extend(between(chart, kustomize));
     }
     (found, compared)
+}
+
+/// One message for each difference of two cases.
+pub fn between(one: &Case, other: &Case) -> Vec<String> {
+    let mut found = Vec::new();
+    let (left, right) = (by_name(one), by_name(other));
+    for key in left.keys().chain(right.keys().filter(|key| !left.contains_key(*key))) {
+        compare(&format!("{}: {key}", one.name), left.get(key), right.get(key), &mut found);
+    }
+    found
 }
 
 /// Objects by kind and name, without what only Helm reads.
@@ -48,22 +56,22 @@ fn by_name(case: &Case) -> BTreeMap<String, Value> {
     case.objects.iter().map(named).collect()
 }
 
-fn compare(place: &str, chart: Option<&Value>, kustomize: Option<&Value>, found: &mut Vec<String>) {
-    match (chart, kustomize) {
-        (Some(Value::Object(chart)), Some(Value::Object(kustomize))) => {
-            for key in chart.keys().chain(kustomize.keys().filter(|key| !chart.contains_key(*key))) {
-                compare(&format!("{place}.{key}"), chart.get(key), kustomize.get(key), found);
+fn compare(place: &str, left: Option<&Value>, right: Option<&Value>, found: &mut Vec<String>) {
+    match (left, right) {
+        (Some(Value::Object(left)), Some(Value::Object(right))) => {
+            for key in left.keys().chain(right.keys().filter(|key| !left.contains_key(*key))) {
+                compare(&format!("{place}.{key}"), left.get(key), right.get(key), found);
             }
         }
-        (Some(Value::Array(chart)), Some(Value::Array(kustomize))) if chart.len() == kustomize.len() => {
+        (Some(Value::Array(left)), Some(Value::Array(right))) if left.len() == right.len() => {
             // Named things of one pod may stand in any order; arguments and rules may not.
-            let (chart, kustomize) = (ordered(chart), ordered(kustomize));
-            for (index, (chart, kustomize)) in chart.iter().zip(&kustomize).enumerate() {
-                compare(&format!("{place}[{index}]"), Some(chart), Some(kustomize), found);
+            let (left, right) = (ordered(left), ordered(right));
+            for (index, (left, right)) in left.iter().zip(&right).enumerate() {
+                compare(&format!("{place}[{index}]"), Some(left), Some(right), found);
             }
         }
-        (chart, kustomize) if chart == kustomize => {}
-        (chart, kustomize) => found.push(format!("{place}: the chart has {chart:?}, kustomize has {kustomize:?}")),
+        (left, right) if left == right => {}
+        (left, right) => found.push(format!("{place}: one has {left:?}, the other {right:?}")),
     }
 }
 
