@@ -1,12 +1,14 @@
 //! What the command line may say: every verb and option, with help that teaches.
 
 mod jobs;
+mod kubernetes;
 mod trust;
 
 pub use jobs::{
-    CheckpointArgs as JobCheckpointArgs, JobArgs, LogsArgs, RunJobArgs, StatusArgs, SubmitArgs, Target, TargetArgs,
-    WaitArgs, WaitingArgs, WishArgs,
+    CheckpointArgs as JobCheckpointArgs, IfExistsArg, JobArgs, LogsArgs, RunJobArgs, StatusArgs, SubmitArgs, Target,
+    TargetArgs, WaitArgs, WaitingArgs, WishArgs,
 };
+pub use kubernetes::{ClusterArgs, ScaleArgs, TemplateArgs};
 pub use trust::{CertsAction, CertsArgs, CertsInitArgs, CertsShowArgs, ENVIRONMENT, OperatorArgs, TrustArgs};
 
 use crate::coverage_report::CoverageArgs;
@@ -109,6 +111,8 @@ pub enum Verb {
     Checkpoint(JobCheckpointArgs),
     /// Wait for a job's end and exit with its exit code
     Wait(WaitArgs),
+    /// Give a run in Kubernetes more workers, or fewer, while it goes on
+    Scale(ScaleArgs),
     /// A job's processes on this machine; started by submit and resume
     #[command(hide = true)]
     RunJob(RunJobArgs),

@@ -84,7 +84,7 @@ async fn nobody_works(store: &Store, job: &JobObjects) -> Result<bool, Failure> 
 }
 
 /// The run that a key or a name means.
-fn run_id(run: Option<&RunId>, key: Option<&JobKey>) -> Result<RunId, Failure> {
+pub(crate) fn run_id(run: Option<&RunId>, key: Option<&JobKey>) -> Result<RunId, Failure> {
     run.or_else(|| key.map(JobKey::run_id)).cloned().ok_or_else(none_named)
 }
 
