@@ -163,12 +163,13 @@ pub enum Command {
         /// The roster.
         fence: Fence,
     },
-    /// End the session; the process exits 0, or 75 where it should be started again.
+    /// End the session; the process exits 0 when the run is complete or was cancelled, else 75: started again it finds the run, or a
+    /// later part of it.
     Stop {
         /// Why, in words.
         reason: String,
-        /// Whether the run may still go on, now or later, so that it may need this worker.
-        again: bool,
+        /// Whether nothing of the run is left to do.
+        complete: bool,
     },
 }
 

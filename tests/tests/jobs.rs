@@ -199,7 +199,7 @@ fn a_job_whose_processes_are_all_killed_goes_on_when_its_key_is_submitted_again(
     let all = jobs.processes("k");
     assert_eq!(all.len(), 4, "watcher, coordinator, two workers");
     for id in &all {
-        let _ = kill(Pid::from_raw(*id), Signal::SIGKILL);
+        kill(Pid::from_raw(*id), Signal::SIGKILL).unwrap();
     }
     jobs.wait_until("their end", || !all.iter().any(|id| lives(*id) && !is_zombie(*id)));
     assert_eq!(jobs.status("k")["state"], "running", "nobody could say otherwise");

@@ -63,18 +63,18 @@ pub struct SessionOptions {
 /// How a worker's life ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The coordinator said stop: nothing of the run is left to do, whether it went well or not.
-    Stopped,
-    /// It was asked to end by a signal, or the run may go on another time.
+    /// The run is complete.
+    Complete,
+    /// It was asked to end, by a signal or by a coordinator whose run is not complete.
     Left,
 }
 
 impl Ended {
-    /// The exit code: a worker that left may be started again, and joins the run. 0 is for a run that is over for good, so
-    /// that whoever starts workers again knows when to end; whether it went well the coordinator's code says.
+    /// The exit code: a worker that left may be started again, and joins the run. 0 is for a complete run alone, so that
+    /// whoever starts workers again knows when to end.
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Stopped => 0,
+            Self::Complete => 0,
             Self::Left => LEFT,
         }
     }
@@ -182,9 +182,9 @@ async fn work(
     loop {
         tokio::select! {
             message = receive(incoming, coordinator) => match message? {
-                Some(ToWorker::Command(Command::Stop { reason, again })) => {
-                    tracing::info!(reason, again, "stopped");
-                    return Ok(if again { Ended::Left } else { Ended::Stopped });
+                Some(ToWorker::Command(Command::Stop { reason, complete })) => {
+                    tracing::info!(reason, "stopped");
+                    return Ok(if complete { Ended::Complete } else { Ended::Left });
                 }
                 Some(ToWorker::Command(command)) => compute.take(command),
                 Some(ToWorker::Welcome(_)) => return Err(WorkerError::Protocol("a second Welcome".to_owned())),
