@@ -73,14 +73,9 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Whether another start of the run may go on with it: after a stop, and after a failure that comes from what was
-    /// around the run. Data, config and command line are the same the next time.
-    pub fn may_go_on(&self) -> bool {
-        match self {
-            Self::Completed | Self::Cancelled => false,
-            Self::Stopped => true,
-            Self::Failed { exit_code, .. } => !matches!(exit_code, 10 | 64 | 65 | 78),
-        }
+    /// Whether nothing of the run is left to do, so that workers need not be started again.
+    pub fn leaves_nothing_to_do(&self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled)
     }
 
     /// The process's exit code.

@@ -153,7 +153,7 @@ fn work(args: WorkerArgs) -> Result<u8, WorkerError> {
         session::run(&options).await
     });
     args.vitals.say_last(&match &result {
-        Ok(Ended::Stopped) => "the run needs this worker no more".to_owned(),
+        Ok(Ended::Complete) => "the run needs this worker no more".to_owned(),
         Ok(Ended::Left) => "stopped; started again it joins the run".to_owned(),
         Err(error) => error.to_string(),
     });

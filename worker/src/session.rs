@@ -126,7 +126,7 @@ async fn session(
         joined = join(options, compute, forget) => joined?,
         // The run does not count on it yet.
         _ = leave.next() => return Ok(Ended::Left),
-        () = over::until_over(job.as_ref()) => return Ok(Ended::Stopped),
+        () = over::until_over(job.as_ref()) => return Ok(Ended::Complete),
     };
     options.vitals.set_ready(true);
     options.vitals.count("conrec_worker_sessions_total");
