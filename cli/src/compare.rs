@@ -6,7 +6,6 @@ use conrec_feedback::bootstrap::Resampling;
 use conrec_feedback::metrics::Column;
 use conrec_feedback::over_seeds::{OverSeeds, Sample, difference_over_seeds, over_seeds};
 use conrec_page::{Cell, Column as TableColumn, Table};
-use std::collections::BTreeMap;
 
 /// A model of an arm, and its name in a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,11 +39,14 @@ pub struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// The metrics that any run has.
+    /// The metrics that any run has a value of.
     pub fn columns(&self) -> impl Iterator<Item = &Column> {
-        let keys = || self.trained.iter().flat_map(|run| run.outcomes.models.values()).flat_map(BTreeMap::keys);
+        let metrics = || self.trained.iter().flat_map(|run| run.outcomes.models.values()).flatten();
+        let has = move |column: &Column| {
+            metrics().any(|(key, values)| is_metric(key, column.base) && values.iter().any(Option::is_some))
+        };
         let shown = self.columns.iter().filter(|column| !LEFT_OUT.contains(&column.base));
-        shown.filter(move |column| keys().any(|key| is_metric(key, column.base)))
+        shown.filter(move |column| has(column))
     }
 
     /// A row a contender, a column a metric; the best of each stands out. Contenders without any metric have no row.
@@ -176,6 +178,7 @@ mod tests {
     use conrec_domain::spec::RunConfig;
     use conrec_feedback::metrics::COLUMNS;
     use conrec_feedback::outcomes::{InstanceKey, Outcomes};
+    use std::collections::BTreeMap;
 
     const RESAMPLING: Resampling = Resampling { times: 200, seed: 1 };
 
@@ -186,6 +189,8 @@ mod tests {
             ("fhr@20".to_owned(), values(hits)),
             ("fhr@20_7d".to_owned(), values(&vec![0.9; hits.len()])),
             ("pos_hit@20".to_owned(), values(&vec![0.5; hits.len()])),
+            // Applies to no instance.
+            ("luf@20".to_owned(), vec![None; hits.len()]),
         ]);
         let outcomes = Outcomes {
             instances: (0..hits.len()).map(key).collect(),

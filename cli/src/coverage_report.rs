@@ -126,7 +126,7 @@ fn document(run: &str, measured: &Measured, identity: &Provenance) -> Document {
     let (all, kept, cells) = measured.instances;
     let near = measured.near;
     let hint = format!(
-        "An interest: the cells of what the user disliked outside of the longest horizon, before and after it. Each set is \
+        "Test window. An interest: the cells of what the user disliked outside of the longest horizon, before and after it. Each set is \
          held against another user's set of the same kind and about the same size, since a larger set covers more of \
          anything: read the difference. In brackets 95 % intervals over users. The run's own targets ({} days + Swing) stand \
          out.",
@@ -194,11 +194,11 @@ fn table(measured: &Measured) -> Table {
         ("targets", ""),
         ("cells", "mean size of the set"),
         ("nearness", "mean over the interest of the largest cosine to the set"),
-        ("another's", "the same by another user's set of about the same size"),
-        ("difference", "paired"),
+        ("nearness of another's", "the same by another user's set of about the same size"),
+        ("nearness, difference", "own minus another's, paired by instance"),
         ("covered", &share),
-        ("another's", "the same by another user's set of about the same size"),
-        ("difference", "paired"),
+        ("covered by another's", "the same by another user's set of about the same size"),
+        ("covered, difference", "own minus another's, paired by instance"),
     ]);
     let interval = |of: MetricValue| Cell::interval(of.value, Some((of.low, of.high)));
     let difference = |of: MetricValue| Cell::Difference { value: of.value, range: Some((of.low, of.high)) };

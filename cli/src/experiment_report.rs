@@ -134,6 +134,7 @@ impl<'a> ExperimentReport<'a> {
     ) -> Document {
         let mut notes: BTreeSet<String> = trained.iter().flat_map(|run| run.identity.notes.clone()).collect();
         notes.extend(silent(trained));
+        notes.extend(few_seeds(self.args.seeds));
         let data: BTreeSet<&String> = trained.iter().map(|run| &run.identity.data_digest).collect();
         let runs = vec![Block::Table(runs(trained)), decisions(trained)];
         let runs = Section::new("Runs", runs)
@@ -144,7 +145,7 @@ impl<'a> ExperimentReport<'a> {
                 if self.args.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", self.args.seeds) },
                 format!("{} runs", trained.len()),
                 format!("statistics: {}", written(&self.given.evaluation.statistics)),
-                format!("prepared data: {} digests, one a seed where vectors are seeded", data.len()),
+                format!("prepared data: {} digests (item vectors are seeded, Swing is a part of it)", data.len()),
             ],
             notes: notes.into_iter().collect(),
             sections: sections.into_iter().chain([runs, self.identity_section(identity)]).collect(),
@@ -175,6 +176,19 @@ impl<'a> ExperimentReport<'a> {
         files.write(document, json, self.args.output).map_err(|(place, error)| Failure::io("write", &place)(error))?;
         Ok(ExitCode::Done.code())
     }
+}
+
+/// What fewer than three seeds can say.
+fn few_seeds(seeds: u64) -> Option<String> {
+    let says = match seeds {
+        1 => {
+            "One seed: intervals are over users only, and runs that differ in nothing but their seed differ too. This is a look at \
+              the form, no measurement."
+        }
+        2 => "Two seeds: what intervals say of seeds is a guess; three are the least.",
+        _ => return None,
+    };
+    Some(says.to_owned())
 }
 
 /// Runs of an earlier version say less of their windows.
@@ -213,4 +227,43 @@ fn config(dataset: &Path) -> Result<PathBuf, Failure> {
     let message =
         format!("no dataset `{}`: expected a config's path or one of {names} (of {CONFIGS}/)", dataset.display());
     Err(Failure::new(ExitCode::Usage, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::Identity;
+    use conrec_domain::spec::RunConfig;
+    use conrec_feedback::outcomes::Outcomes;
+
+    /// As `report.json` of a run has it, as far as experiments read it.
+    fn run(window: &str) -> Trained {
+        let text = format!(
+            r#"{{"run_id": "old-1", "config_digest": "c", "data_digest": "d", "state_digest": "s", "wall_seconds": 1.5,
+                "split": {{"source": "x", "windows": [{{"name": "test", "train_end": 0, "from": 0, "to": 9, "instances": 3,
+                "users": 2{window}}}]}}}}"#
+        );
+        let identity: Identity = serde_json::from_str(&text).unwrap();
+        let arm = GIVEN.to_owned();
+        Trained { arm, config: RunConfig::default(), seed: 0, identity, outcomes: Outcomes::default() }
+    }
+
+    #[test]
+    fn runs_of_an_earlier_version_are_read_and_named() {
+        let (old, new) = (run(""), run(r#", "users_seen": 5, "users_without_negatives": 3"#));
+        assert_eq!((old.identity.code_version.as_str(), old.identity.split.windows.len()), ("", 1));
+        assert_eq!(silent(std::slice::from_ref(&new)), None);
+        let said = silent(&[new, old]).unwrap();
+        assert!(said.contains("old-1") && said.contains("earlier version"), "{said}");
+        let bare =
+            r#"{"run_id": "r", "config_digest": "c", "data_digest": "d", "state_digest": "s", "wall_seconds": 1}"#;
+        let identity: Identity = serde_json::from_str(bare).unwrap();
+        assert!(silent(&[Trained { identity, ..run("") }]).is_some(), "no window at all");
+    }
+
+    #[test]
+    fn fewer_than_three_seeds_are_no_measurement() {
+        assert!(few_seeds(1).unwrap().contains("no measurement") && few_seeds(2).is_some());
+        assert_eq!(few_seeds(3), None);
+    }
 }

@@ -3,8 +3,8 @@
 use crate::args::Verb;
 use crate::failure::Failure;
 use crate::{
-    audit, bench, certs, checkpoints, coordinator, coverage_report, curriculum_report, job, kubernetes, nightly, operate,
-    report, reproduce, rollback, sibling, train, validate,
+    audit, bench, certs, checkpoints, coordinator, coverage_report, curriculum_report, job, kubernetes, nightly,
+    operate, report, reproduce, rollback, sibling, train, validate,
 };
 use conrec_domain::job::Ask;
 

@@ -63,6 +63,11 @@ fn table(of: &Table, out: &mut String) {
         out.push_str(&row(cells.collect()));
     }
     out.push('\n');
+    let told = of.columns.iter().filter(|column| !column.says.is_empty());
+    let legend: Vec<String> = told.map(|c| format!("**{}**: {}.", line(&c.name), line(&c.says))).collect();
+    if !legend.is_empty() {
+        out.push_str(&format!("{}\n\n", legend.join(" ")));
+    }
 }
 
 /// On one line, and no character that would end a cell or begin markup.
@@ -93,6 +98,7 @@ mod tests {
         }
         assert!(text.contains("| **ours** | 0.2500 [0.200, 0.300] |"), "{text}");
         assert!(text.contains("0 → 0.1, 1 → 0.4"), "{text}");
+        assert!(text.contains("\n**FHR@20**: any hit.\n"), "what columns say is left out: {text}");
         assert!(text.contains("* run: a \\| b c\n* data digest: 12ab\n"), "{text}");
     }
 }

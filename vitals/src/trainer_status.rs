@@ -23,7 +23,7 @@ pub(crate) fn body(figures: &Figures, completed: bool, now: Moment) -> Value {
     let known = FIGURES.iter().filter_map(|(name, figure)| Some((name, figures.value(figure)?)));
     let metrics: Vec<Value> = known.map(|(name, value)| json!({"name": name, "value": value.to_string()})).collect();
     let mut status = json!({"progressPercentage": percent, "metrics": metrics, "lastUpdatedTime": now.to_string()});
-    let left = figures.run().and_then(|run| run.seconds_left).filter(|_| !completed).or(completed.then_some(0));
+    let left = figures.run().and_then(|run| run.seconds_left).filter(|_| !completed).or_else(|| completed.then_some(0));
     if let (Some(left), Some(status)) = (left, status.as_object_mut()) {
         status.insert("estimatedRemainingSeconds".into(), left.into());
     }

@@ -6,7 +6,7 @@ use crate::evaluate::{NamedPolicy, WindowResult, evaluate};
 use crate::export::{ADAPTER, BASE};
 use crate::other_policy::on_data_of;
 use crate::predict::parquet_file;
-use crate::provenance::of_run;
+use crate::provenance::{of_run, state_of};
 use crate::report::{chosen_baselines, notes, policies_of, window_of};
 use crate::report_page::Interval;
 use crate::stored_run::{StoreArgs, StoredRun};
@@ -15,6 +15,7 @@ use conrec_domain::ids::RunId;
 use conrec_domain::spec::written;
 use conrec_feedback::metrics::COLUMNS;
 use conrec_feedback::prepared::Role;
+use conrec_feedback::readers::Negatives;
 use conrec_feedback::report_order::{base_of, in_order, is_own};
 use conrec_page::{Block, Cell, Column, Document, Row, Section, Table};
 use conrec_policy::adapter_files::{AdapterOf, read_adapter};
@@ -101,7 +102,8 @@ pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
     }
     let policy = args.policy();
     // An adapter is no state of the run.
-    let state = args.adapter.is_none().then(|| stored.state.digest()).transpose()?;
+    let own = args.adapter.is_none().then(|| stored.state.digest()).transpose()?;
+    let state = own.map(|own| state_of(&stored.folder, own)).transpose()?;
     let identity = of_run(spec, &stored.folder, &data.prepared, state)?.with_entered("test", &window.users());
     if args.output == Output::Json {
         let whole = json!({
@@ -120,7 +122,7 @@ pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
     let document = Document {
         title: format!("Run {run}, evaluated again"),
         facts,
-        notes: notes(spec),
+        notes: std::iter::once(Negatives::of(&spec.data).sentence).chain(notes(spec)).collect(),
         sections: sections(&models).into_iter().chain([Section::identity(identity.rows())]).collect(),
     };
     result(format_args!("{}", document.terminal()));
@@ -205,8 +207,9 @@ fn sections(models: &Models) -> Vec<Section> {
         let table = table(models, prefix);
         (table.columns.len() > 1).then(|| Section::new(title, vec![Block::Table(table)]).with_hint(hint))
     };
-    let items = section("", "Items", "[95 % interval over users]; more is better, but for PosHit");
-    let cells = section("sid_", "Semantic ids", "These count cells, not items; compare them with cell_pop only");
+    let items = section("", "Items", "Test window; [95 % interval over users]; more is better, but for PosHit");
+    let cells =
+        section("sid_", "Semantic ids", "Test window. These count cells, not items; compare them with cell_pop only");
     items.into_iter().chain(cells).collect()
 }
 
@@ -241,6 +244,11 @@ fn table(models: &Models, prefix: &str) -> Table {
     for (at, (_, of)) in columns.iter().enumerate() {
         table.mark_best(at + 1, of.more_is_better);
     }
+    let count = |(metric, _): &(String, conrec_feedback::metrics::Column)| {
+        let n = models.values().find_map(|metrics| metrics.get(metric)?.n);
+        n.map_or(Cell::Empty, |n| Cell::text(n.to_string()))
+    };
+    table.push(std::iter::once(Cell::text("instances")).chain(columns.iter().map(count)).collect());
     table
 }
 
@@ -278,11 +286,12 @@ mod tests {
             };
             table.rows.iter().map(text).collect()
         };
-        assert_eq!(names(tables[0]), ["grpo", "rocchio", "neg_pop"]);
+        assert_eq!(names(tables[0]), ["grpo", "rocchio", "neg_pop", "instances"]);
+        assert_eq!(tables[0].rows[3].cells[1..], [Cell::text("3"), Cell::text("3")]);
         let headings: Vec<&str> = tables[0].columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(headings, ["model", "FHR", "CandAcc"]);
         assert_eq!(tables[0].rows[2].cells[1], Cell::interval(0.3, Some((0.3 - 0.1, 0.3 + 0.1))));
         assert_eq!(tables[0].rows[2].cells[2], Cell::Empty);
-        assert_eq!(names(tables[1]), ["grpo", "cell_pop"]);
+        assert_eq!(names(tables[1]), ["grpo", "cell_pop", "instances"]);
     }
 }

@@ -176,7 +176,11 @@ impl RunFolder {
         Ok(())
     }
 
-    fn exists(&self, name: &str) -> Result<bool, WorkerError> {
+    /// Whether the store has a file.
+    ///
+    /// # Errors
+    /// [`WorkerError::Transfer`] when the store fails.
+    pub fn exists(&self, name: &str) -> Result<bool, WorkerError> {
         Ok(self.wait(conrec_store::read(self.objects.as_ref(), name))?.is_some())
     }
 

@@ -17,7 +17,7 @@ use conrec_policy::quantizer::Fitted;
 use serde::Serialize;
 
 /// Items whose neighbours are looked at, evenly over the catalogue, and neighbours of each.
-const QUERIES: usize = 2000;
+pub(super) const QUERIES: usize = 2000;
 const NEIGHBOURS: usize = 10;
 
 /// The name of the control that has the same cells with other items.
