@@ -165,7 +165,7 @@ impl Comparison<'_> {
 }
 
 /// Whether `key` is `base` but for the length of the list: `fhr@20` is `fhr`, `fhr@20_7d` of the horizon's curve `fhr_7d`.
-fn is_metric(key: &str, base: &str) -> bool {
+pub fn is_metric(key: &str, base: &str) -> bool {
     let (name, rest) = key.split_once('@').unwrap_or((key, ""));
     let days = rest.trim_start_matches(|c: char| c.is_ascii_digit());
     (rest.is_empty() != key.contains('@')) && base.strip_prefix(name) == Some(days)

@@ -1,13 +1,16 @@
 //! `conrec coordinator`: serves one run in this process until it ends.
 
-use crate::args::CoordinatorArgs;
+use crate::args::{ConfigArgs, CoordinatorArgs};
 use crate::config_file;
 use crate::failure::{Failure, no_signals};
+use crate::job;
 use crate::operator_client::{credentials, token};
 use conrec_coordinator::bind::{bind, bind_anywhere};
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::{Coordinator, Entrance, Opened};
 use conrec_domain::effect::Ending;
+use conrec_domain::ids::RunId;
+use conrec_domain::spec::RunSpec;
 use conrec_process::{StopSignals, log_to_stderr, say};
 use conrec_trust::Role;
 use std::io::Write;
@@ -36,16 +39,48 @@ pub fn run(args: &CoordinatorArgs) -> Result<u8, Failure> {
 }
 
 async fn serve(args: &CoordinatorArgs) -> Result<u8, Failure> {
-    let spec = config_file::load(&args.config)?;
-    let run_id = config_file::run_id(args.run_id.as_ref(), &args.config.config, &spec)?;
+    if let Some(job) = &args.job {
+        return job::serve::serve(args, job).await;
+    }
+    // The command line does not go without one.
+    let config = args.config.clone().unwrap_or_default();
+    let config = ConfigArgs { config, set: args.set.clone() };
+    let spec = config_file::load(&config)?;
+    let run_id = config_file::run_id(args.run_id.as_ref(), &config.config, &spec)?;
+    let mut signals = StopSignals::listen().map_err(no_signals)?;
+    match open(args, (run_id, spec), args.workers.unwrap_or(1), &mut signals).await? {
+        Served::Ended(code) => Ok(code),
+        Served::Open(coordinator, entrance) => {
+            ended(serve_open(coordinator, entrance, async move { signals.next().await }).await)
+        }
+    }
+}
+
+/// What opening a run comes to.
+pub enum Served {
+    /// Nothing is to be done: it is complete, or a signal came.
+    Ended(u8),
+    /// It is to be served.
+    Open(Box<Coordinator>, Box<Entrance>),
+}
+
+/// Opens a run and listens; `workers` is how many it waits for.
+///
+/// # Errors
+/// The run cannot be opened, or the address cannot be taken.
+pub async fn open(
+    args: &CoordinatorArgs,
+    (run_id, spec): (RunId, RunSpec),
+    workers: u32,
+    signals: &mut StopSignals,
+) -> Result<Served, Failure> {
     let listen = args.listen.clone().unwrap_or_else(|| spec.cluster.listen.clone());
     let (credentials, token) = (credentials(&args.trust, Role::Coordinator)?, token(&args.trust)?);
-    let mut signals = StopSignals::listen().map_err(no_signals)?;
-    let opened = Coordinator::open(&args.store.store, run_id.clone(), spec, crate::CODE_VERSION, args.workers);
+    let opened = Coordinator::open(&args.store.store, run_id.clone(), spec, crate::CODE_VERSION, workers);
     let opened = tokio::select! {
         opened = opened => opened?,
         // The store may take its time; nothing was begun.
-        () = signals.next() => return Ok(ExitCode::Stopped.code()),
+        () = signals.next() => return Ok(Served::Ended(ExitCode::Stopped.code())),
     };
     let Opened { coordinator, skipped, resumed, already_complete } = opened;
     for skipped in skipped {
@@ -53,7 +88,7 @@ async fn serve(args: &CoordinatorArgs) -> Result<u8, Failure> {
     }
     if already_complete {
         say!("already complete: {run_id}");
-        return Ok(ExitCode::Done.code());
+        return Ok(Served::Ended(ExitCode::Done.code()));
     }
     if let Some(iteration) = resumed {
         tracing::info!(%iteration, "going on from a checkpoint");
@@ -66,9 +101,26 @@ async fn serve(args: &CoordinatorArgs) -> Result<u8, Failure> {
     }
     say!("listening on {address}");
     let entrance = Entrance::from(listener).with_credentials(credentials.as_ref()).with_token(token);
-    match coordinator.serve(entrance, Instant::now(), async move { signals.next().await }).await {
+    Ok(Served::Open(Box::new(coordinator), Box::new(entrance)))
+}
+
+/// Serves a run to its end for this process.
+pub async fn serve_open(
+    coordinator: Box<Coordinator>,
+    entrance: Box<Entrance>,
+    stop: impl Future<Output = ()>,
+) -> Ending {
+    coordinator.serve(*entrance, Instant::now(), stop).await
+}
+
+/// The exit code of an end, or the failure that it was.
+///
+/// # Errors
+/// The run failed.
+pub fn ended(ending: Ending) -> Result<u8, Failure> {
+    match ending {
         Ending::Failed { reason, exit_code } => Err(Failure { message: reason, code: exit_code }),
-        ending @ (Ending::Completed | Ending::Stopped) => Ok(ExitCode::from(&ending).code()),
+        ending @ (Ending::Completed | Ending::Stopped | Ending::Cancelled) => Ok(ExitCode::from(&ending).code()),
     }
 }
 

@@ -61,6 +61,8 @@ pub enum Ending {
     Completed,
     /// Stopped on request; resumable from the store.
     Stopped,
+    /// Ended for good on request: nothing of it goes on.
+    Cancelled,
     /// It cannot go on.
     Failed {
         /// For the user.
@@ -71,11 +73,22 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// Whether another start of the run may go on with it: after a stop, and after a failure that comes from what was
+    /// around the run. Data, config and command line are the same the next time.
+    pub fn may_go_on(&self) -> bool {
+        match self {
+            Self::Completed | Self::Cancelled => false,
+            Self::Stopped => true,
+            Self::Failed { exit_code, .. } => !matches!(exit_code, 10 | 64 | 65 | 78),
+        }
+    }
+
     /// The process's exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Completed => 0,
             Self::Stopped => 75,
+            Self::Cancelled => 12,
             Self::Failed { exit_code, .. } => *exit_code,
         }
     }
@@ -150,10 +163,12 @@ pub enum Command {
         /// The roster.
         fence: Fence,
     },
-    /// End the session; the process exits 0.
+    /// End the session; the process exits 0, or 75 where it should be started again.
     Stop {
         /// Why, in words.
         reason: String,
+        /// Whether the run may still go on, now or later, so that it may need this worker.
+        again: bool,
     },
 }
 

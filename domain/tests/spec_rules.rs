@@ -207,29 +207,54 @@ fn a_real_dataset_needs_a_path() {
     assert_eq!(found, ["data.path = \"\": allowed is the folder that holds the dataset's files"]);
 }
 
+/// No target of the validation window may lie in the test window.
+#[test]
+fn a_gap_shorter_than_the_horizon_is_refused_with_both_and_why() {
+    let refused = |gap: u32, horizon: u32| {
+        [format!(
+            "data.gap_days = {gap}: allowed is {horizon} or more with data.horizon_days = {horizon}: with less, targets \
+             of the validation window lie in the test window, and what is chosen on the one has seen the other; set \
+             data.gap_days = {horizon}, or a shorter data.horizon_days"
+        )]
+    };
+    assert_eq!(violations(&["data.gap_days=6"]), refused(6, 7));
+    assert_eq!(violations(&["data.gap_days=0", "data.horizon_days=1"]), refused(0, 1));
+    assert_eq!(violations(&["data.gap_days=6", "evaluation.statistics=frozen"]), refused(6, 7));
+    assert_eq!(violations(&["data.gap_days=6", "data.later_day_only=true"]), refused(6, 7));
+    // What the stream is too short for is said when the gap is right.
+    assert_eq!(violations(&["data.horizon_days=400"]), refused(7, 400));
+    assert!(violations(&["data.gap_days=7"]).is_empty() && violations(&["data.gap_days=8"]).is_empty());
+}
+
 #[test]
 fn a_window_longer_than_the_stream_is_named_with_what_is_allowed() {
     let longest = |found: u32, allowed: &str| {
         format!(
-            "data.horizon_days = {found}: allowed is {allowed}: the stream has data.synthetic.days = 90, \
-             data.gap_days = 7, data.validation_days = 14 and data.test_days = 25 take 46 of these days, \
+            "data.gap_days = {found}: allowed is {allowed}: the stream has data.synthetic.days = 90, \
+             data.horizon_days = 7, data.validation_days = 14 and data.test_days = 25 take 46 of these days, \
              and some must be left to train on"
         )
     };
-    assert_eq!(violations(&["data.horizon_days=400"]), [longest(400, "1 to 43")]);
-    assert!(violations(&["data.horizon_days=43"]).is_empty(), "the largest value allowed");
+    assert_eq!(violations(&["data.gap_days=400"]), [longest(400, "7 to 43")]);
+    assert!(violations(&["data.gap_days=43"]).is_empty(), "the largest value allowed");
     // A window longer than the others together is to blame; otherwise the stream is.
-    let found = violations(&["data.horizon_days=44"]);
+    let found = violations(&["data.gap_days=44"]);
     assert!(
-        found[0].starts_with("data.synthetic.days = 90: allowed is more than 90: data.horizon_days = 44, "),
+        found[0].starts_with("data.synthetic.days = 90: allowed is more than 90: data.horizon_days = 7, "),
         "{found:?}"
     );
     let found = violations(&["data.test_days=80"]);
     assert!(found[0].starts_with("data.test_days = 80: allowed is 1 to 61: "), "{found:?}");
     // No value of the longest would do.
-    let found = violations(&["data.horizon_days=400", "data.synthetic.days=40"]);
+    let found = violations(&["data.gap_days=400", "data.synthetic.days=40"]);
     assert!(
-        found[0].starts_with("data.synthetic.days = 40: allowed is more than 446: data.horizon_days = 400, "),
+        found[0].starts_with("data.synthetic.days = 40: allowed is more than 446: data.horizon_days = 7, "),
+        "{found:?}"
+    );
+    // A long horizon takes a gap as long.
+    let found = violations(&["data.horizon_days=30", "data.gap_days=30"]);
+    assert!(
+        found[0].starts_with("data.synthetic.days = 90: allowed is more than 99: data.horizon_days = 30, "),
         "{found:?}"
     );
 }

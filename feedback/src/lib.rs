@@ -55,6 +55,7 @@ pub mod sparse_rows;
 pub mod tf_idf;
 pub mod truncated_svd;
 pub mod vector_files;
+pub mod vectorizer;
 
 // Baselines: each a function from an instance to scores over items.
 pub mod baseline_tuning;

@@ -146,23 +146,25 @@ mod tests {
     }
 
     #[test]
-    fn a_horizon_longer_than_the_data_is_named_with_the_span_and_what_is_allowed() {
-        let spec = |horizon_days| DataSpec { horizon_days, ..DataSpec::default() };
+    fn a_gap_longer_than_the_data_is_named_with_the_span_and_what_is_allowed() {
+        let spec = |gap_days| DataSpec { gap_days, ..DataSpec::default() };
         // 185 days and a quarter.
         let span = 185 * DAY + DAY / 4;
-        let expected = "data.horizon_days = 400: allowed is 1 to 139: the data spans 185 days, data.gap_days = 7, \
+        let expected = "data.gap_days = 400: allowed is 7 to 139: the data spans 185 days, data.horizon_days = 7, \
                         data.validation_days = 14 and data.test_days = 25 take 46 of these days, \
                         and some must be left to train on";
         assert_eq!(refused(&spec(400), Statistics::Refit, span), expected);
         // What is allowed is right to the day, and the whole span would leave nothing.
         assert!(passes(&spec(139), Statistics::Refit, 0, span).is_ok());
-        assert!(
-            refused(&spec(140), Statistics::Refit, span).starts_with("data.horizon_days = 140: allowed is 1 to 139")
-        );
-        assert!(refused(&spec(139), Statistics::Refit, 185 * DAY).contains("allowed is 1 to 138"));
-        // `frozen` has one more gap.
+        assert!(refused(&spec(140), Statistics::Refit, span).starts_with("data.gap_days = 140: allowed is 7 to 139"));
+        assert!(refused(&spec(139), Statistics::Refit, 185 * DAY).contains("allowed is 7 to 138"));
+        // `frozen` has the gap twice.
         let frozen = refused(&spec(139), Statistics::Frozen, span);
-        assert!(frozen.contains("allowed is 1 to 132") && frozen.contains("data.gap_days = 7 (twice)"), "{frozen}");
+        assert!(frozen.starts_with("data.gap_days = 139: allowed is 7 to 69: "), "{frozen}");
+        assert!(passes(&spec(69), Statistics::Frozen, 0, span).is_ok());
+        let long = DataSpec { horizon_days: 139, ..spec(139) };
+        let found = refused(&long, Statistics::Frozen, span);
+        assert!(found.contains("data.horizon_days = 139, data.gap_days = 139 (twice), "), "{found}");
     }
 
     #[test]

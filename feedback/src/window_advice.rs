@@ -39,12 +39,16 @@ pub fn advised(
     InstanceError::Empty { window, from, to, negatives, advice: found.unwrap_or(advice) }
 }
 
-/// The smallest horizon with enough instances, or else the one with the most.
+/// The smallest horizon with enough instances, or else the one with the most. A longer one takes a gap as long.
 fn other_horizon(spec: &DataSpec, count: impl Fn(&DataSpec) -> Option<Counts>) -> Option<String> {
     let tries = HORIZONS.into_iter().filter(|&days| days != spec.horizon_days);
-    let tries = tries.map(|horizon_days| DataSpec { horizon_days, ..spec.clone() });
+    let tries = tries.map(|days| DataSpec { horizon_days: days, gap_days: spec.gap_days.max(days), ..spec.clone() });
     let (best, counts) = best(tries, count)?;
-    Some(format!("data.horizon_days = {} gives {}", best.horizon_days, listed(counts)))
+    let gap = match best.gap_days == spec.gap_days {
+        true => String::new(),
+        false => format!(" with data.gap_days = {}", best.gap_days),
+    };
+    Some(format!("data.horizon_days = {}{gap} gives {}", best.horizon_days, listed(counts)))
 }
 
 fn longer_windows(spec: &DataSpec, count: impl Fn(&DataSpec) -> Option<Counts>) -> Option<String> {
@@ -129,8 +133,8 @@ mod tests {
         let spec = DataSpec { later_day_only: true, ..DataSpec::default() };
         let error = advice(&spec, &dataset());
         // The next dislike comes on the tenth day, nine days and some after midnight.
-        assert!(error.contains("; data.horizon_days = 10 gives "), "{error}");
-        let held = DataSpec { horizon_days: 10, ..spec };
+        assert!(error.contains("; data.horizon_days = 10 with data.gap_days = 10 gives "), "{error}");
+        let held = DataSpec { horizon_days: 10, gap_days: 10, ..spec };
         let data = dataset();
         let history = History::new(&data.events, 100);
         let [training, validation, test] = counts(&held, Statistics::Refit, &data, &history).unwrap();
@@ -146,7 +150,7 @@ mod tests {
         data.events.push(Event { user: 0, item: 0, time: 250 * DAY, sign: Sign::Neutral });
         data.events.sort_by_key(Event::order);
         data.events.dedup();
-        let spec = DataSpec { test_days: 7, validation_days: 7, gap_days: 1, ..DataSpec::default() };
+        let spec = DataSpec { test_days: 7, validation_days: 7, ..DataSpec::default() };
         let error = advice(&spec, &data);
         assert!(error.contains("data.horizon_days = ") || error.contains("data.test_days = "), "{error}");
     }

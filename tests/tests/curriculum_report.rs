@@ -12,7 +12,7 @@ fn arms_are_compared_with_the_config_and_trained_once() {
     let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (store, out) = (place("runs"), place("out"));
     let arguments = ["curriculum-report", "tests/configs/tiny.toml", "--seeds", "1", "--store", &store, "--out", &out];
-    // Of the horizons 3 is the config's own, and 14 would leave no test window.
+    // Of the horizons 3 is the config's own, and longer ones reach over the gap between the windows.
     let arguments = [&arguments[..], &["--sweep", "horizon,order", "--output", "json"]].concat();
     let first = run(&arguments).unwrap();
     assert!(first.status.success(), "{}", text(&first));
@@ -22,12 +22,12 @@ fn arms_are_compared_with_the_config_and_trained_once() {
         said["tables"][table].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect()
     };
     assert_eq!(names("order"), ["conrec", "backwards", "only_last", "mixed"]);
-    assert_eq!(names("horizon"), ["conrec", "horizon_1d", "horizon_7d"]);
+    assert_eq!(names("horizon"), ["conrec", "horizon_1d"]);
     let runs = said["runs"].as_array().unwrap();
-    assert_eq!((runs.len(), fs::read_dir(&store).unwrap().count()), (6, 6), "the config itself stands in both tables");
+    assert_eq!((runs.len(), fs::read_dir(&store).unwrap().count()), (5, 5), "the config itself stands in both tables");
     let digests: std::collections::BTreeSet<&str> =
         runs.iter().map(|run| run["identity"]["config_digest"].as_str().unwrap()).collect();
-    assert_eq!(digests.len(), 6);
+    assert_eq!(digests.len(), 5);
 
     let given = runs[0]["identity"]["run_id"].as_str().unwrap();
     let report = fs::read(folder.path().join("runs").join(given).join("report.json")).unwrap();

@@ -94,22 +94,35 @@ fn span_of_the_ratings() -> i64 {
 }
 
 #[test]
-fn a_horizon_longer_than_the_data_says_how_long_the_data_is_and_what_is_allowed() {
-    let span = span_of_the_ratings();
-    let expected = format!(
-        "data.horizon_days = 400: allowed is 1 to {}: the data spans {span} days, data.gap_days = 7, \
-         data.validation_days = 14 and data.test_days = 25 take 46 of these days",
-        span - 46
-    );
-    refused_of("configs/demo.toml", &["data.horizon_days=400"], 65, &[&expected]);
+fn a_horizon_that_reaches_over_the_gap_is_refused_with_both_and_why() {
+    let words = ["data.gap_days = 3: allowed is 7 or more with data.horizon_days = 7", "lie in the test window"];
+    refused_of("configs/demo.toml", &["data.gap_days=3"], 78, &words);
 }
 
 #[test]
-fn a_horizon_longer_than_the_made_up_stream_says_how_long_it_is_and_what_is_allowed() {
-    // `frozen` has a gap of 3 days before each window.
-    let expected = "data.horizon_days = 400: allowed is 1 to 35: the stream has data.synthetic.days = 60, \
-                    data.gap_days = 3 (twice), data.validation_days = 8 and data.test_days = 10 take 24 of these days";
-    refused_of("configs/synthetic.toml", &["data.horizon_days=400"], 78, &[expected]);
+fn a_gap_longer_than_the_data_says_how_long_the_data_is_and_what_is_allowed() {
+    let span = span_of_the_ratings();
+    let expected = format!(
+        "data.gap_days = 400: allowed is 7 to {}: the data spans {span} days, data.horizon_days = 7, \
+         data.validation_days = 14 and data.test_days = 25 take 46 of these days",
+        span - 46
+    );
+    refused_of("configs/demo.toml", &["data.gap_days=400"], 65, &[&expected]);
+}
+
+#[test]
+fn a_horizon_longer_than_the_data_is_told_what_each_window_takes() {
+    let spans = format!("the data spans {} days", span_of_the_ratings());
+    let words = ["horizon, windows and gaps = 839 days: ", &spans, "data.horizon_days = 400, data.gap_days = 400, "];
+    refused_of("configs/demo.toml", &["data.horizon_days=400", "data.gap_days=400"], 65, &words);
+}
+
+#[test]
+fn a_gap_longer_than_the_made_up_stream_says_how_long_it_is_and_what_is_allowed() {
+    // `frozen` has a gap before each window.
+    let expected = "data.gap_days = 400: allowed is 7 to 17: the stream has data.synthetic.days = 60, \
+                    data.horizon_days = 7, data.validation_days = 8 and data.test_days = 10 take 25 of these days";
+    refused_of("configs/synthetic.toml", &["data.gap_days=400"], 78, &[expected]);
 }
 
 #[test]

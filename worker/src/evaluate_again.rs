@@ -2,8 +2,10 @@
 //! adapter, on the run's prepared data.
 
 use crate::error::WorkerError;
-use crate::evaluate::{NamedPolicy, evaluate};
+use crate::evaluate::{NamedPolicy, WindowResult, evaluate};
 use crate::export::{ADAPTER, BASE};
+use crate::other_policy::on_data_of;
+use crate::predict::parquet_file;
 use crate::provenance::{of_run, state_of};
 use crate::report::{chosen_baselines, notes, policies_of, window_of};
 use crate::report_page::Interval;
@@ -17,6 +19,7 @@ use conrec_feedback::readers::Negatives;
 use conrec_feedback::report_order::{base_of, in_order, is_own};
 use conrec_page::{Block, Cell, Column, Document, Row, Section, Table};
 use conrec_policy::adapter_files::{AdapterOf, read_adapter};
+use conrec_policy::atomic_write::write_atomically;
 use conrec_policy::device::device_of;
 use conrec_policy::model_files::read_model;
 use conrec_policy::transformer::{Adapter, Policy, Trains};
@@ -37,6 +40,7 @@ Examples:
   conrec evaluate RUN --baselines --output json           with all models it is held against, for programs
   conrec evaluate --adapter runs/RUN/adapter              what the exported adapter does
   conrec evaluate RUN --adapter tuned --base base_model   another adapter of that shape, on the run's data
+  conrec evaluate RUN --policy-of OLDER                   another run's policy, on the run's data
 
 One row a model, with 95 % intervals over users. An adapter in a run's folder needs no RUN.")]
 pub struct EvaluateArgs {
@@ -55,6 +59,12 @@ pub struct EvaluateArgs {
     /// Evaluate the baselines too, those with settings that validation chooses among them
     #[arg(long)]
     baselines: bool,
+    /// Evaluate another run's policy in place of the run's own, with that run's semantic ids, on this run's data
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["adapter", "baselines"])]
+    policy_of: Option<RunId>,
+    /// Write what each model scored on each instance, as a Parquet file like a run's outcomes/test.parquet
+    #[arg(long, value_name = "FILE.parquet", value_parser = parquet_file)]
+    outcomes: Option<PathBuf>,
     /// How it is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -67,7 +77,14 @@ pub struct EvaluateArgs {
 pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
     let (run, store) = args.place()?;
     let stored = StoredRun::open(&run, &store)?;
-    let (spec, data) = (&stored.spec, stored.data()?);
+    let (stored, data) = match &args.policy_of {
+        Some(other) => on_data_of(other, &stored, &store)?,
+        None => {
+            let data = stored.data()?;
+            (stored, data)
+        }
+    };
+    let spec = &stored.spec;
     let window = window_of(spec, (&stored.folder, &data), Role::Test)?
         .ok_or_else(|| WorkerError::file(stored.folder.shown("prepared"), "it has no test window; prepare it again"))?;
     let policies = match &args.adapter {
@@ -79,11 +96,17 @@ pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
         None => policies_of(&stored.state)?,
     };
     let tuned = args.baselines.then(|| chosen_baselines(spec, &stored.folder)).transpose()?;
-    let models = evaluate(spec, &data, &window, policies, tuned.as_ref())?.models;
-    let policy = args.adapter.as_ref().map_or_else(|| "final".to_owned(), |folder| folder.display().to_string());
+    let WindowResult { models, outcomes, .. } = evaluate(spec, &data, &window, policies, tuned.as_ref())?;
+    if let Some(file) = &args.outcomes {
+        write_atomically(file, &outcomes.encode().map_err(|e| WorkerError::file(file, e))?)?;
+    }
+    let policy = args.policy();
     // An adapter is no state of the run.
     let own = args.adapter.is_none().then(|| stored.state.digest()).transpose()?;
-    let state = own.map(|own| state_of(&stored.folder, own)).transpose()?;
+    let state = match (own, &args.policy_of) {
+        (Some(own), None) => Some(state_of(&stored.folder, own)?),
+        (own, _) => own,
+    };
     let identity = of_run(spec, &stored.folder, &data.prepared, state)?.with_entered("test", &window.users());
     if args.output == Output::Json {
         let whole = json!({
@@ -110,6 +133,15 @@ pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
 }
 
 impl EvaluateArgs {
+    /// Whose policy is evaluated, for people.
+    fn policy(&self) -> String {
+        match (&self.adapter, &self.policy_of) {
+            (Some(folder), _) => folder.display().to_string(),
+            (None, Some(run)) => format!("that of run {run}"),
+            (None, None) => "final".to_owned(),
+        }
+    }
+
     /// The run and where it is kept: an adapter in a run's folder says both.
     fn place(&self) -> Result<(RunId, StoreArgs), WorkerError> {
         if let Some(run) = &self.run {

@@ -10,6 +10,7 @@ mod part;
 mod processes;
 
 use crate::error::WorkerError;
+use crate::other_policy::on_data_of;
 use crate::pass_data::PassData;
 use crate::stored_run::{StoreArgs, StoredRun};
 use clap::Args;
@@ -64,6 +65,9 @@ pub struct PredictArgs {
     /// What users get who have disliked nothing before that moment
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = WithoutNegatives::Fallback)]
     without_negatives: WithoutNegatives,
+    /// Predict with another run's policy and semantic ids, from this run's data
+    #[arg(long, value_name = "RUN")]
+    policy_of: Option<RunId>,
     /// Processes on this machine
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: u32,
@@ -90,7 +94,8 @@ impl PredictArgs {
     }
 }
 
-fn parquet_file(text: &str) -> Result<PathBuf, String> {
+/// A file name that ends as it must.
+pub(crate) fn parquet_file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.extension().is_some_and(|extension| extension == "parquet") {
         return Ok(path);
@@ -105,7 +110,13 @@ fn parquet_file(text: &str) -> Result<PathBuf, String> {
 pub fn run(args: &PredictArgs) -> Result<(), WorkerError> {
     args.parent.map_or(Ok(()), processes::end_with)?;
     let stored = StoredRun::open(&args.run, &args.store)?;
-    let data = stored.data()?;
+    let (stored, data) = match &args.policy_of {
+        Some(other) if *other != args.run => on_data_of(other, &stored, &args.store)?,
+        Some(_) | None => {
+            let data = stored.data()?;
+            (stored, data)
+        }
+    };
     let dataset = &data.prepared.dataset;
     let users = job::users(dataset, args.users.as_deref())?;
     let at = args.at.unwrap_or_else(|| dataset.last_time().unwrap_or_default() + 1);

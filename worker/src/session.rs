@@ -58,14 +58,15 @@ pub struct SessionOptions {
 /// How a worker's life ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The coordinator said stop.
+    /// The coordinator said stop: nothing of the run is left to do, whether it went well or not.
     Stopped,
-    /// It was asked to end by a signal.
+    /// It was asked to end by a signal, or the run may go on another time.
     Left,
 }
 
 impl Ended {
-    /// The exit code: a worker that left may be started again, and joins the run.
+    /// The exit code: a worker that left may be started again, and joins the run. 0 is for a run that is over for good, so
+    /// that whoever starts workers again knows when to end; whether it went well the coordinator's code says.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Stopped => 0,
@@ -74,7 +75,7 @@ impl Ended {
     }
 }
 
-/// Asked to end before the work was done; as for `conrec train`.
+/// Asked to end before the run was complete; as for `conrec train`.
 const LEFT: u8 = 75;
 
 /// Joins the run and works until told to stop, by the coordinator or by a signal. When a session breaks off it joins again, with what it holds: the
@@ -152,7 +153,7 @@ async fn join(options: &SessionOptions, compute: &mut Option<Compute>, forget: b
     let mut incoming = open(options, outgoing).await?;
     let welcome = match receive(&mut incoming, address).await? {
         Some(ToWorker::Welcome(welcome)) => welcome,
-        Some(ToWorker::Command(Command::Stop { reason })) => return Err(lost(address, reason)),
+        Some(ToWorker::Command(Command::Stop { reason, .. })) => return Err(lost(address, reason)),
         Some(ToWorker::Command(_)) => return Err(lost(address, "did not answer Hello with Welcome")),
         None => return Err(interrupted(address, "closed the session before its Welcome")),
     };
@@ -168,9 +169,9 @@ async fn work(
     loop {
         tokio::select! {
             message = receive(incoming, coordinator) => match message? {
-                Some(ToWorker::Command(Command::Stop { reason })) => {
-                    tracing::info!(reason, "stopped");
-                    return Ok(if leave.is_asked() { Ended::Left } else { Ended::Stopped });
+                Some(ToWorker::Command(Command::Stop { reason, again })) => {
+                    tracing::info!(reason, again, "stopped");
+                    return Ok(if again { Ended::Left } else { Ended::Stopped });
                 }
                 Some(ToWorker::Command(command)) => compute.take(command),
                 Some(ToWorker::Welcome(_)) => return Err(WorkerError::Protocol("a second Welcome".to_owned())),

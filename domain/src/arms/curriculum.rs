@@ -54,10 +54,12 @@ pub fn beta_arms(given: &RunConfig) -> Vec<Arm> {
 }
 
 /// `data.horizon_days`. Training ends and windows begin when they do in the given config: what the horizon takes at the
-/// end of the data, the test window gives. So a horizon that would leave no test window has no arm.
+/// end of the data, the test window gives. So a horizon that would leave no test window has no arm, and neither has one
+/// that is longer than the gap between the windows.
 pub fn horizon_arms(given: &RunConfig) -> Vec<Arm> {
     let tail = given.data.horizon_days.saturating_add(given.data.test_days);
-    let arms = HORIZONS.into_iter().filter(|days| *days < tail).map(|days| {
+    let fits = |days: &u32| *days < tail && *days <= given.data.gap_days;
+    let arms = HORIZONS.into_iter().filter(fits).map(|days| {
         let mut config = given.clone();
         config.data.horizon_days = days;
         config.data.test_days = tail - days;
@@ -150,6 +152,8 @@ mod tests {
         assert_eq!(names(&arms), [GIVEN, "horizon_1d", "horizon_3d"]);
         assert_eq!((arms[1].config.data.horizon_days, arms[1].config.data.test_days), (1, 13));
         given.data.test_days = 8;
+        assert_eq!(names(&horizon_arms(&given)), [GIVEN, "horizon_1d", "horizon_3d"], "14 days reach over the gap");
+        given.data.gap_days = 14;
         assert_eq!(horizon_arms(&given).last().map(|arm| arm.config.data.test_days), Some(1));
     }
 }

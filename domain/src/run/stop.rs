@@ -49,7 +49,8 @@ impl Run {
     /// Ends the run for this process: every worker is told, then whoever watches, then the shell.
     pub(super) fn finish(&mut self, ending: Ending, why: &str, out: &mut Vec<Effect>) {
         for worker in self.workers.keys().copied() {
-            out.push(Effect::Send { worker, command: Command::Stop { reason: why.to_owned() } });
+            let command = Command::Stop { reason: why.to_owned(), again: ending.may_go_on() };
+            out.push(Effect::Send { worker, command });
         }
         self.enter(Phase::Ended(ending.clone()), out);
         out.push(Effect::Finish(ending));

@@ -72,7 +72,7 @@ impl DataSpec {
         };
         [
             Stretch { key: "data.horizon_days", days: self.horizon_days, times: 1, least: 1 },
-            Stretch { key: "data.gap_days", days: self.gap_days, times: gaps, least: 0 },
+            Stretch { key: "data.gap_days", days: self.gap_days, times: gaps, least: u64::from(self.horizon_days) },
             Stretch { key: "data.validation_days", days: self.validation_days, times: 1, least: 1 },
             Stretch { key: "data.test_days", days: self.test_days, times: 1, least: 1 },
         ]

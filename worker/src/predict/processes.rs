@@ -30,6 +30,9 @@ impl Processes {
             command.args(["--share", &format!("{of}/{}", args.workers)]);
             command.args(["--parent", &std::process::id().to_string()]);
             command.arg("--out").arg(args.out());
+            if let Some(other) = &args.policy_of {
+                command.args(["--policy-of", other.as_str()]);
+            }
             for (option, path) in [("--users", &args.users), ("--scratch", &args.store.scratch)] {
                 if let Some(path) = path {
                     command.arg(option).arg(path);
