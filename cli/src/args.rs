@@ -1,12 +1,14 @@
 //! What the command line may say: every verb and option, with help that teaches.
 
 mod jobs;
+mod kubernetes;
 mod trust;
 
 pub use jobs::{
-    CheckpointArgs as JobCheckpointArgs, JobArgs, LogsArgs, RunJobArgs, StatusArgs, SubmitArgs, Target, TargetArgs,
-    WaitArgs, WaitingArgs, WishArgs,
+    CheckpointArgs as JobCheckpointArgs, IfExistsArg, JobArgs, LogsArgs, RunJobArgs, StatusArgs, SubmitArgs, Target,
+    TargetArgs, WaitArgs, WaitingArgs, WishArgs,
 };
+pub use kubernetes::{ClusterArgs, ScaleArgs, TemplateArgs};
 pub use trust::{CertsAction, CertsArgs, CertsInitArgs, CertsShowArgs, ENVIRONMENT, OperatorArgs, TrustArgs};
 
 use crate::coverage_report::CoverageArgs;
@@ -18,6 +20,7 @@ use clap::{Args, Parser, Subcommand};
 use conrec_coordinator::exit_code::ExitCode as Code;
 use conrec_domain::ids::RunId;
 pub use conrec_process::Output;
+use conrec_vitals::VitalsArgs;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,7 +36,7 @@ Examples:
   conrec submit configs/demo.toml --key mine    the same in the background; the same key is the same job
 
 Exit codes:
-  0 done | 1 failed | 10 not promoted | 11 this key already ran | 12 cancelled | 64 wrong command line | 65 bad data
+  0 done | 1 failed | 11 this key already ran | 15 cancelled | 64 wrong command line | 65 bad data
   69 store or server unavailable | 75 stopped after a checkpoint: the same command resumes | 78 bad config
   10 to 14 of `conrec nightly`: not promoted | ran before | overtaken | late | empty";
 
@@ -108,6 +111,8 @@ pub enum Verb {
     Checkpoint(JobCheckpointArgs),
     /// Wait for a job's end and exit with its exit code
     Wait(WaitArgs),
+    /// Give a run in Kubernetes more workers, or fewer, while it goes on
+    Scale(ScaleArgs),
     /// A job's processes on this machine; started by submit and resume
     #[command(hide = true)]
     RunJob(RunJobArgs),
@@ -234,6 +239,9 @@ pub struct CoordinatorArgs {
     /// reaches it may join the run
     #[arg(long)]
     pub insecure_listen: bool,
+    /// Health, figures, last word.
+    #[command(flatten)]
+    pub vitals: VitalsArgs,
     /// Write HOST:PORT to this file once the coordinator listens
     #[arg(long, value_name = "PATH")]
     pub address_file: Option<PathBuf>,

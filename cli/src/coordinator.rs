@@ -13,13 +13,19 @@ use conrec_domain::ids::RunId;
 use conrec_domain::spec::RunSpec;
 use conrec_process::{StopSignals, log_to_stderr, say};
 use conrec_trust::Role;
+use conrec_vitals::{TrainerEnvironment, Vitals, report_progress};
+use futures::StreamExt;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 /// What is still asked of the system when the run has ended is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Kubeflow Trainer has so long to hear how the run ended.
+const LAST_REPORT: Duration = Duration::from_secs(6);
 
 /// Opens the run, listens, serves.
 ///
@@ -33,14 +39,29 @@ pub fn run(args: &CoordinatorArgs) -> Result<u8, Failure> {
         .build()
         .map_err(|error| Failure::new(ExitCode::Failed, format!("cannot start the runtime: {error}")))?;
     let ended = runtime.block_on(serve(args));
+    args.vitals.say_last(&last_word(&ended));
     // A file system that hangs may hold a thread for ever.
     runtime.shutdown_timeout(PATIENCE);
     ended
 }
 
+/// What is left of it in a pod's status.
+fn last_word(ended: &Result<u8, Failure>) -> String {
+    match ended {
+        Err(failure) => failure.message.clone(),
+        Ok(0) => "the run is complete".into(),
+        Ok(75) => "stopped after a checkpoint; started again it goes on".into(),
+        Ok(15) => "cancelled".into(),
+        Ok(code) => format!("ended with exit code {code}"),
+    }
+}
+
 async fn serve(args: &CoordinatorArgs) -> Result<u8, Failure> {
+    let run = args.job.as_ref().or(args.run_id.as_ref()).map_or("", RunId::as_str);
+    let vitals = Vitals::new(&[("role", "coordinator"), ("run", run), ("version", crate::CODE_VERSION)]);
+    args.vitals.open(&vitals).await?;
     if let Some(job) = &args.job {
-        return job::serve::serve(args, job).await;
+        return job::serve::serve(args, job, &vitals).await;
     }
     // The command line does not go without one.
     let config = args.config.clone().unwrap_or_default();
@@ -51,7 +72,7 @@ async fn serve(args: &CoordinatorArgs) -> Result<u8, Failure> {
     match open(args, (run_id, spec), args.workers.unwrap_or(1), &mut signals).await? {
         Served::Ended(code) => Ok(code),
         Served::Open(coordinator, entrance) => {
-            ended(serve_open(coordinator, entrance, async move { signals.next().await }).await)
+            ended(serve_open((coordinator, entrance), &vitals, async move { signals.next().await }).await)
         }
     }
 }
@@ -104,13 +125,30 @@ pub async fn open(
     Ok(Served::Open(Box::new(coordinator), Box::new(entrance)))
 }
 
-/// Serves a run to its end for this process.
+/// Serves a run to its end for this process; its vitals are kept, and told to Kubeflow Trainer where there is one.
 pub async fn serve_open(
-    coordinator: Box<Coordinator>,
-    entrance: Box<Entrance>,
+    (coordinator, entrance): (Box<Coordinator>, Box<Entrance>),
+    vitals: &Vitals,
     stop: impl Future<Output = ()>,
 ) -> Ending {
-    coordinator.serve(*entrance, Instant::now(), stop).await
+    let (mut statuses, heard) = (Box::pin(coordinator.statuses()), vitals.clone());
+    tokio::spawn(async move {
+        while let Some(status) = statuses.next().await {
+            heard.hear(&status, job::now());
+        }
+    });
+    let (end, ended) = watch::channel(None);
+    let trainer = TrainerEnvironment::from(|name| std::env::var(name).ok());
+    let reports = trainer.map(|trainer| tokio::spawn(report_progress(trainer, vitals.clone(), ended, job::now)));
+    vitals.set_ready(true);
+    let ending = coordinator.serve(*entrance, Instant::now(), stop).await;
+    vitals.set_ready(false);
+    if let Some(reports) = reports {
+        let _ = end.send(Some(ending == Ending::Completed));
+        // The trainer may be gone.
+        let _ = timeout(LAST_REPORT, reports).await;
+    }
+    ending
 }
 
 /// The exit code of an end, or the failure that it was.

@@ -252,7 +252,7 @@ mod tests {
     fn runs_of_an_earlier_version_are_read_and_named() {
         let (old, new) = (run(""), run(r#", "users_seen": 5, "users_without_negatives": 3"#));
         assert_eq!((old.identity.code_version.as_str(), old.identity.split.windows.len()), ("", 1));
-        assert_eq!(silent(&[new.clone()]), None);
+        assert_eq!(silent(std::slice::from_ref(&new)), None);
         let said = silent(&[new, old]).unwrap();
         assert!(said.contains("old-1") && said.contains("earlier version"), "{said}");
         let bare =

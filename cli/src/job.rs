@@ -14,11 +14,12 @@ pub mod wish;
 
 use crate::args::{JobArgs, StoreArgs};
 use crate::failure::Failure;
+use crate::train;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::StoreError;
 use conrec_domain::ids::RunId;
 use conrec_domain::job::{JobKey, Moment, Writer};
-use conrec_jobs::{JobError, JobObjects, host};
+use conrec_jobs::{JobError, JobObjects, Lock, host, serves};
 use conrec_store::{OpenError, Store};
 use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
@@ -66,8 +67,24 @@ fn existing(args: &StoreArgs, none: &str) -> Result<Store, Failure> {
     }
 }
 
+/// Whether nobody works on a job: on this machine its lock says so, of others only that they have been silent.
+async fn nobody_works(store: &Store, job: &JobObjects) -> Result<bool, Failure> {
+    let state = job.state().await?;
+    let of_this_machine = match &state {
+        Some(state) => state.writer.host == host(),
+        None => job.request().await?.host == host(),
+    };
+    if !of_this_machine {
+        return Ok(state.is_some_and(|state| !state.is_live(now())));
+    }
+    if state.as_ref().is_some_and(|state| serves(&state.writer, job.run_id())) {
+        return Ok(false);
+    }
+    Ok(Lock::take(&train::local_folder(store, job.run_id(), None))?.is_some())
+}
+
 /// The run that a key or a name means.
-fn run_id(run: Option<&RunId>, key: Option<&JobKey>) -> Result<RunId, Failure> {
+pub(crate) fn run_id(run: Option<&RunId>, key: Option<&JobKey>) -> Result<RunId, Failure> {
     run.or_else(|| key.map(JobKey::run_id)).cloned().ok_or_else(none_named)
 }
 

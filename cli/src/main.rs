@@ -16,6 +16,7 @@ mod experiment_report;
 mod experiment_tables;
 mod failure;
 mod job;
+mod kubernetes;
 mod nightly;
 mod operate;
 mod operator_client;

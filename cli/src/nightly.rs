@@ -43,6 +43,9 @@ pub struct NightlyArgs {
     /// Worker processes; the result is the same for any number
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub workers: u32,
+    /// Leases that each worker computes at once; default: as `conrec train` has it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub lanes: Option<u32>,
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -52,6 +55,10 @@ pub struct NightlyArgs {
     /// What to do while another process works on this or another night
     #[arg(long, value_enum, default_value_t = IfRunning::Wait)]
     pub if_running: IfRunning,
+    /// Exit with 0 where the night is over and nothing has to be done (10, 11, 12, 14), for schedulers that know only
+    /// success and failure
+    #[arg(long)]
+    pub exit_zero: bool,
     /// Where logs and files lie meanwhile; default: beside the night's records, or the system's temporary folder where
     /// the store is a bucket
     #[arg(long, value_name = "DIR")]
@@ -141,7 +148,8 @@ async fn night(args: &NightlyArgs) -> Result<u8, Failure> {
         Stopped::Work(failure) => failure,
     })?;
     told::tell(args, &nights, &answer);
-    Ok(answer.exit_code())
+    let is_over = matches!(answer.exit_code(), 10 | 11 | 12 | 14);
+    Ok(if args.exit_zero && is_over { ExitCode::Done.code() } else { answer.exit_code() })
 }
 
 impl From<NightError> for Failure {

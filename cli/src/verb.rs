@@ -3,8 +3,8 @@
 use crate::args::Verb;
 use crate::failure::Failure;
 use crate::{
-    audit, bench, certs, checkpoints, coordinator, coverage_report, curriculum_report, job, nightly, operate, report,
-    reproduce, rollback, sibling, train, validate,
+    audit, bench, certs, checkpoints, coordinator, coverage_report, curriculum_report, job, kubernetes, nightly,
+    operate, report, reproduce, rollback, sibling, train, validate,
 };
 use conrec_domain::job::Ask;
 
@@ -28,6 +28,9 @@ pub fn only_says(verb: &Verb) -> bool {
 /// # Errors
 /// What the verb ends with.
 pub fn run(verb: Verb) -> Result<u8, Failure> {
+    if let Some(done) = kubernetes::run(&verb) {
+        return done;
+    }
     match verb {
         Verb::Validate(args) => validate::run(&args),
         Verb::Train(args) => train::run(&args),
@@ -55,6 +58,7 @@ pub fn run(verb: Verb) -> Result<u8, Failure> {
         Verb::Cancel(args) => job::wish::run(&args, Ask::Cancel),
         Verb::Checkpoint(args) => job::checkpoint::run(&args),
         Verb::Wait(args) => job::wait::run(&args),
+        Verb::Scale(args) => kubernetes::operate::scale(&args),
         Verb::RunJob(args) => job::local::run(&args),
         Verb::Stop(args) => operate::stop(&args),
         Verb::Certs(args) => certs::run(&args),

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 const DEMO: &str = include_str!("../../configs/demo.toml");
 const SMOKE: &str = include_str!("../../configs/smoke.toml");
+const NIGHTLY: &str = include_str!("../../configs/nightly.toml");
 const SMOLLM2: &str = include_str!("../../configs/smollm2.toml");
 const SYNTHETIC: &str = include_str!("../../configs/synthetic.toml");
 
@@ -45,7 +46,13 @@ fn written(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn all_are_allowed() {
-    let all = [(DEMO, "demo.toml"), (SMOKE, "smoke.toml"), (SMOLLM2, "smollm2.toml"), (SYNTHETIC, "synthetic.toml")];
+    let all = [
+        (DEMO, "demo.toml"),
+        (SMOKE, "smoke.toml"),
+        (NIGHTLY, "nightly.toml"),
+        (SMOLLM2, "smollm2.toml"),
+        (SYNTHETIC, "synthetic.toml"),
+    ];
     for (text, name) in all {
         let spec = checked(text, name);
         assert!(spec.stage.iter().any(|stage| stage.kind == StageKind::Grpo), "{name}");

@@ -261,9 +261,9 @@ impl Driver {
             Ending::Cancelled => "the run was cancelled".to_owned(),
             Ending::Failed { reason, .. } => format!("the run failed: {reason}"),
         };
-        let again = ending.may_go_on();
         for outbox in std::mem::take(&mut self.outboxes).into_values() {
-            let _ = outbox.try_send(Ok(ToWorker::Command(Command::Stop { reason: reason.clone(), again })));
+            let stop = Command::Stop { reason: reason.clone(), complete: ending.leaves_nothing_to_do() };
+            let _ = outbox.try_send(Ok(ToWorker::Command(stop)));
         }
         self.board.close();
     }

@@ -18,7 +18,7 @@ pub enum ExitCode {
     NotPromoted,
     /// 11: the key was submitted before.
     AlreadyRan,
-    /// 12: the job was cancelled.
+    /// 15: the job was cancelled.
     Cancelled,
     /// 64: the command line is wrong.
     Usage,
@@ -42,7 +42,7 @@ impl ExitCode {
             Self::Failed => 1,
             Self::NotPromoted => 10,
             Self::AlreadyRan => 11,
-            Self::Cancelled => 12,
+            Self::Cancelled => 15,
             Self::Usage => 64,
             Self::BadData => 65,
             Self::Unavailable => 69,

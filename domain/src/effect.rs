@@ -73,14 +73,9 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Whether another start of the run may go on with it: after a stop, and after a failure that comes from what was
-    /// around the run. Data, config and command line are the same the next time.
-    pub fn may_go_on(&self) -> bool {
-        match self {
-            Self::Completed | Self::Cancelled => false,
-            Self::Stopped => true,
-            Self::Failed { exit_code, .. } => !matches!(exit_code, 10 | 64 | 65 | 78),
-        }
+    /// Whether nothing of the run is left to do, so that workers need not be started again.
+    pub fn leaves_nothing_to_do(&self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled)
     }
 
     /// The process's exit code.
@@ -88,7 +83,7 @@ impl Ending {
         match self {
             Self::Completed => 0,
             Self::Stopped => 75,
-            Self::Cancelled => 12,
+            Self::Cancelled => 15,
             Self::Failed { exit_code, .. } => *exit_code,
         }
     }
@@ -163,12 +158,13 @@ pub enum Command {
         /// The roster.
         fence: Fence,
     },
-    /// End the session; the process exits 0, or 75 where it should be started again.
+    /// End the session; the process exits 0 when the run is complete or was cancelled, else 75: started again it finds the run, or a
+    /// later part of it.
     Stop {
         /// Why, in words.
         reason: String,
-        /// Whether the run may still go on, now or later, so that it may need this worker.
-        again: bool,
+        /// Whether nothing of the run is left to do.
+        complete: bool,
     },
 }
 

@@ -4,8 +4,8 @@
 use conrec_domain::day::Day;
 use conrec_domain::ids::{Digest, RunId};
 use conrec_domain::nightly::{
-    Answer, Arrival, Claimed, Compared, Ending, Facts, Plan, Promotion, Start, Step, Trained, Verdict, Why, next,
-    rollback,
+    Answer, Arrival, Claimed, Compared, EXIT_CODES, Ending, Facts, Plan, Promotion, Start, Step, Trained, Verdict, Why,
+    next, rollback,
 };
 use conrec_domain::spec::NightlySpec;
 use proptest::prelude::*;
@@ -38,6 +38,13 @@ fn rules() -> NightlySpec {
 
 fn day(n: i64) -> Day {
     Day::of(0).plus(n)
+}
+
+/// From the run of a night by the entry of this number.
+fn warm(night: i64, number: u64) -> Start {
+    let run = RunId::of_night(day(night));
+    let state = Digest::of(run.as_str().as_bytes());
+    Start::Warm { run, number, state }
 }
 
 impl Process {
@@ -131,8 +138,7 @@ fn a_first_night_then_a_warm_one_then_a_bad_one() {
     assert_eq!(store.plans[&day(1)].start, Start::Cold);
 
     Process::new(0, 2).finish(&mut store, true);
-    let from = RunId::of_night(day(1));
-    assert_eq!(store.plans[&day(2)].start, Start::Warm { run: from, number: 1 });
+    assert_eq!(store.plans[&day(2)].start, warm(1, 1));
 
     let (steps, _) = Process::new(0, 3).finish(&mut store, false);
     assert!(!steps.contains(&"Promote".to_owned()) && steps.contains(&"Predict".to_owned()), "{steps:?}");
@@ -141,7 +147,7 @@ fn a_first_night_then_a_warm_one_then_a_bad_one() {
     assert_eq!(store.endings[&day(3)].promotion, None);
 
     Process::new(0, 4).finish(&mut store, true);
-    assert_eq!(store.plans[&day(4)].start, Start::Warm { run: RunId::of_night(day(2)), number: 2 });
+    assert_eq!(store.plans[&day(4)].start, warm(2, 2));
 }
 
 #[test]
@@ -179,11 +185,7 @@ fn a_rollback_between_evaluation_and_promotion_is_evaluated_again() {
     store.promotions.push(entry);
     let Step::Evaluate(plan, opponent) = third.step(&store, &rules()) else { panic!("expected another evaluation") };
     assert_eq!(opponent.number(), 3);
-    assert_eq!(
-        plan.start,
-        Start::Warm { run: RunId::of_night(day(2)), number: 2 },
-        "what it trained stays what it was"
-    );
+    assert_eq!(plan.start, warm(2, 2), "what it trained stays what it was");
 }
 
 #[test]
@@ -196,6 +198,16 @@ fn skipped_data_trains_nothing() {
         let process = Process { arrival: Some(arrival), ..Process::new(0, 1) };
         let Step::Answer(answer) = process.step(&Store::default(), &rules()) else { panic!("expected an answer") };
         assert_eq!(answer.exit_code(), code);
+    }
+}
+
+#[test]
+fn every_exit_code_is_documented() {
+    let document = include_str!("../../docs/nightly.md");
+    for (code, says) in EXIT_CODES {
+        let outcome = says.split([':', ',', ';']).next().unwrap();
+        let line = document.lines().find(|line| line.starts_with(&format!("| {code} |")));
+        assert!(line.is_some_and(|line| line.contains(outcome)), "{code} {outcome}");
     }
 }
 

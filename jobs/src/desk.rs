@@ -118,6 +118,9 @@ impl JobObjects {
         if self.ending().await?.is_some() {
             return Ok(());
         }
+        if failure.is_none() && state.is_none() {
+            return Ok(());
+        }
         // One that never came to serve it has left nothing.
         let mut state = state.unwrap_or_else(|| JobState::begin(None, writer, clock()));
         let wish = self.wishes(&Wishes::default()).await?.wish;
@@ -134,18 +137,15 @@ impl JobObjects {
         file.write(&state).await
     }
 
-    /// Ends a job that was cancelled and that nobody works on; whoever does so ends it himself. Gives the ending where
-    /// there is one now.
+    /// Ends a job that was cancelled and that nobody works on: a coordinator that does would end it itself. Gives the
+    /// ending that is there then.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn cancel_at_rest(&self, clock: Clock) -> Result<Option<JobEnding>, JobError> {
+    pub async fn cancel_at_rest(&self, clock: Clock) -> Result<JobEnding, JobError> {
         let (mut file, state) = StateFile::open(self).await?;
         if let Some(ending) = self.ending().await? {
-            return Ok(Some(ending));
-        }
-        if state.as_ref().is_some_and(|state| state.is_live(clock())) {
-            return Ok(None);
+            return Ok(ending);
         }
         let iteration = state.as_ref().map_or(0, |state| state.iteration);
         let ended = cancel(self, iteration, clock).await?;
@@ -153,7 +153,7 @@ impl JobObjects {
             state.end(&Ending::Cancelled, Wish::Cancel, clock());
             file.write(&state).await?;
         }
-        Ok(Some(ended))
+        Ok(ended)
     }
 }
 

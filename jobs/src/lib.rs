@@ -12,7 +12,7 @@ mod state_file;
 pub use clerk::{Order, Reply};
 pub use desk::{Arrival, Desk};
 pub use error::JobError;
-pub use presence::{Lock, host};
+pub use presence::{Lock, host, serves};
 pub use records::{JobObjects, Submitted};
 
 use conrec_domain::job::Moment;

@@ -2,6 +2,8 @@
 //! holds it. It is handed on to whoever is started, so that there is no moment without it.
 
 use crate::JobError;
+use conrec_domain::ids::RunId;
+use conrec_domain::job::Writer;
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -39,6 +41,18 @@ impl Lock {
     }
 }
 
+/// Whether the coordinator that last wrote a job's state lives on this machine: it may have been started by others, without
+/// the lock.
+pub fn serves(writer: &Writer, run_id: &RunId) -> bool {
+    if writer.host != host() {
+        return false;
+    }
+    // Another process may have its number by now.
+    let line = std::fs::read(format!("/proc/{}/cmdline", writer.process)).unwrap_or_default();
+    let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+    words.windows(2).any(|pair| pair[0] == b"--job" && pair[1] == run_id.as_str().as_bytes())
+}
+
 /// This machine since it was started, for records: its name and what its system says of this start.
 pub fn host() -> String {
     let read = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
@@ -50,6 +64,19 @@ pub fn host() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_coordinator_is_known_by_its_command_line() {
+        let script = ["-c", "sleep 60; :", "sh", "--job", "k"];
+        let mut process = std::process::Command::new("sh").args(script).spawn().unwrap();
+        let writer = Writer { host: host(), process: process.id() };
+        let (own, other): (RunId, RunId) = ("k".parse().unwrap(), "kk".parse().unwrap());
+        assert!(serves(&writer, &own) && !serves(&writer, &other));
+        assert!(!serves(&Writer { host: "elsewhere".into(), ..writer.clone() }, &own));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(!serves(&writer, &own));
+    }
 
     #[test]
     fn a_lock_is_held_once_and_by_whoever_inherits_the_file() {

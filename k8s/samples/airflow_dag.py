@@ -1,4 +1,4 @@
-"""A run each night by Airflow: one pod, whose run is named after the night, so that a task that is tried again goes on.
+"""A night by Airflow (docs/nightly.md): one pod; a task that is tried again goes on with the same night.
 
 Needs the provider `cncf.kubernetes`, and in the namespace the service accounts, ConfigMaps and bucket of k8s/overlays/nightly.
 """
@@ -21,34 +21,33 @@ with DAG(
     max_active_runs=1,
 ) as dag:
     KubernetesPodOperator(
-        task_id="train",
+        task_id="nightly",
         name="conrec-nightly",
         namespace=NAMESPACE,
         image=IMAGE,
         cmds=["conrec"],
         arguments=[
-            "train",
-            "/etc/conrec/configs/smoke.toml",
-            "--run-id=night-{{ ds }}",
+            "nightly",
+            "/etc/conrec/configs/nightly.toml",
+            "--date={{ ds }}",
             f"--store={STORE}",
             "--scratch=/tmp",
-            "--lanes=2",
             "--output=json",
         ],
         service_account_name="conrec-worker",
         automount_service_account_token=False,
-        # A pod that was stopped after a checkpoint (75) or lost its node is followed by another, which goes on.
-        retries=5,
-        retry_delay=datetime.timedelta(minutes=2),
-        # This key already ran.
-        skip_on_exit_code=11,
+        # Data that is late (13), a stop after a checkpoint (75), a lost node: the next pod goes on.
+        retries=36,
+        retry_delay=datetime.timedelta(minutes=10),
+        # Trained and not promoted; ran before; overtaken; an empty day: nothing to try again.
+        skip_on_exit_code=[10, 11, 12, 14],
         termination_grace_period=60,
         on_finish_action="delete_succeeded_pod",
         # Whoever is killed by Airflow ends with a checkpoint.
         on_kill_action="delete_pod",
         get_logs=True,
         container_resources=k8s.V1ResourceRequirements(
-            requests={"cpu": "2", "memory": "2Gi"}, limits={"memory": "4Gi"}
+            requests={"cpu": "2", "memory": "2Gi"}, limits={"cpu": "2", "memory": "4Gi"}
         ),
         security_context=k8s.V1PodSecurityContext(
             run_as_non_root=True,

@@ -290,7 +290,7 @@ fn command() -> impl Strategy<Value = Command> {
         (fence(), state_change(), digest()).prop_map(|(fence, change, state)| Command::Change { fence, change, state }),
         bookmark().prop_map(|bookmark| Command::Remember(Box::new(bookmark))),
         (fence(), key()).prop_map(|(fence, key)| Command::WriteParts { fence, key }),
-        (name(), any::<bool>()).prop_map(|(reason, again)| Command::Stop { reason, again }),
+        (name(), any::<bool>()).prop_map(|(reason, complete)| Command::Stop { reason, complete }),
     ]
 }
 

@@ -199,7 +199,7 @@ fn a_job_whose_processes_are_all_killed_goes_on_when_its_key_is_submitted_again(
     let all = jobs.processes("k");
     assert_eq!(all.len(), 4, "watcher, coordinator, two workers");
     for id in &all {
-        let _ = kill(Pid::from_raw(*id), Signal::SIGKILL);
+        kill(Pid::from_raw(*id), Signal::SIGKILL).unwrap();
     }
     jobs.wait_until("their end", || !all.iter().any(|id| lives(*id) && !is_zombie(*id)));
     assert_eq!(jobs.status("k")["state"], "running", "nobody could say otherwise");
@@ -217,9 +217,9 @@ fn a_cancelled_job_is_over_for_good() {
     let cancelled = jobs.conrec(&["cancel", "k", "--wait", "--output", "json"]);
     assert_eq!((code(&cancelled), &json(&cancelled)["state"]), (0, &"cancelled".into()), "{}", text(&cancelled));
     jobs.gone("k");
-    assert_eq!(code(&jobs.conrec(&["wait", "k"])), 12);
+    assert_eq!(code(&jobs.conrec(&["wait", "k"])), 15);
     let again = jobs.submit("k", &[]);
-    assert_eq!((code(&again), &json(&again)["state"]), (12, &"cancelled".into()));
+    assert_eq!((code(&again), &json(&again)["state"]), (15, &"cancelled".into()));
     assert_eq!(code(&jobs.conrec(&["resume", "k"])), 64);
     assert!(jobs.processes("k").is_empty());
 }
@@ -240,7 +240,7 @@ fn a_job_that_cannot_be_done_says_why_and_one_that_waits_for_a_coordinator_is_se
     assert_eq!(code(&paused), 75, "{}", text(&paused));
     let cancelled = jobs.conrec(&["cancel", "elsewhere", "--output", "json"]);
     assert_eq!(json(&cancelled)["state"], "cancelled", "nobody works on it, so it is over at once");
-    assert_eq!(code(&jobs.conrec(&["coordinator", "--job", "elsewhere"])), 12);
+    assert_eq!(code(&jobs.conrec(&["coordinator", "--job", "elsewhere"])), 15);
     let all = json(&jobs.conrec(&["status", "--output", "json"]));
     assert_eq!(all.as_array().unwrap().len(), 2);
 }

@@ -237,14 +237,19 @@ fn a_drained_worker_is_replaced_and_a_new_one_joins() {
 fn a_night_that_is_told_to_end_goes_on_in_the_next_pod() {
     let Some(case) = case("overlays/nightly + runs-volume") else { return };
     let mut cluster = Cluster::of(&case);
-    cluster.add_config("tiny.toml", &fs::read_to_string(root().join(TINY)).unwrap());
-    cluster.set("CONFIG", "tiny.toml");
+    cluster.set("DATE", "2013-08-30");
     let mut night = cluster.start("conrec-nightly", 0);
-    cluster.await_iterations("conrec-nightly", 2);
+    cluster.await_iterations("night-2013-08-30", 2);
     night.signal(Signal::SIGTERM);
     assert_eq!(night.verdict(), Verdict::Ignored, "{}", cluster.words());
     assert_eq!(cluster.start("conrec-nightly", 1).verdict(), Verdict::Succeeded, "{}", cluster.words());
-    assert!(cluster.report("conrec-nightly")["state_digest"].is_string());
+    // The night is decided.
+    let mut again = cluster.start("conrec-nightly", 2);
+    assert_eq!((again.exit_code(), again.verdict()), (11, Verdict::JobFails), "{}", cluster.words());
+    // The data ends long before this day; no more of it is waited for.
+    cluster.set("DATE", "2014-08-30");
+    let mut empty = cluster.start("conrec-nightly", 3);
+    assert_eq!((empty.exit_code(), empty.verdict()), (14, Verdict::JobFails), "{}", cluster.words());
 }
 
 #[test]

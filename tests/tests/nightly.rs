@@ -90,6 +90,13 @@ fn nights_go_on_from_each_other_survive_a_kill_and_are_taken_back() {
     let (code, again) = night("2024-02-21", store, &[]);
     assert_eq!((code, &again["answer"]["run"]), (11, &said["answer"]["run"]));
 
+    // The first night's policy on its own data, with ids that its quantizer gives anew, is what its report says.
+    let words =
+        ["evaluate", "night-2024-02-20", "--policy-of", "night-2024-02-20", "--store", store, "--output", "json"];
+    let again: Value = serde_json::from_slice(&run(&words).unwrap().stdout).unwrap();
+    let report = read(&at("night-2024-02-20/report.json"));
+    assert_eq!(again["models"]["grpo"]["fhr@20"], report["models"]["grpo"]["fhr@20"]);
+
     // A bad night: at this learning rate nothing is left of what was learned. What served goes on, and predicts.
     let ruin =
         ["--set", "stage.0.learning_rate=3.0", "--set", "nightly.tolerance=0.0", "--set", "stage.1.learning_rate=3.0"];

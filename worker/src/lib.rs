@@ -8,6 +8,7 @@ pub mod connect;
 pub mod cuda;
 pub mod error;
 pub mod leave;
+mod over;
 pub mod run_folder;
 pub mod save;
 pub mod session;

@@ -62,12 +62,12 @@ pub struct PredictArgs {
     /// before; default: just after the last event
     #[arg(long, value_name = "DATE", value_parser = moment::parse)]
     at: Option<i64>,
-    /// What users get who have disliked nothing before that moment
-    #[arg(long, value_enum, value_name = "WHAT", default_value_t = WithoutNegatives::Fallback)]
-    without_negatives: WithoutNegatives,
     /// Predict with another run's policy and semantic ids, from this run's data
     #[arg(long, value_name = "RUN")]
     policy_of: Option<RunId>,
+    /// What users get who have disliked nothing before that moment
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = WithoutNegatives::Fallback)]
+    without_negatives: WithoutNegatives,
     /// Processes on this machine
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: u32,

@@ -5,11 +5,15 @@ use crate::error::WorkerError;
 use crate::execute::load_state;
 use crate::kept_ids::KeptIds;
 use crate::run_folder::RunFolder;
-use conrec_domain::ids::RunId;
+use conrec_domain::ids::{Digest, RunId};
 use conrec_domain::spec::{RunConfig, RunSpec};
 use conrec_policy::base_model::BaseModel;
 use conrec_policy::lora::LoraConfig;
 use conrec_policy::warm_start::WarmStart;
+use serde::Deserialize;
+
+/// What a finished run says of itself.
+const REPORT: &str = "report.json";
 
 /// The files of the run that a config goes on from; none where it begins anew.
 ///
@@ -29,6 +33,17 @@ pub fn kept_ids(spec: &RunSpec, folder: &RunFolder) -> Result<Option<KeptIds>, W
         return Ok(None);
     }
     earlier(spec, folder)?.map(|earlier| KeptIds::open(&earlier, spec)).transpose()
+}
+
+/// The digest by which a finished run's report names its state.
+fn reported(earlier: &RunFolder) -> Result<Digest, WorkerError> {
+    #[derive(Deserialize)]
+    struct Report {
+        state_digest: Digest,
+    }
+    let report: Report = serde_json::from_slice(&earlier.read(REPORT)?)
+        .map_err(|error| WorkerError::file(earlier.shown(REPORT), error))?;
+    Ok(report.state_digest)
 }
 
 /// The base, whose passes begin with the weights of the run that the config goes on from.
@@ -55,7 +70,7 @@ pub fn going_on(spec: &RunSpec, folder: &RunFolder, base: BaseModel) -> Result<B
     let of_scratch = if base.pretrained().is_none() { Some(open_base(&of_earlier)?) } else { None };
     let their_base = of_scratch.as_ref().unwrap_or(&base);
     let state = load_state((&of_earlier, their_base), (&earlier, &earlier.parts()), &key)?;
-    let found = state.digest()?.to_string();
+    let found = reported(&earlier)?.to_string();
     if !spec.warm_start.state.is_empty() && spec.warm_start.state != found {
         return Err(refused(format!("a run with state {found:.12}"), "the run with warm_start.state"));
     }

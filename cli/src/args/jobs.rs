@@ -1,6 +1,6 @@
 //! Options of the verbs for jobs: runs that were submitted under a key.
 
-use super::{ConfigArgs, Output, StoreArgs, TrustArgs};
+use super::{ClusterArgs, ConfigArgs, Output, StoreArgs, TemplateArgs, TrustArgs};
 use clap::{Args, ValueEnum};
 use conrec_domain::address::listening;
 use conrec_domain::ids::RunId;
@@ -61,6 +61,12 @@ pub struct SubmitArgs {
     /// Only write the request: a coordinator that is started elsewhere with --job serves it
     #[arg(long)]
     pub enqueue: bool,
+    /// Where.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// What it is made of in a cluster.
+    #[command(flatten)]
+    pub template: TemplateArgs,
     /// Wait for the job's end and exit with its exit code. Ctrl-C ends the waiting only
     #[arg(long)]
     pub wait: bool,
@@ -95,6 +101,9 @@ pub struct JobArgs {
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// Where.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     /// How it is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
@@ -132,6 +141,9 @@ pub struct TargetArgs {
     /// Certificates and token, for a coordinator.
     #[command(flatten)]
     pub trust: TrustArgs,
+    /// Where.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     /// How it is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,

@@ -13,6 +13,7 @@ use conrec_domain::ids::RunId;
 use conrec_jobs::{Arrival, Desk, JobError, JobObjects, Order};
 use conrec_process::{StopSignals, say};
 use conrec_store::Store;
+use conrec_vitals::Vitals;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -29,7 +30,7 @@ const LAST_RECORD: Duration = Duration::from_secs(15);
 ///
 /// # Errors
 /// Whatever ends the run but completion, an orderly stop and a cancellation.
-pub async fn serve(args: &CoordinatorArgs, run_id: &RunId) -> Result<u8, Failure> {
+pub async fn serve(args: &CoordinatorArgs, run_id: &RunId, vitals: &Vitals) -> Result<u8, Failure> {
     let mut signals = StopSignals::listen().map_err(no_signals)?;
     let store = Store::make(&args.store.store).map_err(StoreError::from)?;
     let job = JobObjects::of(&store, run_id);
@@ -79,7 +80,7 @@ pub async fn serve(args: &CoordinatorArgs, run_id: &RunId) -> Result<u8, Failure
                     () = pause.notified() => {}
                 }
             };
-            let ending = serve_open(Box::new(coordinator.with_desk(asked)), entrance, stop).await;
+            let ending = serve_open((Box::new(coordinator.with_desk(asked)), entrance), vitals, stop).await;
             close(desk, &ending).await;
             crate::coordinator::ended(ending)
         }

@@ -9,8 +9,9 @@ use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::StoreError;
 use conrec_domain::job::{Decision, Existing, JobRequest, Presence, Wishes, decide};
 use conrec_domain::spec::RunSpec;
-use conrec_jobs::{JobObjects, Lock, Submitted, host};
+use conrec_jobs::{JobObjects, Lock, Submitted, host, serves};
 use conrec_store::Store;
+use std::path::Path;
 
 /// Submits.
 ///
@@ -32,11 +33,17 @@ async fn submit(args: &SubmitArgs) -> Result<u8, Failure> {
         Submitted::Created => &request,
         Submitted::Before(before) => before,
     };
-    // None: other processes of the job live on this machine. It is handed on to those that are started.
-    let lock = if args.enqueue { None } else { Lock::take(&folder)? };
-    let presence = if lock.is_some() || args.enqueue { Presence::NotHere } else { Presence::Here };
     let before = matches!(submitted, Submitted::Before(_)).then_some(request);
-    let action = match decided(args, (&job, before), &spec, presence).await? {
+    let mut decision = decided(args, (&job, before), &spec, Presence::NotHere).await?;
+    let mut lock = None;
+    if decision == Decision::Start && !args.enqueue {
+        // Only those who are about to start it compete; whoever finds it taken finds its processes.
+        lock = Lock::take(&folder)?;
+        if lock.is_none() {
+            decision = decided(args, (&job, Some(request)), &spec, Presence::Here).await?;
+        }
+    }
+    let action = match decision {
         Decision::OtherKey | Decision::OtherSpec => return Err(taken(args, request)),
         Decision::AlreadyRan => return already_ran(args, &job).await,
         Decision::Finished { exit_code } => {
@@ -48,14 +55,7 @@ async fn submit(args: &SubmitArgs) -> Result<u8, Failure> {
         Decision::Attach => "attached",
         Decision::Start => match lock {
             Some(lock) => {
-                let process = local::Process {
-                    run_id: &request.run_id,
-                    store: &args.store.store,
-                    workers: args.workers.unwrap_or(request.workers),
-                    lanes: args.lanes,
-                    scratch: args.scratch.as_deref(),
-                };
-                process.start(lock, &folder)?;
+                start(args, request, lock, &folder)?;
                 "started"
             }
             None => "enqueued",
@@ -68,6 +68,17 @@ async fn submit(args: &SubmitArgs) -> Result<u8, Failure> {
     wait::until_over((&store, &job), &args.waiting, args.output).await
 }
 
+fn start(args: &SubmitArgs, request: &JobRequest, lock: Lock, folder: &Path) -> Result<(), Failure> {
+    let process = local::Process {
+        run_id: &request.run_id,
+        store: &args.store.store,
+        workers: args.workers.unwrap_or(request.workers),
+        lanes: args.lanes,
+        scratch: args.scratch.as_deref(),
+    };
+    process.start(lock, folder)
+}
+
 /// What is to be done; `before`: the request that was there.
 async fn decided(
     args: &SubmitArgs,
@@ -75,9 +86,11 @@ async fn decided(
     spec: &RunSpec,
     presence: Presence,
 ) -> Result<Decision, Failure> {
-    let at = (&*host(), presence);
-    let Some(before) = before else { return Ok(decide(None, args.if_exists.into(), at, now())) };
+    let here = host();
+    let Some(before) = before else { return Ok(decide(None, args.if_exists.into(), (&here, presence), now())) };
     let (state, ending) = (job.state().await?, job.ending().await?);
+    let served = state.as_ref().is_some_and(|state| serves(&state.writer, job.run_id()));
+    let at = (&*here, if served { Presence::Here } else { presence });
     let existing = Existing {
         same_key: before.key == args.key,
         same_spec: before.is_for(spec).map_err(conrec_jobs::JobError::from)?,

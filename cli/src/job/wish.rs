@@ -1,7 +1,7 @@
 //! `conrec pause` and `conrec cancel`: what is wished of a job, kept in the store, or told to its coordinator.
 
 use super::wait::Look;
-use super::{at, now, print, run_id};
+use super::{at, nobody_works, now, print, run_id, this_process};
 use crate::args::{Output, Target, WishArgs};
 use crate::failure::Failure;
 use crate::operate;
@@ -31,12 +31,15 @@ async fn wish(args: &WishArgs, run_id: &RunId, ask: Ask) -> Result<u8, Failure> 
         return Err(Failure::new(ExitCode::Usage, message));
     }
     job.wish(ask, now, &by()).await.map_err(|error: JobError| Failure::from(error))?;
-    if ask == Ask::Cancel {
-        // One that nobody works on has nobody else to end it.
-        job.cancel_at_rest(now).await?;
-    }
     let mut look = Look::new(&store, &job, args.timeout);
     loop {
+        // One that nobody works on has nobody else to say so.
+        if nobody_works(&store, &job).await? {
+            match ask {
+                Ask::Cancel => drop(job.cancel_at_rest(now).await?),
+                Ask::Pause | Ask::Resume | Ask::Checkpoint => job.settle(None, this_process(), now).await?,
+            }
+        }
         let (view, late) = look.next().await?;
         let done = view.result().is_some() || (ask == Ask::Pause && view.state != StateName::Running);
         if args.wait && !done && !late {

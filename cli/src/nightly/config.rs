@@ -31,8 +31,8 @@ pub fn of_night(given: &RunConfig, night: Day, start: Option<&Start>) -> Result<
     // Its rules are checked too, before they are left out.
     RunSpec::check(windowed(given.clone(), night))?;
     let mut config = RunConfig { nightly: NightlySpec::default(), ..windowed(given.clone(), night) };
-    if let Some(Start::Warm { run, .. }) = start {
-        config.warm_start.run = run.to_string();
+    if let Some(Start::Warm { run, state, .. }) = start {
+        config.warm_start = WarmStartSpec { run: run.to_string(), state: state.to_string() };
     }
     Ok(RunSpec::check(config)?)
 }
@@ -46,6 +46,7 @@ fn windowed(mut config: RunConfig, night: Day) -> RunConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use conrec_domain::ids::Digest;
 
     #[test]
     fn a_night_has_its_window_and_its_start_and_no_rules() {
@@ -55,8 +56,10 @@ mod tests {
         let cold = of_night(&given, night, Some(&Start::Cold)).unwrap();
         assert_eq!((cold.data.from.as_str(), cold.data.until.as_str()), ("2013-08-08", "2013-09-06"));
         assert_eq!((&cold.nightly, cold.warm_start.run.as_str()), (&NightlySpec::default(), ""));
-        let start = Start::Warm { run: "night-2013-09-05".parse().unwrap(), number: 3 };
-        assert_eq!(of_night(&given, night, Some(&start)).unwrap().warm_start.run, "night-2013-09-05");
+        let start = Start::Warm { run: "night-2013-09-05".parse().unwrap(), number: 3, state: Digest::of(b"x") };
+        let warm = of_night(&given, night, Some(&start)).unwrap();
+        assert_eq!(warm.warm_start.run, "night-2013-09-05");
+        assert_eq!(warm.warm_start.state, Digest::of(b"x").to_string());
         let bad = RunConfig { nightly: NightlySpec { confidence: 1.0, ..NightlySpec::default() }, ..given };
         assert!(of_night(&bad, night, None).unwrap_err().message.contains("nightly.confidence"));
     }

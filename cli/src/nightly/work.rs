@@ -142,7 +142,7 @@ impl NightWork for Work<'_> {
     async fn train(&mut self, plan: &Plan) -> Result<Trained, Failure> {
         let from = match &plan.start {
             Start::Cold => "from nothing: nothing serves yet".to_owned(),
-            Start::Warm { run, number } => format!("from {run} (promotion {number})"),
+            Start::Warm { run, number, .. } => format!("from {run} (promotion {number})"),
             Start::Refit => "from nothing, with semantic ids fitted anew".to_owned(),
         };
         self.say(&format!("trains {} {from}", plan.run));
@@ -157,8 +157,14 @@ impl NightWork for Work<'_> {
         let workers = self.args.workers.to_string();
         let words =
             ["train", &file.display().to_string(), "--run-id", plan.run.as_str(), "--workers", &workers, "--quiet"];
-        self.child("train", words.map(str::to_owned).into()).await?;
-        let served = self.nights.history().await?.pop().map(|entry| self.run(&entry.run));
+        let mut words: Vec<String> = words.map(str::to_owned).into();
+        words.extend(self.args.lanes.into_iter().flat_map(|lanes| ["--lanes".to_owned(), lanes.to_string()]));
+        self.child("train", words).await?;
+        let served = match &plan.start {
+            Start::Cold => None,
+            Start::Warm { run, .. } => Some(self.run(run)),
+            Start::Refit => self.nights.history().await?.pop().map(|entry| self.run(&entry.run)),
+        };
         trained(&run, served.as_ref()).await
     }
 

@@ -61,7 +61,7 @@ impl Outcome {
             Self::Completed => 0,
             Self::Failed => 1,
             Self::NotPromoted => 10,
-            Self::Cancelled => 12,
+            Self::Cancelled => 15,
         }
     }
 
@@ -108,7 +108,7 @@ mod tests {
         let failed = |exit_code| Ending::Failed { reason: "why".into(), exit_code };
         let table = [
             (Ending::Completed, Some((Outcome::Completed, 0))),
-            (Ending::Cancelled, Some((Outcome::Cancelled, 12))),
+            (Ending::Cancelled, Some((Outcome::Cancelled, 15))),
             (Ending::Stopped, None),
             (failed(1), None),
             (failed(10), Some((Outcome::NotPromoted, 10))),

@@ -247,7 +247,7 @@ impl JobState {
     pub fn end(&mut self, ending: &Ending, wish: Wish, now: Moment) {
         let (state, code, word, reason) = match ending {
             Ending::Completed => (StateName::Completed, 0, "Completed", "report and adapter are written".to_owned()),
-            Ending::Cancelled => (StateName::Cancelled, 12, "Cancelled", "it was cancelled on request".to_owned()),
+            Ending::Cancelled => (StateName::Cancelled, 15, "Cancelled", "it was cancelled on request".to_owned()),
             Ending::Stopped if wish == Wish::Pause => {
                 (StateName::Paused, 75, "Paused", "paused after a checkpoint, on request".to_owned())
             }

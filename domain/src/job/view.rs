@@ -256,7 +256,7 @@ mod tests {
             (Ending::Completed, Wish::Run, StateName::Completed, Some(0)),
             (Ending::Stopped, Wish::Run, StateName::Suspended, None),
             (Ending::Stopped, Wish::Pause, StateName::Paused, None),
-            (Ending::Cancelled, Wish::Cancel, StateName::Cancelled, Some(12)),
+            (Ending::Cancelled, Wish::Cancel, StateName::Cancelled, Some(15)),
             (failed(69), Wish::Run, StateName::Failed, Some(69)),
             (failed(10), Wish::Run, StateName::NotPromoted, Some(10)),
         ] {
@@ -271,7 +271,7 @@ mod tests {
     fn an_ending_counts_for_more_than_a_state() {
         let ending = JobEnding::of(&Ending::Cancelled, &"k".parse().unwrap(), 7, Moment(60)).unwrap();
         let seen = view(Some(&begun()), Some(&ending), 61);
-        assert_eq!((seen.state, seen.result(), seen.iteration), (StateName::Cancelled, Some(12), 7));
+        assert_eq!((seen.state, seen.result(), seen.iteration), (StateName::Cancelled, Some(15), 7));
         assert_eq!(reason_of(&seen, ConditionKind::Finished), (true, "Cancelled".into()));
     }
 

@@ -44,7 +44,7 @@ pub const EXIT_CODES: [(u8, &str); 7] = [
     (0, "promoted: the night's run serves from now on"),
     (10, "trained, not promoted: what served goes on serving"),
     (11, "this night ran before; its result is printed again"),
-    (12, "a later night was promoted before this one: nothing was trained"),
+    (12, "a later night was promoted before this one; nothing was trained"),
     (13, "late: the day's data may still come, try again later"),
     (14, "empty: a day has too few events, and no more are waited for"),
     (65, "broken: the data cannot be read"),

@@ -33,6 +33,8 @@ pub enum Start {
         run: RunId,
         /// The entry that promoted it.
         number: u64,
+        /// Digest of its state.
+        state: Digest,
     },
     /// From nothing, with a new quantizer, although something serves: its codes mean other things.
     Refit,
@@ -183,7 +185,7 @@ fn before_plan(facts: &Facts<'_>) -> Step {
     let start = match facts.history.last() {
         None => Start::Cold,
         Some(_) if facts.refit => Start::Refit,
-        Some(serves) => Start::Warm { run: serves.run.clone(), number: serves.number },
+        Some(serves) => Start::Warm { run: serves.run.clone(), number: serves.number, state: serves.state },
     };
     Step::Plan(Plan { night: facts.night, run: RunId::of_night(facts.night), start, thin })
 }

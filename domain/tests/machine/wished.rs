@@ -78,6 +78,6 @@ fn a_cancelled_run_ends_at_once_and_writes_nothing() {
         matches!(&effects[0], Effect::Send { command: Command::Stop { reason, .. }, .. } if reason.contains("cancel"))
     );
     assert_eq!(effects.last(), Some(&Effect::Finish(Ending::Cancelled)));
-    assert_eq!(Ending::Cancelled.exit_code(), 12);
+    assert_eq!(Ending::Cancelled.exit_code(), 15);
     assert_eq!(bench.apply(Event::CancelRequested), [], "an ended run asks for nothing");
 }

@@ -29,7 +29,7 @@ podFailurePolicy:
       onExitCodes:
         containerName: {{ . }}
         operator: In
-        values: [64, 65, 78]
+        values: {{ if eq . "coordinator" }}[12, 15, 64, 65, 78]{{ else }}[64, 65, 78]{{ end }}
 {{- end }}
 
 {{/* The beginning of a pod's spec: (list $ "coordinator"). */}}

@@ -121,7 +121,7 @@ impl TryFrom<wire::CoordinatorMessage> for ToWorker {
             Body::Remember(remember) => Command::Remember(json("Remember.bookmark", &remember.bookmark)?),
             Body::Abort(abort) => Command::Abort { fence: Fence(abort.fence) },
             Body::Stop(stop) => {
-                Command::Stop { reason: text("Stop.reason", stop.reason, MAX_SENTENCE_BYTES)?, again: stop.again }
+                Command::Stop { reason: text("Stop.reason", stop.reason, MAX_SENTENCE_BYTES)?, complete: stop.complete }
             }
         };
         Ok(Self::Command(command))

@@ -224,7 +224,7 @@ impl From<Command> for wire::coordinator_message::Body {
             Command::Remember(bookmark) => Self::Remember(wire::Remember { bookmark: json(&bookmark) }),
             Command::WriteParts { fence, key } => Self::WriteParts(wire::WriteParts { fence: fence.0, key }),
             Command::Abort { fence } => Self::Abort(wire::Abort { fence: fence.0 }),
-            Command::Stop { reason, again } => Self::Stop(wire::Stop { reason: sentence(reason), again }),
+            Command::Stop { reason, complete } => Self::Stop(wire::Stop { reason: sentence(reason), complete }),
         }
     }
 }
