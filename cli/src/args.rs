@@ -1,18 +1,26 @@
 //! What the command line may say: every verb and option, with help that teaches.
 
+mod jobs;
+mod kubernetes;
 mod trust;
 
-pub use trust::{
-    CertsAction, CertsArgs, CertsInitArgs, CertsShowArgs, ENVIRONMENT, OperatorArgs, StatusArgs, TrustArgs,
+pub use jobs::{
+    CheckpointArgs as JobCheckpointArgs, IfExistsArg, JobArgs, LogsArgs, RunJobArgs, StatusArgs, SubmitArgs, Target,
+    TargetArgs, WaitArgs, WaitingArgs, WishArgs,
 };
+pub use kubernetes::{ClusterArgs, ScaleArgs, TemplateArgs};
+pub use trust::{CertsAction, CertsArgs, CertsInitArgs, CertsShowArgs, ENVIRONMENT, OperatorArgs, TrustArgs};
 
 use crate::coverage_report::CoverageArgs;
 use crate::curriculum_report::CurriculumArgs;
+use crate::nightly::NightlyArgs;
 use crate::reproduce::ReproduceArgs;
+use crate::rollback::RollbackArgs;
 use clap::{Args, Parser, Subcommand};
 use conrec_coordinator::exit_code::ExitCode as Code;
 use conrec_domain::ids::RunId;
 pub use conrec_process::Output;
+use conrec_vitals::VitalsArgs;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,10 +33,12 @@ Examples:
   conrec train configs/demo.toml --set seed=1 --set stage.3.beta=0.2
   conrec validate configs/demo.toml             check a config, see all that follows from it
   conrec report demo-1a2b3c4d                   a finished run's metrics and report page
+  conrec submit configs/demo.toml --key mine    the same in the background; the same key is the same job
 
 Exit codes:
-  0 done | 1 failed | 64 wrong command line | 65 bad data | 69 store or server unavailable
-  75 stopped after a checkpoint: the same command resumes | 78 bad config";
+  0 done | 1 failed | 11 this key already ran | 15 cancelled | 64 wrong command line | 65 bad data
+  69 store or server unavailable | 75 stopped after a checkpoint: the same command resumes | 78 bad config
+  10 to 14 of `conrec nightly`: not promoted | ran before | overtaken | late | empty";
 
 /// Trains a policy that predicts what users will dislike: semantic ids, supervised stages, progressive GRPO.
 #[derive(Debug, Parser)]
@@ -72,6 +82,10 @@ pub enum Verb {
     CurriculumReport(CurriculumArgs),
     /// What did alignment teach, and did GRPO keep it? Questions by kind of distractor, a linear probe, a picture; as a page
     AlignmentReport(RestArgs),
+    /// Train a config anew for one night, and let it serve only if it is not worse than what serves
+    Nightly(NightlyArgs),
+    /// Go back to what served before a promotion, or list all promotions
+    Rollback(RollbackArgs),
     /// How much of a user's negative interest the targets of training cover, beside another user's; a page
     CoverageReport(CoverageArgs),
     /// Measure speed and memory of this machine; prints JSON
@@ -80,8 +94,28 @@ pub enum Verb {
     Coordinator(CoordinatorArgs),
     /// Work for a coordinator: the process that computes
     Worker(RestArgs),
-    /// Show what the run of a coordinator is doing, over the network
+    /// Submit a run under a key and start it in the background; the same key again finds it, goes on with it, or gives
+    /// its result
+    Submit(SubmitArgs),
+    /// Show a job, all jobs of a store, or what the run of a coordinator is doing, over the network
     Status(StatusArgs),
+    /// Show what a job's processes on this machine have logged
+    Logs(LogsArgs),
+    /// Write a checkpoint and let a job rest, without processes, until it is resumed
+    Pause(WishArgs),
+    /// Let a job that was paused go on
+    Resume(JobArgs),
+    /// End a job for good; nothing of it is resumed
+    Cancel(WishArgs),
+    /// Ask a run for a checkpoint now, and print its name once it is whole
+    Checkpoint(JobCheckpointArgs),
+    /// Wait for a job's end and exit with its exit code
+    Wait(WaitArgs),
+    /// Give a run in Kubernetes more workers, or fewer, while it goes on
+    Scale(ScaleArgs),
+    /// A job's processes on this machine; started by submit and resume
+    #[command(hide = true)]
+    RunJob(RunJobArgs),
     /// Ask a coordinator, over the network, for a checkpoint and an end
     Stop(OperatorArgs),
     /// Make or show the certificates with which processes know each other
@@ -174,15 +208,24 @@ Example:
 
 Prints one line, `listening on HOST:PORT`. SIGTERM writes a checkpoint and ends it with exit code 75.")]
 pub struct CoordinatorArgs {
-    /// The config.
-    #[command(flatten)]
-    pub config: ConfigArgs,
+    /// The run's config, a TOML file; configs/demo.toml explains every key
+    #[arg(value_name = "CONFIG", required_unless_present = "job")]
+    pub config: Option<PathBuf>,
+    /// Set one key for this run, such as seed=1 or stage.3.beta=0.2 (stages count from 0); may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Serve the job of this name, with the config that was submitted; its state is kept in the store
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "set", "run_id"])]
+    pub job: Option<RunId>,
+    /// Where the job is paused: wait until it is resumed, instead of ending with exit code 75
+    #[arg(long, requires = "job")]
+    pub wait_while_paused: bool,
     /// The run's name; default: the config's file name and the first 8 digits of its digest
     #[arg(long, value_name = "ID")]
     pub run_id: Option<RunId>,
-    /// Workers that the run waits for before it begins
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub workers: u32,
+    /// Workers that the run waits for before it begins; default: 1, or as many as the job was submitted with
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub workers: Option<u32>,
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -196,6 +239,9 @@ pub struct CoordinatorArgs {
     /// reaches it may join the run
     #[arg(long)]
     pub insecure_listen: bool,
+    /// Health, figures, last word.
+    #[command(flatten)]
+    pub vitals: VitalsArgs,
     /// Write HOST:PORT to this file once the coordinator listens
     #[arg(long, value_name = "PATH")]
     pub address_file: Option<PathBuf>,

@@ -12,6 +12,7 @@ use conrec_feedback::history::History;
 use conrec_feedback::instance::{Instance, evenly};
 use conrec_feedback::interest_coverage::{Compared, Coverage, Interests, Tables, TargetSet};
 use conrec_feedback::prepared::{PreparedPass, Role};
+use conrec_feedback::provenance::Provenance;
 use conrec_feedback::reward::RewardModel;
 use conrec_page::{Block, Cell, Document, Plot, Section, Series, Shape, Table};
 use conrec_process::ReportFiles;
@@ -59,18 +60,22 @@ struct Measured {
 /// written.
 pub fn run(args: &CoverageArgs) -> Result<u8, Failure> {
     let run = &args.run.run;
-    let (spec, pass) = stored_run::wait(prepared(args))?;
+    let (spec, pass, identity) = stored_run::wait(prepared(args))?;
     let measured = measure(args, &spec, &pass)?;
     let folder = args.out.clone().unwrap_or_else(|| Path::new("reports").join(run.as_str()));
     let files = ReportFiles { folder: &folder, name: "coverage" };
     files
-        .write(&document(run.as_str(), &measured), &as_json(run.as_str(), &measured), args.run.output)
+        .write(
+            &document(run.as_str(), &measured, &identity),
+            &as_json(run.as_str(), &measured, &identity),
+            args.run.output,
+        )
         .map_err(|(place, error)| Failure::io("write", &place)(error))?;
     Ok(ExitCode::Done.code())
 }
 
 /// The run's config and its data for the test window.
-async fn prepared(args: &CoverageArgs) -> Result<(RunSpec, PreparedPass), Failure> {
+async fn prepared(args: &CoverageArgs) -> Result<(RunSpec, PreparedPass, Provenance), Failure> {
     let run = stored_run::existing(&args.run).await?;
     let spec = stored_run::spec(&run).await?;
     for pass in [Pass::Refit, Pass::Select] {
@@ -80,7 +85,8 @@ async fn prepared(args: &CoverageArgs) -> Result<(RunSpec, PreparedPass), Failur
         let files = run.fetch(pass.folder()).await?;
         let pass = PreparedPass::load(files.path())
             .map_err(|error| Failure::new(ExitCode::BadData, format!("{}: {error}", run.place(pass.folder()))))?;
-        return Ok((spec, pass));
+        let identity = stored_run::provenance(&run, (&args.run.run, &spec), &pass).await?;
+        return Ok((spec, pass, identity));
     }
     let message = format!("{} is not there: the run's data is not prepared yet; train it", run.place("prepared"));
     Err(Failure::new(ExitCode::BadData, message))
@@ -116,11 +122,11 @@ fn sets(horizon_days: u32) -> Vec<TargetSet> {
     days.flat_map(|days| [false, true].map(|swing| TargetSet { days, swing })).collect()
 }
 
-fn document(run: &str, measured: &Measured) -> Document {
+fn document(run: &str, measured: &Measured, identity: &Provenance) -> Document {
     let (all, kept, cells) = measured.instances;
     let near = measured.near;
     let hint = format!(
-        "An interest: the cells of what the user disliked outside of the longest horizon, before and after it. Each set is \
+        "Test window. An interest: the cells of what the user disliked outside of the longest horizon, before and after it. Each set is \
          held against another user's set of the same kind and about the same size, since a larger set covers more of \
          anything: read the difference. In brackets 95 % intervals over users. The run's own targets ({} days + Swing) stand \
          out.",
@@ -160,6 +166,7 @@ fn document(run: &str, measured: &Measured) -> Document {
                 ],
             )
             .with_hint("From left to right: the next negative, then longer horizons. What a user's own set covers beyond another's of its size is what it knows of the user."),
+            Section::identity(identity.rows()),
         ],
     }
 }
@@ -187,11 +194,11 @@ fn table(measured: &Measured) -> Table {
         ("targets", ""),
         ("cells", "mean size of the set"),
         ("nearness", "mean over the interest of the largest cosine to the set"),
-        ("another's", "the same by another user's set of about the same size"),
-        ("difference", "paired"),
+        ("nearness of another's", "the same by another user's set of about the same size"),
+        ("nearness, difference", "own minus another's, paired by instance"),
         ("covered", &share),
-        ("another's", "the same by another user's set of about the same size"),
-        ("difference", "paired"),
+        ("covered by another's", "the same by another user's set of about the same size"),
+        ("covered, difference", "own minus another's, paired by instance"),
     ]);
     let interval = |of: MetricValue| Cell::interval(of.value, Some((of.low, of.high)));
     let difference = |of: MetricValue| Cell::Difference { value: of.value, range: Some((of.low, of.high)) };
@@ -206,7 +213,7 @@ fn table(measured: &Measured) -> Table {
     table
 }
 
-fn as_json(run: &str, measured: &Measured) -> Value {
+fn as_json(run: &str, measured: &Measured, identity: &Provenance) -> Value {
     let compared = |of: &Compared| json!({"own": of.own, "other": of.other, "difference": of.difference});
     let rows: Vec<Value> = measured
         .coverages
@@ -225,6 +232,7 @@ fn as_json(run: &str, measured: &Measured) -> Value {
     let (all, kept, cells) = measured.instances;
     json!({
         "run_id": run,
+        "identity": identity,
         "horizon_days": measured.horizon_days,
         "near": measured.near,
         "instances": all,

@@ -1,6 +1,7 @@
 //! `conrec curriculum-report`: does the order of the curriculum matter, and what do gamma, beta and the horizon do?
 
-use crate::experiment_report::{ExperimentArgs, ExperimentReport, rows, runs_as_json, section};
+use crate::experiment_report::{ExperimentArgs, ExperimentReport};
+use crate::experiment_tables::{rows, runs_as_json, section};
 use crate::failure::Failure;
 use crate::stored_run;
 use clap::{Args, ValueEnum};
@@ -104,7 +105,8 @@ async fn curriculum_report(args: &CurriculumArgs) -> Result<u8, Failure> {
         sections.push(section(sweep.title(), &comparison, &policies, arms));
         tables.insert(sweep.name().to_owned(), rows(&comparison, &policies, policies.first()));
     }
-    let mut json = json!({"dataset": report.name, "runs": runs_as_json(&trained)});
+    let identity = report.identity(&trained)?;
+    let mut json = json!({"dataset": report.name, "identity": identity, "runs": runs_as_json(&trained)});
     json["tables"] = Value::Object(tables);
-    report.write(&report.document("The curriculum on", sections, &trained), &json)
+    report.write(&report.document("The curriculum on", sections, (&trained, &identity)), &json)
 }

@@ -12,6 +12,7 @@ use conrec_domain::ids::{Digest, RunId};
 use conrec_domain::spec::{RunConfig, RunSpec};
 use conrec_domain::work::Decision;
 use conrec_feedback::outcomes::Outcomes;
+use conrec_feedback::provenance::SplitWindow;
 use conrec_process::{StopSignals, note};
 use conrec_store::Store;
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,12 @@ pub struct Identity {
     pub data_digest: String,
     /// Of weights and optimiser.
     pub state_digest: String,
+    /// Version of the program that trained; empty in reports that do not say it.
+    #[serde(default)]
+    pub code_version: String,
+    /// Its windows.
+    #[serde(default)]
+    pub split: RunSplit,
     /// Seconds from start to report.
     pub wall_seconds: f64,
     /// What a reader must know.
@@ -75,6 +82,14 @@ pub struct Identity {
     /// Digests of the files of outcomes.
     #[serde(default)]
     pub outcomes: BTreeMap<String, Digest>,
+}
+
+/// The windows of a run, as its report has them.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct RunSplit {
+    /// In order of time.
+    #[serde(default)]
+    pub windows: Vec<SplitWindow>,
 }
 
 /// How an experiment ended.

@@ -5,17 +5,20 @@ use crate::args::{ConfigArgs, Output, StoreArgs};
 use crate::compare::{Comparison, Contender};
 use crate::config_file;
 use crate::experiment::{Ended, Experiment, Trained};
+use crate::experiment_tables::{decisions, runs};
 use crate::failure::Failure;
+use crate::stored_run;
 use clap::Args;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_domain::arms::{Arm, GIVEN, distinct};
 use conrec_domain::spec::{RunSpec, written};
 use conrec_feedback::bootstrap::Resampling;
 use conrec_feedback::metrics::Column;
+use conrec_feedback::provenance::Provenance;
 use conrec_feedback::report_order::is_own;
-use conrec_page::{Block, Cell, Document, Section, Table};
+use conrec_page::{Block, Document, Section};
 use conrec_process::{ReportFiles, say};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -107,9 +110,31 @@ impl<'a> ExperimentReport<'a> {
         arms.iter().map(|arm| contender(&arm.name, &known(arm), "grpo")).collect()
     }
 
+    /// What names the numbers of all runs; those of each stand in the table of runs.
+    ///
+    /// # Errors
+    /// A config that cannot be written.
+    pub fn identity(&self, trained: &[Trained]) -> Result<Provenance, Failure> {
+        let versions: BTreeSet<&str> = trained.iter().map(|run| run.identity.code_version.as_str()).collect();
+        let versions = versions.into_iter().filter(|version| !version.is_empty()).collect::<Vec<_>>().join(", ");
+        let given = trained.first().filter(|run| run.arm == GIVEN);
+        Ok(Provenance {
+            code_version: (!versions.is_empty()).then_some(versions),
+            windows: given.map(|run| run.identity.split.windows.clone()).unwrap_or_default(),
+            ..Provenance::new(&self.given, self.given.digest()?, stored_run::VERSION)
+        })
+    }
+
     /// A report of these sections and the runs.
-    pub fn document(&self, title: &str, sections: Vec<Section>, trained: &[Trained]) -> Document {
-        let notes: BTreeSet<&String> = trained.iter().flat_map(|run| &run.identity.notes).collect();
+    pub fn document(
+        &self,
+        title: &str,
+        sections: Vec<Section>,
+        (trained, identity): (&[Trained], &Provenance),
+    ) -> Document {
+        let mut notes: BTreeSet<String> = trained.iter().flat_map(|run| run.identity.notes.clone()).collect();
+        notes.extend(silent(trained));
+        notes.extend(few_seeds(self.args.seeds));
         let data: BTreeSet<&String> = trained.iter().map(|run| &run.identity.data_digest).collect();
         let runs = vec![Block::Table(runs(trained)), decisions(trained)];
         let runs = Section::new("Runs", runs)
@@ -120,11 +145,26 @@ impl<'a> ExperimentReport<'a> {
                 if self.args.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", self.args.seeds) },
                 format!("{} runs", trained.len()),
                 format!("statistics: {}", written(&self.given.evaluation.statistics)),
-                format!("prepared data: {} digests, one a seed where vectors are seeded", data.len()),
+                format!("prepared data: {} digests (item vectors are seeded, Swing is a part of it)", data.len()),
             ],
-            notes: notes.into_iter().cloned().collect(),
-            sections: sections.into_iter().chain([runs]).collect(),
+            notes: notes.into_iter().collect(),
+            sections: sections.into_iter().chain([runs, self.identity_section(identity)]).collect(),
         }
+    }
+
+    fn identity_section(&self, identity: &Provenance) -> Section {
+        let evaluation = &self.given.evaluation;
+        let mut rows = identity.rows();
+        let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
+        row("seeds", format!("{}, from 0", self.args.seeds));
+        row(
+            "intervals",
+            format!("95 %, {} resamples of users and seeds, drawn from seed {}", evaluation.bootstrap, evaluation.seed),
+        );
+        Section::identity(rows).with_hint(
+            "Of the config that the arms differ from. Each arm and seed has a config, data and state of its own: see Runs; \
+             the JSON file has them in full beside every number.",
+        )
     }
 
     /// Writes the report as page, Markdown and JSON, and says it.
@@ -136,6 +176,34 @@ impl<'a> ExperimentReport<'a> {
         files.write(document, json, self.args.output).map_err(|(place, error)| Failure::io("write", &place)(error))?;
         Ok(ExitCode::Done.code())
     }
+}
+
+/// What fewer than three seeds can say.
+fn few_seeds(seeds: u64) -> Option<String> {
+    let says = match seeds {
+        1 => {
+            "One seed: intervals are over users only, and runs that differ in nothing but their seed differ too. This is a look at \
+              the form, no measurement."
+        }
+        2 => "Two seeds: what intervals say of seeds is a guess; three are the least.",
+        _ => return None,
+    };
+    Some(says.to_owned())
+}
+
+/// Runs of an earlier version say less of their windows.
+fn silent(trained: &[Trained]) -> Option<String> {
+    let says = |run: &&Trained| {
+        let windows = &run.identity.split.windows;
+        !windows.is_empty() && windows.iter().all(|window| window.users_without_negatives.is_some())
+    };
+    let runs: Vec<&str> = trained.iter().filter(|run| !says(run)).map(|run| run.identity.run_id.as_str()).collect();
+    (!runs.is_empty()).then(|| {
+        format!(
+            "Made by an earlier version, which did not count the users without negatives: {}. Remove a run to train it again.",
+            runs.join(", ")
+        )
+    })
 }
 
 /// A model of an arm as a row.
@@ -161,76 +229,41 @@ fn config(dataset: &Path) -> Result<PathBuf, Failure> {
     Err(Failure::new(ExitCode::Usage, message))
 }
 
-/// Contenders in a table, what the arms say, and the differences to the first contender.
-pub fn section(title: &str, comparison: &Comparison<'_>, contenders: &[Contender], arms: &[Arm]) -> Section {
-    let mut blocks = vec![Block::Table(comparison.table(contenders))];
-    blocks.extend(arms.iter().map(|arm| Block::Text(format!("{}: {}.", arm.name, arm.says))));
-    blocks.extend(contenders.first().map(|first| Block::Table(comparison.differences(contenders, first))));
-    Section::new(title, blocks).with_hint(
-        "Test window, item level. Means over seeds; in brackets 95 % intervals over users and seeds. Bold: the best of a \
-         column.",
-    )
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::Identity;
+    use conrec_domain::spec::RunConfig;
+    use conrec_feedback::outcomes::Outcomes;
 
-fn runs(trained: &[Trained]) -> Table {
-    let mut table = Table::with_columns(&[
-        ("arm", ""),
-        ("seed", ""),
-        ("run", ""),
-        ("config", "digest"),
-        ("data", "digest"),
-        ("state", "digest"),
-        ("minutes", ""),
-    ]);
-    for run in trained {
-        let of = &run.identity;
-        let short = |digest: &str| Cell::Text(digest.chars().take(12).collect());
-        table.push(vec![
-            Cell::text(&run.arm),
-            Cell::Number(run.seed as f64, 0),
-            Cell::text(&of.run_id),
-            short(&of.config_digest),
-            short(&of.data_digest),
-            short(&of.state_digest),
-            Cell::Number(of.wall_seconds / 60.0, 1),
-        ]);
+    /// As `report.json` of a run has it, as far as experiments read it.
+    fn run(window: &str) -> Trained {
+        let text = format!(
+            r#"{{"run_id": "old-1", "config_digest": "c", "data_digest": "d", "state_digest": "s", "wall_seconds": 1.5,
+                "split": {{"source": "x", "windows": [{{"name": "test", "train_end": 0, "from": 0, "to": 9, "instances": 3,
+                "users": 2{window}}}]}}}}"#
+        );
+        let identity: Identity = serde_json::from_str(&text).unwrap();
+        let arm = GIVEN.to_owned();
+        Trained { arm, config: RunConfig::default(), seed: 0, identity, outcomes: Outcomes::default() }
     }
-    table
-}
 
-/// What each run decided between and in its stages: where the gate keeps no iteration of a stage, arms that differ in
-/// that stage are equal.
-fn decisions(trained: &[Trained]) -> Block {
-    let of_run = |run: &Trained| {
-        let line = |d: &conrec_domain::work::Decision| {
-            format!("{} {} {} {} {}: {}\n", run.arm, run.seed, written(&d.pass), d.stage, d.iteration, d.reason)
-        };
-        run.identity.decisions.iter().map(line).collect::<String>()
-    };
-    let title = "Decisions: arm, seed, pass, stage, iteration".to_owned();
-    Block::Folded { title, text: trained.iter().map(of_run).collect() }
-}
+    #[test]
+    fn runs_of_an_earlier_version_are_read_and_named() {
+        let (old, new) = (run(""), run(r#", "users_seen": 5, "users_without_negatives": 3"#));
+        assert_eq!((old.identity.code_version.as_str(), old.identity.split.windows.len()), ("", 1));
+        assert_eq!(silent(std::slice::from_ref(&new)), None);
+        let said = silent(&[new, old]).unwrap();
+        assert!(said.contains("old-1") && said.contains("earlier version"), "{said}");
+        let bare =
+            r#"{"run_id": "r", "config_digest": "c", "data_digest": "d", "state_digest": "s", "wall_seconds": 1}"#;
+        let identity: Identity = serde_json::from_str(bare).unwrap();
+        assert!(silent(&[Trained { identity, ..run("") }]).is_some(), "no window at all");
+    }
 
-/// Contenders with their metrics; each metric with its differences to `than` where one is given.
-pub fn rows(comparison: &Comparison<'_>, contenders: &[Contender], than: Option<&Contender>) -> Value {
-    let row = |contender: &Contender| {
-        let metrics = comparison.columns().filter_map(|column| {
-            let found = comparison.metric(contender, column.base)?;
-            let mut value =
-                json!({"value": found.value, "low": found.low, "high": found.high, "by_seed": found.by_seed});
-            let other = than.filter(|than| *than != contender);
-            if let Some(d) = other.and_then(|than| comparison.difference(contender, than, column.base)) {
-                value["difference"] = json!({"value": d.value, "low": d.low, "high": d.high, "by_seed": d.by_seed});
-            }
-            Some((column.base.to_owned(), value))
-        });
-        let metrics: serde_json::Map<String, Value> = metrics.collect();
-        json!({"name": contender.name, "arm": contender.arm, "model": contender.model, "metrics": metrics})
-    };
-    contenders.iter().map(row).collect()
-}
-
-/// The runs.
-pub fn runs_as_json(trained: &[Trained]) -> Value {
-    trained.iter().map(|run| json!({"arm": run.arm, "seed": run.seed, "identity": run.identity})).collect()
+    #[test]
+    fn fewer_than_three_seeds_are_no_measurement() {
+        assert!(few_seeds(1).unwrap().contains("no measurement") && few_seeds(2).is_some());
+        assert_eq!(few_seeds(3), None);
+    }
 }

@@ -5,6 +5,7 @@ use conrec_coordinator::bind::BindError;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::StoreError;
 use conrec_domain::spec::SpecError;
+use conrec_vitals::ListenError;
 use std::path::Path;
 use std::process::ExitCode as Code;
 
@@ -66,6 +67,12 @@ impl From<StoreError> for Failure {
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         Self::new((&error).into(), error.to_string())
+    }
+}
+
+impl From<ListenError> for Failure {
+    fn from(error: ListenError) -> Self {
+        Self::new(ExitCode::Unavailable, error.to_string())
     }
 }
 

@@ -1,13 +1,15 @@
 //! `conrec status` and `conrec stop`: what operators ask of a coordinator over the network.
 
-use crate::args::{OperatorArgs, Output, StatusArgs};
+use crate::args::{JobCheckpointArgs, OperatorArgs, Output, StatusArgs, TargetArgs};
 use crate::failure::Failure;
+use crate::job;
 use crate::operator_client::Operator;
 use crate::progress::describe;
 use conrec_coordinator::exit_code::ExitCode;
+use conrec_domain::job::Ask;
 use conrec_domain::status::Status;
 use conrec_process::{is_heard, say};
-use conrec_proto::wire::{StopRequest, WatchRequest};
+use conrec_proto::wire::{CheckpointRequest, JobWish, StopRequest, WatchRequest, WishRequest};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -18,15 +20,16 @@ const ANSWER: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// The coordinator cannot be reached or refuses.
-pub fn status(args: &StatusArgs) -> Result<u8, Failure> {
+pub fn status(address: &str, args: &StatusArgs) -> Result<u8, Failure> {
+    let operator_args = operator_args(address, &args.target);
     blocking(async {
-        let mut operator = Operator::connect(&args.operator).await?;
+        let mut operator = Operator::connect(&operator_args).await?;
         let request = operator.request(WatchRequest {});
-        let answered = timeout(ANSWER, operator.client.watch(request)).await.map_err(|_| silent(&args.operator))?;
+        let answered = timeout(ANSWER, operator.client.watch(request)).await.map_err(|_| silent(&operator_args))?;
         let mut statuses = answered.map_err(|status| operator.failure(&status))?.into_inner();
         while let Some(message) = statuses.message().await.map_err(|status| operator.failure(&status))? {
             let status = Status::try_from(message).map_err(|e| Failure::new(ExitCode::Unavailable, e.to_string()))?;
-            say!("{}", line(&status, args.output));
+            say!("{}", line(&status, args.target.output));
             if !args.follow || !is_heard() {
                 break;
             }
@@ -48,6 +51,50 @@ pub fn stop(args: &OperatorArgs) -> Result<u8, Failure> {
         say!("the run writes a checkpoint and stops");
         Ok(ExitCode::Done.code())
     })
+}
+
+/// Tells the coordinator of a job what is wished of it.
+///
+/// # Errors
+/// The coordinator cannot be reached or refuses.
+pub fn wish(address: &str, args: &TargetArgs, ask: Ask) -> Result<u8, Failure> {
+    let operator_args = operator_args(address, args);
+    let wish = match ask {
+        Ask::Pause => JobWish::Pause,
+        Ask::Cancel => JobWish::Cancel,
+        Ask::Resume | Ask::Checkpoint => JobWish::Unspecified,
+    };
+    blocking(async {
+        let mut operator = Operator::connect(&operator_args).await?;
+        let request = operator.request(WishRequest { wish: wish.into() });
+        // It is kept in the store before it is answered.
+        let answered = timeout(3 * ANSWER, operator.client.wish(request)).await.map_err(|_| silent(&operator_args))?;
+        let answer = answered.map_err(|status| operator.failure(&status))?.into_inner();
+        job::wish::said(&answer.sentence, args.output);
+        Ok(ExitCode::Done.code())
+    })
+}
+
+/// Asks for a checkpoint and prints its name once it is whole.
+///
+/// # Errors
+/// The coordinator cannot be reached or refuses, or there is no checkpoint in time.
+pub fn checkpoint(address: &str, args: &JobCheckpointArgs) -> Result<u8, Failure> {
+    let operator_args = operator_args(address, &args.target);
+    blocking(async {
+        let mut operator = Operator::connect(&operator_args).await?;
+        let request = operator.request(CheckpointRequest {});
+        let limit = Duration::from_secs(args.timeout);
+        let late = |_| Failure::new(ExitCode::Stopped, format!("no checkpoint was whole within {} s", args.timeout));
+        let answered = timeout(limit, operator.client.checkpoint(request)).await.map_err(late)?;
+        let answer = answered.map_err(|status| operator.failure(&status))?.into_inner();
+        job::checkpoint::print(&answer.key, args.target.output);
+        Ok(ExitCode::Done.code())
+    })
+}
+
+fn operator_args(address: &str, args: &TargetArgs) -> OperatorArgs {
+    OperatorArgs { coordinator: address.to_owned(), trust: args.trust.clone() }
 }
 
 fn line(status: &Status, output: Output) -> String {

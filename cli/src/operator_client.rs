@@ -67,6 +67,7 @@ impl Operator {
     pub fn failure(&self, status: &Status) -> Failure {
         let code = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => ExitCode::BadConfig,
+            Code::FailedPrecondition => ExitCode::Usage,
             _ => ExitCode::Unavailable,
         };
         Failure::new(code, format!("coordinator {}: {}", self.address, status.message()))

@@ -37,6 +37,7 @@ pub fn describe(activity: &Activity) -> String {
         Activity::Lost { reason } => format!("lost, the run goes on without it: {reason}"),
         Activity::Left { reason } => reason.clone(),
         Activity::Checkpointing => "writing a checkpoint".into(),
+        Activity::Checkpointed { key } => format!("{key} is whole"),
         Activity::CheckpointMissed { reason } => {
             format!("warning: {reason}; the run goes on and tries again at its next checkpoint")
         }
@@ -44,6 +45,7 @@ pub fn describe(activity: &Activity) -> String {
         Activity::Evaluating => "evaluating on the test window, writing the report".into(),
         Activity::Completed => "completed".into(),
         Activity::Stopped => "stopped after a checkpoint".into(),
+        Activity::Cancelled => "cancelled".into(),
         Activity::Failed { reason } => format!("failed: {reason}"),
     }
 }
@@ -109,7 +111,10 @@ impl Lines {
         let left = self.pace.left(status, now);
         let topic = match &status.activity {
             // Validations and checkpoints happen all the time; their decisions are said, they are not.
-            Activity::Validating { .. } | Activity::Checkpointing | Activity::Forming => return None,
+            Activity::Validating { .. }
+            | Activity::Checkpointing
+            | Activity::Checkpointed { .. }
+            | Activity::Forming => return None,
             // Nothing is waited for any more, or nothing is to be done.
             Activity::WaitingForWorkers { joined, expected } if joined == expected => return None,
             Activity::Training { of: 0, .. } => return None,

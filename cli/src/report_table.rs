@@ -1,8 +1,10 @@
 //! Reads `report.json` and lays its metrics out as a table for a terminal.
 
+use crate::experiment::RunSplit;
 use crate::failure::Failure;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::RunObjects;
+use conrec_feedback::provenance::SplitWindow;
 use conrec_feedback::report_order::{base_of, in_order};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -30,6 +32,9 @@ pub struct Report {
     /// What a reader must know.
     #[serde(default)]
     notes: Vec<String>,
+    /// The windows and who is in them.
+    #[serde(default)]
+    split: RunSplit,
 }
 
 /// A value and its interval.
@@ -77,7 +82,7 @@ impl Report {
             text.push_str("\nSID level: these count cells, not items; compare them with cell_pop only\n\n");
             text.push_str(&aligned(&cells));
         }
-        for note in &self.notes {
+        for note in self.split.windows.iter().filter_map(entered).chain(self.notes.clone()) {
             text.push_str(&format!("note: {note}\n"));
         }
         text
@@ -97,7 +102,8 @@ impl Report {
         for model in &names {
             let cells = columns.iter().map(|(_, base)| {
                 let found = self.find(model, base).map(|(_, value)| value);
-                found.map_or_else(|| "-".into(), |value| cell(value, main == Some(base)))
+                let wide = main == Some(base) || *base == "cand_acc";
+                found.map_or_else(|| "-".into(), |value| cell(value, wide))
             });
             rows.push(std::iter::once((*model).to_owned()).chain(cells).collect());
         }
@@ -121,10 +127,18 @@ impl Report {
     }
 }
 
-/// The main metric shows its interval; the others would make the table too wide and have theirs in the page.
-fn cell(value: Value, main: bool) -> String {
+/// How much the table is a mean of; of the test window alone.
+fn entered(window: &SplitWindow) -> Option<String> {
+    let without = window.users_without_negatives;
+    let left_out = without.map(|n| format!("; {n} users had no negative in it: left out")).unwrap_or_default();
+    let words = format!("test window: {} instances of {} users{left_out}", window.instances, window.users);
+    (window.name == "test").then_some(words)
+}
+
+/// FHR and CandAcc, which decide, show their intervals; the others would make the table too wide and have theirs in the page.
+fn cell(value: Value, wide: bool) -> String {
     match (value.low, value.high) {
-        (Some(low), Some(high)) if main => format!("{:.4} [{low:.3}, {high:.3}]", value.value),
+        (Some(low), Some(high)) if wide => format!("{:.4} [{low:.3}, {high:.3}]", value.value),
         _ => format!("{:.4}", value.value),
     }
 }
@@ -152,12 +166,13 @@ mod tests {
 
     const REPORT: &str = r#"{"run_id": "r", "state_digest": "ab", "iterations": 7, "wall_seconds": 1.5,
         "statistics": "refit", "unknown": {"is": "fine"}, "notes": ["proxy negatives: rating <= 5"],
+        "split": {"windows": [{"name": "test", "train_end": 0, "from": 0, "to": 60, "instances": 3, "users": 2}]},
         "models": {
             "neg_pop": {"fhr@20": {"value": 0.1635, "low": 0.14, "high": 0.187, "n": 2098}},
             "dislike_rate": {"cand_acc": {"value": 0.1391}},
             "cell_pop": {"sid_fhr@20": {"value": 0.4, "low": 0.38, "high": 0.42}, "sid_hr@20": {"value": 0.25}},
             "sft": {"fhr@20": {"value": 0.2159, "low": 0.191, "high": 0.24}, "sid_fhr@20": {"value": 0.3}},
-            "grpo": {"fhr@20": {"value": 0.2183, "low": 0.193, "high": 0.243}, "cand_acc": {"value": 0.1012}}}}"#;
+            "grpo": {"fhr@20": {"value": 0.2183, "low": 0.193, "high": 0.243}, "cand_acc": {"value": 0.1012, "low": 0.09, "high": 0.11}}}}"#;
 
     #[test]
     fn the_table_has_a_row_a_model_and_the_interval_of_the_main_metric() {
@@ -165,17 +180,18 @@ mod tests {
         let expected = "\
 test window, item level, statistics = refit; [95 % interval over users]
 
-  model                        fhr@20  cand_acc
-  grpo          0.2183 [0.193, 0.243]    0.1012
-  sft           0.2159 [0.191, 0.240]         -
-  neg_pop       0.1635 [0.140, 0.187]         -
-  dislike_rate                      -    0.1391
+  model                        fhr@20               cand_acc
+  grpo          0.2183 [0.193, 0.243]  0.1012 [0.090, 0.110]
+  sft           0.2159 [0.191, 0.240]                      -
+  neg_pop       0.1635 [0.140, 0.187]                      -
+  dislike_rate                      -                 0.1391
 
 SID level: these count cells, not items; compare them with cell_pop only
 
   model                sid_fhr@20  sid_hr@20
   sft                      0.3000          -
   cell_pop  0.4000 [0.380, 0.420]     0.2500
+note: test window: 3 instances of 2 users
 note: proxy negatives: rating <= 5
 ";
         assert_eq!(report.table(), expected);

@@ -2,12 +2,14 @@
 
 use crate::compare::{Comparison, Contender};
 use crate::experiment::Trained;
-use crate::experiment_report::{ExperimentArgs, ExperimentReport, contender, rows, runs_as_json, section};
+use crate::experiment_report::{ExperimentArgs, ExperimentReport, contender};
+use crate::experiment_tables::{rows, rows_of_pairs, runs_as_json, section, section_of_pairs};
 use crate::failure::Failure;
 use crate::stored_run;
 use clap::Args;
 use conrec_coordinator::exit_code::ExitCode;
-use conrec_domain::arms::{GIVEN, ablation_arms, reward_arms};
+use conrec_domain::arms::{GIVEN, PAPER, ablation_arms, paper_arm, reward_arms};
+use conrec_domain::spec::RunConfig;
 use conrec_feedback::metrics::COLUMNS;
 use conrec_feedback::report_order::is_own;
 use serde_json::json;
@@ -45,25 +47,48 @@ async fn reproduce(args: &ReproduceArgs) -> Result<u8, Failure> {
     };
     let comparison = report.comparison(&trained, &COLUMNS);
     let models = main_contenders(&comparison, &trained);
-    let (parts, variants) = (report.policies(&ablation, &trained), report.policies(&rewards, &trained));
-    let mut with_sft = parts.clone();
-    with_sft.push(contender("SFT only", GIVEN, "sft"));
-    let sections = vec![
-        section("Table 1: all models", &comparison, &models, &[]),
-        section("Table 2: what each part adds", &comparison, &with_sft, &ablation),
-        section("Table 3: rewards", &comparison, &variants, &rewards),
-    ];
+    let (after, variants) = (report.policies(&ablation, &trained), report.policies(&rewards, &trained));
+    let before = after.iter().map(|after| Contender { model: "sft".to_owned(), own: false, ..after.clone() });
+    let parts: Vec<(Contender, Contender)> = before.zip(after.iter().cloned()).collect();
+    let mut all_models = section("Table 1: all models", &comparison, &models, &[]);
+    all_models.hint = format!("{} {}", all_models.hint, baselines(&report.given));
+    let mut of_rewards = section("Table 3: rewards", &comparison, &variants, &rewards);
+    if paper_arm(&report.given).is_none() {
+        of_rewards.hint.push_str(" The config's reward and advantages are the paper's: there is no arm `paper_shape`.");
+    }
+    let sections =
+        vec![all_models, section_of_pairs("Table 2: what each part adds", &comparison, &parts, &ablation), of_rewards];
+    let identity = report.identity(&trained)?;
     let json = json!({
         "dataset": report.name,
-        "table_1": rows(&comparison, &models, None),
-        "table_2": rows(&comparison, &parts, None),
-        "table_3": rows(&comparison, &variants, None),
+        "identity": identity,
+        "table_1": rows(&comparison, &models, models.first()),
+        "table_2": rows_of_pairs(&comparison, &parts),
+        "table_3": rows(&comparison, &variants, variants.first()),
         "runs": runs_as_json(&trained),
     });
-    report.write(&report.document("CoNRec on", sections, &trained), &json)
+    report.write(&report.document("CoNRec on", sections, (&trained, &identity)), &json)
 }
 
-/// Table 1: ours, SFT, the hit reward, and every baseline of the same runs.
+/// What table 1 says of its baselines.
+fn baselines(given: &RunConfig) -> String {
+    let asked = &given.baseline;
+    let missing = match (asked.tune, asked.sasrec.enabled) {
+        (true, true) => "",
+        (true, false) => " SASRec is off (baseline.sasrec.enabled).",
+        (false, true) => " No baseline is tuned and no policy mixed with popularity (baseline.tune is off).",
+        (false, false) => {
+            " SASRec is off (baseline.sasrec.enabled), and no baseline is tuned and no policy mixed with popularity \
+             (baseline.tune is off): ours is held against weak rivals."
+        }
+    };
+    format!(
+        "Baselines are those of the config's own runs, on the same data; the other arms of the tables train none, as baselines \
+         do not depend on the policy.{missing}"
+    )
+}
+
+/// Table 1: ours, SFT, the paper's reward where the config's is another, the hit reward, and every baseline of the same runs.
 fn main_contenders(comparison: &Comparison<'_>, trained: &[Trained]) -> Vec<Contender> {
     let models: BTreeSet<&String> = trained.iter().flat_map(|run| run.outcomes.models.keys()).collect();
     let ours = [
@@ -71,6 +96,7 @@ fn main_contenders(comparison: &Comparison<'_>, trained: &[Trained]) -> Vec<Cont
         contender("SFT only", GIVEN, "sft"),
         contender("CoNRec (GRPO), with popularity", GIVEN, "grpo_with_popularity"),
         contender("SFT, with popularity", GIVEN, "sft_with_popularity"),
+        contender("GRPO, the paper's reward shape", PAPER, "grpo"),
         contender("GRPO, hit reward (e)", "hit_reward", "grpo"),
     ];
     let baselines = models.into_iter().filter(|model| !is_own(model));

@@ -4,7 +4,11 @@ use crate::args::RunArgs;
 use crate::failure::Failure;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::{RunObjects, StoreError};
+use conrec_domain::ids::RunId;
 use conrec_domain::spec::{RunConfig, RunSpec};
+use conrec_domain::work::Prepared;
+use conrec_feedback::prepared::PreparedPass;
+use conrec_feedback::provenance::Provenance;
 use conrec_store::{OpenError, Store};
 use std::io::ErrorKind;
 
@@ -53,4 +57,28 @@ pub async fn spec(run: &RunObjects) -> Result<RunSpec, Failure> {
     let bytes = run.read(RUN_FILE).await?.ok_or_else(|| bad("it is missing, so no schedule is known".into()))?;
     let config = RunConfig::parse(&String::from_utf8_lossy(&bytes), RUN_FILE);
     config.and_then(RunSpec::check).map_err(|error| bad(error.to_string().trim_end().to_owned()))
+}
+
+/// The version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What names numbers that are measured on a run's data, without a policy.
+///
+/// # Errors
+/// The data's manifest is missing or damaged, or the store cannot be read.
+pub async fn provenance(
+    run: &RunObjects,
+    (run_id, spec): (&RunId, &RunSpec),
+    pass: &PreparedPass,
+) -> Result<Provenance, Failure> {
+    let place = "prepared/manifest.json";
+    let bad = |message: String| Failure::new(ExitCode::BadData, format!("{}: {message}", run.place(place)));
+    let bytes = run.read(place).await?.ok_or_else(|| bad("it is missing; train the run again".into()))?;
+    let prepared: Prepared = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
+    let of_config = Provenance::new(spec, spec.digest()?, VERSION);
+    Ok(Provenance {
+        run_id: Some(run_id.to_string()),
+        data_digest: Some(prepared.data_digest),
+        ..of_config.with_windows(pass)
+    })
 }

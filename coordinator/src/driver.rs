@@ -2,6 +2,9 @@
 
 mod patience;
 mod perform;
+mod wished;
+
+pub(crate) use wished::{Reply, Waiting};
 
 use crate::journal::Journal;
 use crate::status_board::StatusBoard;
@@ -48,6 +51,11 @@ pub(crate) enum Input {
     },
     /// The store says that another coordinator has taken over.
     Outdated(StoreError),
+    /// Somebody asks for a checkpoint and waits for it.
+    Checkpoint {
+        /// To whoever asks.
+        reply: Reply,
+    },
     /// Anything else.
     Event(Event),
 }
@@ -68,6 +76,8 @@ pub(crate) struct Driver {
     /// Events that effects gave rise to, to be applied before anything from outside.
     pub(crate) pending: VecDeque<Event>,
     pub(crate) ending: Option<Ending>,
+    /// Who waits for a checkpoint.
+    pub(crate) waiting: Waiting,
     /// Whether the journal is still this process's to write, now that the run has ended.
     pub(crate) keeps_journal: bool,
     /// To itself, from what it does in the background.
@@ -163,6 +173,7 @@ impl Driver {
         match input {
             Input::Event(event) => self.take(event).await,
             Input::Outdated(error) => self.give_up(&error),
+            Input::Checkpoint { reply } => self.take_wish_for_a_checkpoint(reply).await,
             Input::Joined { worker, hello, outbox } => {
                 if let Err(refused) = self.of_this_life(worker, &hello).await {
                     tracing::warn!(%worker, name = hello.name, "refused: {}", refused.message());
@@ -208,8 +219,16 @@ impl Driver {
                 _ => (None, None),
             };
             log_round(&event);
+            let published = match &event {
+                Event::ManifestPublished { key } => Some(Ok(key.clone())),
+                Event::ManifestRefused { message } | Event::PartsFailed { message, .. } => Some(Err(message.clone())),
+                _ => None,
+            };
             match self.run.apply(event, self.start.elapsed()) {
-                Ok(effects) => self.perform(effects).await,
+                Ok(effects) => {
+                    published.iter().for_each(|published| self.tell_of_checkpoint(published));
+                    self.perform(effects).await;
+                }
                 Err(rejection) => self.reject(joining, &rejection),
             }
             if let Some(worker) = leaving {
@@ -239,10 +258,12 @@ impl Driver {
         let reason = match ending {
             Ending::Completed => "the run is complete".to_owned(),
             Ending::Stopped => "the run was stopped".to_owned(),
+            Ending::Cancelled => "the run was cancelled".to_owned(),
             Ending::Failed { reason, .. } => format!("the run failed: {reason}"),
         };
         for outbox in std::mem::take(&mut self.outboxes).into_values() {
-            let _ = outbox.try_send(Ok(ToWorker::Command(Command::Stop { reason: reason.clone() })));
+            let stop = Command::Stop { reason: reason.clone(), complete: ending.leaves_nothing_to_do() };
+            let _ = outbox.try_send(Ok(ToWorker::Command(stop)));
         }
         self.board.close();
     }

@@ -14,6 +14,12 @@ pub enum ExitCode {
     Done,
     /// 1
     Failed,
+    /// 10: trained, but the quality gate did not let the adapter be served.
+    NotPromoted,
+    /// 11: the key was submitted before.
+    AlreadyRan,
+    /// 15: the job was cancelled.
+    Cancelled,
     /// 64: the command line is wrong.
     Usage,
     /// 65: the input data cannot be used.
@@ -34,6 +40,9 @@ impl ExitCode {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
+            Self::NotPromoted => 10,
+            Self::AlreadyRan => 11,
+            Self::Cancelled => 15,
             Self::Usage => 64,
             Self::BadData => 65,
             Self::Unavailable => 69,
@@ -49,6 +58,7 @@ impl From<&Ending> for ExitCode {
         match ending {
             Ending::Completed => Self::Done,
             Ending::Stopped => Self::Stopped,
+            Ending::Cancelled => Self::Cancelled,
             Ending::Failed { exit_code, .. } => Self::Other(*exit_code),
         }
     }

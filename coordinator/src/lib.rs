@@ -11,10 +11,12 @@ pub mod lobby;
 pub mod open;
 mod operator;
 mod operator_guard;
+mod orders;
 mod serve;
 mod session;
 mod status_board;
 pub mod store;
 
 pub use entrance::Entrance;
-pub use open::{Coordinator, OpenError, Opened};
+pub use open::{Asked, Coordinator, OpenError, Opened};
+pub use orders::Orders;

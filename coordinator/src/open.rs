@@ -1,13 +1,20 @@
 //! Opens a run in the store, new or old: says what it would go on from, and what had to be skipped.
 
+use crate::driver::{INPUTS, Input, Inputs};
+use crate::orders::Orders;
+use crate::status_board::StatusBoard;
 use crate::store::{RunStore, Skipped, StoreError};
 use conrec_domain::ids::{Iteration, RunId};
+use conrec_domain::job::Ask;
 use conrec_domain::manifest::Manifest;
 use conrec_domain::retention::Kept;
 use conrec_domain::run::RunSetup;
 use conrec_domain::spec::{RunSpec, SpecError};
+use conrec_domain::status::Status;
 use conrec_store::Store;
+use futures::Stream;
 use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
 
 /// Why a run cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +30,20 @@ pub enum OpenError {
 /// Schedulers commonly give a process 30 seconds from SIGTERM to SIGKILL; the store's part of them.
 const SILENCE: Duration = Duration::from_secs(12);
 
+/// An operator's wish, and the way back to whoever made it.
+pub struct Asked {
+    /// What.
+    pub ask: Ask,
+    /// What became of it, as a sentence; an error where it was not taken.
+    pub reply: oneshot::Sender<Result<String, String>>,
+}
+
+impl From<Asked> for (Ask, oneshot::Sender<Result<String, String>>) {
+    fn from(asked: Asked) -> Self {
+        (asked.ask, asked.reply)
+    }
+}
+
 /// A run that is held by this process and ready to be served.
 pub struct Coordinator {
     pub(crate) store: RunStore,
@@ -34,6 +55,13 @@ pub struct Coordinator {
     /// Checkpoints to go back to where no worker can load the newest, oldest first.
     pub(crate) older: Vec<Manifest>,
     pub(crate) silence: Duration,
+    /// What the run shows; it is there before the run is served.
+    pub(crate) board: StatusBoard,
+    /// To the driver, and its end of that.
+    pub(crate) inputs: Inputs,
+    pub(crate) received: mpsc::Receiver<Input>,
+    /// Who keeps what operators wish of a job.
+    pub(crate) desk: Option<mpsc::Sender<Asked>>,
 }
 
 /// What was found in the store.
@@ -103,8 +131,20 @@ impl Coordinator {
             resume,
             last_fence,
         };
-        let coordinator =
-            Self { store, setup, run_spec_toml, checkpoints, skipped: skipped.clone(), older, silence: SILENCE };
+        let (inputs, received) = mpsc::channel(INPUTS);
+        let coordinator = Self {
+            store,
+            setup,
+            run_spec_toml,
+            checkpoints,
+            skipped: skipped.clone(),
+            older,
+            silence: SILENCE,
+            board: StatusBoard::new(),
+            inputs,
+            received,
+            desk: None,
+        };
         Ok(Opened { coordinator, skipped, resumed, already_complete })
     }
 
@@ -113,6 +153,23 @@ impl Coordinator {
     pub fn not_waiting_past(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self
+    }
+
+    /// Operators' wishes go here: the run was submitted as a job.
+    #[must_use]
+    pub fn with_desk(mut self, desk: mpsc::Sender<Asked>) -> Self {
+        self.desk = Some(desk);
+        self
+    }
+
+    /// What the run shows, the latest first, until it ends for this process.
+    pub fn statuses(&self) -> impl Stream<Item = Status> + Send + use<> {
+        self.board.watch()
+    }
+
+    /// Speaks to the run once it is served.
+    pub fn orders(&self) -> Orders {
+        Orders::new(self.inputs.clone())
     }
 
     /// The store's URL, as workers are told it.

@@ -1,14 +1,13 @@
 //! Serves a run to its end: gRPC in, driver in the middle. Listener, clock and stop signal come from the caller.
 
 use crate::dispatch::Dispatch;
-use crate::driver::{Driver, INPUTS};
+use crate::driver::{Driver, Waiting};
 use crate::entrance::{self, Entrance};
 use crate::exit_code::ExitCode;
 use crate::journal::Journal;
 use crate::open::Coordinator;
 use crate::operator::OperatorService;
 use crate::session::{Introduction, SessionService};
-use crate::status_board::StatusBoard;
 use crate::store::Skipped;
 use conrec_domain::effect::Ending;
 use conrec_domain::ids::Iteration;
@@ -18,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -39,17 +38,17 @@ impl Coordinator {
                 return Ending::Failed { reason: error.to_string(), exit_code };
             }
         };
-        let (inputs, received) = mpsc::channel(INPUTS);
+        let (inputs, received) = (self.inputs, self.received);
         let introduction = Introduction {
             run_id: self.setup.run_id.clone(),
             run_spec_toml: self.run_spec_toml,
             store_url: self.store.url(),
             heartbeat_seconds: self.setup.spec.cluster.heartbeat_seconds,
         };
-        let board = StatusBoard::new();
+        let board = self.board;
         let session = SessionService::new(inputs.clone(), introduction);
         let (guests, guard) = entrance.into().open();
-        let operator = OperatorService::new(inputs.clone(), board.clone(), guard);
+        let operator = OperatorService::new(inputs.clone(), board.clone(), guard).with_desk(self.desk);
         let claimed = Arc::new(AtomicU64::new(self.setup.last_fence.0));
         let introduced = (self.setup.run_id.clone(), self.setup.spec.digest().ok());
         let run = Run::new(self.setup, start.elapsed()).knowing_checkpoints(self.checkpoints).with_older(self.older);
@@ -68,6 +67,7 @@ impl Coordinator {
             outboxes: BTreeMap::new(),
             pending: VecDeque::new(),
             ending: None,
+            waiting: Waiting::default(),
             inputs,
             background: JoinSet::new(),
             keeps_journal: false,

@@ -40,6 +40,13 @@ impl StatusBoard {
         }
     }
 
+    /// Tells present watchers of something that is over: it is not what the run is doing.
+    pub(crate) fn tell(&self, status: Status) {
+        if let Some(sender) = &self.lock().sender {
+            let _ = sender.send(status);
+        }
+    }
+
     /// Says something to all watchers that is not what the run is doing: those to come hear it too.
     pub(crate) fn note(&self, status: Status) {
         let mut inner = self.lock();

@@ -3,8 +3,10 @@
 //! trained once.
 
 mod curriculum;
+mod paper;
 
 pub use curriculum::{beta_arms, gamma_arms, horizon_arms, order_arms};
+pub use paper::{PAPER, paper_arm};
 
 use crate::spec::{Answers, Context, Distractors, RewardTargets, RewardVariant, RunConfig, StageKind, StageSpec};
 
@@ -67,7 +69,20 @@ pub fn ablation_arms(given: &RunConfig) -> Vec<Arm> {
         ),
     ];
     arms.extend(alignment_arms(given));
-    arms
+    arms.splice(1..1, paper_arm(given));
+    lean(given, arms)
+}
+
+/// What does not change a policy is computed once: arms other than the config itself leave out the baselines that have to be
+/// trained or tuned.
+fn lean(given: &RunConfig, arms: Vec<Arm>) -> Vec<Arm> {
+    let lean = |mut arm: Arm| {
+        if arm.config != *given {
+            (arm.config.baseline.tune, arm.config.baseline.sasrec.enabled) = (false, false);
+        }
+        arm
+    };
+    arms.into_iter().map(lean).collect()
 }
 
 /// The config without its alignment stages, or with one where it has none; and with one whose answers are drawn, which tells
@@ -123,16 +138,14 @@ fn targets(given: &RunConfig, targets: RewardTargets) -> RunConfig {
 pub fn reward_arms(given: &RunConfig) -> Vec<Arm> {
     let arm =
         |(name, says, variant): (&'static str, &str, RewardVariant)| Arm::new(name, says, rewarded(given, variant));
-    [
+    let arms = [
         ("reward_a", "largest similarity to a future negative", RewardVariant::A),
         ("reward_b", "a, where it is above the truncation", RewardVariant::B),
         ("reward_c", "a minus gamma x the largest similarity to a future positive", RewardVariant::C),
         ("reward_d", "c, each term truncated", RewardVariant::D),
         ("reward_e", "leading codes in common with a future negative", RewardVariant::E),
-    ]
-    .into_iter()
-    .map(arm)
-    .collect()
+    ];
+    lean(given, arms.into_iter().map(arm).chain(paper_arm(given)).collect())
 }
 
 fn is_grpo(stage: &StageSpec) -> bool {
@@ -199,9 +212,12 @@ mod tests {
         let given = demo();
         let arms = ablation_arms(&given);
         assert_eq!(arms[0].config, given);
-        let penalty = RunConfig { reward: given.reward.clone(), ..arms[1].config.clone() };
-        assert_eq!((penalty, arms[1].config.reward.variant), (given.clone(), RewardVariant::A));
         let arm = |name: &str| &arms.iter().find(|arm| arm.name == name).unwrap().config;
+        let penalty = arm("no_positive_penalty");
+        assert_eq!(penalty.reward.variant, RewardVariant::A);
+        let as_given = RunConfig { reward: given.reward.clone(), baseline: given.baseline.clone(), ..penalty.clone() };
+        assert_eq!(as_given, given);
+        assert_eq!(arms[1].name, PAPER);
         assert_eq!(grpo_contexts(arm("not_progressive")), [Context::All; 3]);
         assert!(arm("negatives_only").stage.iter().all(|stage| stage.context == Context::Negatives));
         assert_eq!(
@@ -224,6 +240,11 @@ mod tests {
         by_lot.stage[1].answers = Answers::Disliked;
         assert_eq!(by_lot, *arm("alignment"));
         assert!(ablation_arms(arm("alignment")).iter().any(|other| other.config == *arm("alignment_by_lot")));
+        // Baselines do not depend on the policy: the config itself has them, no other arm.
+        assert!(given.baseline.tune && given.baseline.sasrec.enabled);
+        for arm in arms.iter().skip(1).chain(reward_arms(&given).iter().filter(|arm| arm.config != given)) {
+            assert!(!arm.config.baseline.tune && !arm.config.baseline.sasrec.enabled, "{}", arm.name);
+        }
         // What is trained twice under two names has the same config, and so the same run.
         assert!(reward_arms(&given).iter().any(|arm| arm.config == given));
     }

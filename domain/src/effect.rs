@@ -61,6 +61,8 @@ pub enum Ending {
     Completed,
     /// Stopped on request; resumable from the store.
     Stopped,
+    /// Ended for good on request: nothing of it goes on.
+    Cancelled,
     /// It cannot go on.
     Failed {
         /// For the user.
@@ -71,11 +73,17 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// Whether nothing of the run is left to do, so that workers need not be started again.
+    pub fn leaves_nothing_to_do(&self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled)
+    }
+
     /// The process's exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Completed => 0,
             Self::Stopped => 75,
+            Self::Cancelled => 15,
             Self::Failed { exit_code, .. } => *exit_code,
         }
     }
@@ -150,10 +158,13 @@ pub enum Command {
         /// The roster.
         fence: Fence,
     },
-    /// End the session; the process exits 0.
+    /// End the session; the process exits 0 when the run is complete or was cancelled, else 75: started again it finds the run, or a
+    /// later part of it.
     Stop {
         /// Why, in words.
         reason: String,
+        /// Whether nothing of the run is left to do.
+        complete: bool,
     },
 }
 

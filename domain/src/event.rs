@@ -136,6 +136,10 @@ pub enum Event {
     },
     /// SIGTERM, Ctrl-C, or an operator's wish: checkpoint and stop.
     StopRequested,
+    /// An operator's wish that the run ends for good: nothing more is written.
+    CancelRequested,
+    /// An operator's wish for a checkpoint at the next place that allows one.
+    CheckpointRequested,
     /// Time passed; deadlines are looked at.
     Tick,
 }
@@ -160,6 +164,8 @@ impl Event {
             | Self::ManifestPublished { .. }
             | Self::ManifestRefused { .. }
             | Self::StopRequested
+            | Self::CancelRequested
+            | Self::CheckpointRequested
             | Self::Tick => None,
         }
     }

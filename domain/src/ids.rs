@@ -1,5 +1,6 @@
 //! Typed names and numbers, so that one cannot be passed for another.
 
+use crate::day::Day;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -11,6 +12,11 @@ use std::str::FromStr;
 pub struct RunId(String);
 
 impl RunId {
+    /// The name of what a night trains: `night-2024-03-10`.
+    pub fn of_night(night: Day) -> Self {
+        Self(format!("night-{night}"))
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -2,6 +2,7 @@
 //! Time comes in as an argument and effects go out as values; the coordinator's shell performs them.
 
 pub mod address;
+pub mod day;
 pub mod decoder_shape;
 pub mod ids;
 pub mod spec;
@@ -26,8 +27,14 @@ pub mod metrics_line;
 pub mod retention;
 pub mod status;
 
+// Runs that were submitted under a key.
+pub mod job;
+
 // What is compared with what.
 pub mod arms;
+
+// How a config is trained anew every night.
+pub mod nightly;
 
 // What must hold, whatever happens.
 pub mod audit;

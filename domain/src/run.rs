@@ -144,6 +144,8 @@ pub struct Run {
     checkpoints: Vec<Kept>,
     /// The checkpoint on its way to the store.
     save: Option<Save>,
+    /// Whether an operator asked for a checkpoint that is not written yet.
+    wanted: bool,
     /// Key of a checkpoint that the store did not take: it is used up, as something of it may lie there.
     missed: Option<String>,
     /// The journal since the newest checkpoint.
@@ -181,6 +183,7 @@ impl Run {
             older: Vec::new(),
             unloadable: None,
             save: None,
+            wanted: false,
             missed: None,
             trail: Trail::default(),
             worked: resume.as_ref().map_or(0.0, |manifest| manifest.cursor.seconds),
@@ -265,6 +268,8 @@ impl Run {
             Event::ManifestPublished { key } => self.on_manifest_published(&key, out)?,
             Event::ManifestRefused { message } => self.on_manifest_refused(&message, out)?,
             Event::StopRequested => self.on_stop_requested(out),
+            Event::CancelRequested => self.finish(Ending::Cancelled, "it was cancelled", out),
+            Event::CheckpointRequested => self.wanted = true,
             Event::Tick => self.on_tick(out),
         }
         Ok(())
@@ -274,6 +279,11 @@ impl Run {
     pub fn newest_checkpoint(&self) -> String {
         let newest = self.resume.as_ref().map(|newest| Manifest::key(newest.iteration, newest.fence));
         newest.map_or_else(|| "no checkpoint is whole yet".into(), |key| format!("the newest whole one is {key}"))
+    }
+
+    /// The newest checkpoint that is known to be whole.
+    pub fn newest_whole(&self) -> Option<&Manifest> {
+        self.resume.as_ref()
     }
 
     /// What to show now.

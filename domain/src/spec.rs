@@ -10,6 +10,7 @@ mod data;
 mod evaluation;
 mod fit;
 mod model;
+mod nightly;
 mod objective;
 mod reward;
 mod semantic_id;
@@ -23,12 +24,13 @@ pub use alarm::AlarmSpec;
 pub use alignment::{Answers, Distractor, Distractors};
 pub use baseline::{BaselineSpec, SasRecLoss, SasRecSpec};
 pub use cleaning::Clean;
-pub use data::{DataSpec, Source, SyntheticSpec};
+pub use data::{DATE, DataSpec, Source, SyntheticSpec};
 pub use evaluation::{
     CandidateScore, CheckpointSpec, ClusterSpec, CollectiveKind, DeviceKind, EvaluationSpec, Exclude, ServedContext,
     Statistics,
 };
 pub use model::{BaseKind, LoraSpec, ModelSpec, OptimizerSpec};
+pub use nightly::{NightlySpec, WarmStartSpec};
 pub use objective::{AdvantageScale, Baseline, Clip, GrpoLoss, Objective, Sampler};
 pub use reward::{ExcludedCells, RewardShape, RewardSpec, RewardTargets, RewardVariant, SwingSpec};
 pub use semantic_id::{Collisions, Control, Missing, Quantizer, SemanticIdSpec, VectorSource};
@@ -72,6 +74,16 @@ pub struct RunConfig {
     pub checkpoint: CheckpointSpec,
     /// `[cluster]`
     pub cluster: ClusterSpec,
+    /// `[warm_start]`; left out of what is written where it asks for nothing, so that digests of configs without it stay.
+    #[serde(skip_serializing_if = "is_default")]
+    pub warm_start: WarmStartSpec,
+    /// `[nightly]`; left out in the same way.
+    #[serde(skip_serializing_if = "is_default")]
+    pub nightly: NightlySpec,
+}
+
+fn is_default<T: Default + PartialEq>(section: &T) -> bool {
+    *section == T::default()
 }
 
 impl RunConfig {

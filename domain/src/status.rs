@@ -17,6 +17,13 @@ pub struct Status {
     pub workers: u32,
 }
 
+impl Activity {
+    /// Whether the run has ended for its process.
+    pub fn is_an_end(&self) -> bool {
+        matches!(self, Self::Completed | Self::Stopped | Self::Cancelled | Self::Failed { .. })
+    }
+}
+
 /// What a run is doing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Activity {
@@ -85,6 +92,11 @@ pub enum Activity {
     },
     /// A checkpoint is being written.
     Checkpointing,
+    /// A checkpoint is whole. Told beside what the run is doing.
+    Checkpointed {
+        /// `checkpoints/<iteration>-<fence>`.
+        key: String,
+    },
     /// The store did not take a checkpoint; the run goes on, and the next one is tried.
     CheckpointMissed {
         /// Which, why, and which one is the newest whole one.
@@ -101,6 +113,8 @@ pub enum Activity {
     Completed,
     /// Stopped on request.
     Stopped,
+    /// Ended for good on request.
+    Cancelled,
     /// It cannot go on.
     Failed {
         /// For the user.

@@ -439,3 +439,28 @@ fn vectors_of_a_base_need_a_pretrained_one_and_no_file() {
     let [refused] = violations(&path).try_into().unwrap();
     assert!(refused.contains("semantic_id.vectors_path") && refused.contains("reads model.base"), "{refused}");
 }
+
+#[test]
+fn a_window_of_days_and_the_rules_of_nights_are_checked() {
+    for (set, words) in [
+        (vec!["data.from=\"2013-02-30\""], "data.from = \"2013-02-30\": allowed is a day such as 2013-04-03"),
+        (
+            vec!["data.from=\"2013-03-02\"", "data.until=\"2013-03-01\""],
+            "data.until = 2013-03-01: allowed is data.from",
+        ),
+        (
+            vec!["data.source=table", "data.table.events=[\"{date}.csv\"]", "data.from=\"2013-03-02\""],
+            "data.until = \"\"",
+        ),
+        (vec!["warm_start.run=../x"], "warm_start.run"),
+        (vec!["warm_start.state=abc"], "warm_start.state"),
+        (vec!["warm_start.run=a", "semantic_id.control=random"], "semantic_id.control"),
+        (vec!["nightly.confidence=1.0"], "nightly.confidence = 1"),
+        (vec!["nightly.metrics=[]"], "nightly.metrics"),
+        (vec!["nightly.window_days=3", "nightly.complete_days=4"], "1 to nightly.window_days = 3"),
+    ] {
+        let found = violations(&set);
+        assert!(found.len() == 1 && found[0].contains(words), "{set:?}: {found:?}");
+    }
+    assert!(violations(&["data.from=\"2013-03-01\"", "data.until=\"2013-03-01\"", "warm_start.run=a"]).is_empty());
+}

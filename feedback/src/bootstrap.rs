@@ -60,6 +60,50 @@ pub fn paired_difference(users: &[u32], a: &[Option<f64>], b: &[Option<f64>], re
     interval(users, &differences, resampling)
 }
 
+/// How much of `before` is lost in `after`: (mean of before - mean of after) / mean of before, over the instances where both
+/// are defined, with its interval over `users`; below 0 nothing is lost. None where `before` is 0 on average.
+pub fn relative_loss(
+    users: &[u32],
+    before: &[Option<f64>],
+    after: &[Option<f64>],
+    resampling: Resampling,
+) -> Option<MetricValue> {
+    let both: Vec<bool> = before.iter().zip(after).map(|(b, a)| b.is_some() && a.is_some()).collect();
+    let kept = |values: &[Option<f64>]| -> Vec<Option<f64>> {
+        values.iter().zip(&both).map(|(value, both)| value.filter(|_| *both)).collect()
+    };
+    let (before, after) = (by_user(users, &kept(before)), by_user(users, &kept(after)));
+    let loss = |before: f64, after: f64| (before > 0.0).then(|| (before - after) / before);
+    let sum = |groups: &[(f64, u64)]| groups.iter().map(|(sum, _)| *sum).sum::<f64>();
+    let value = loss(sum(&before), sum(&after))?;
+    let resample = |k| {
+        // The same stream draws the same users twice.
+        let (before, after) = (resampled(&before, resampling.seed, k)?, resampled(&after, resampling.seed, k)?);
+        loss(before, after)
+    };
+    let mut losses: Vec<f64> = (0..u64::from(resampling.times)).into_par_iter().filter_map(resample).collect();
+    losses.sort_unstable_by(f64::total_cmp);
+    let (low, high) = match losses.is_empty() {
+        true => (value, value),
+        false => (percentile(&losses, 0.025), percentile(&losses, 0.975)),
+    };
+    Some(MetricValue { value, low, high, n: before.iter().map(|(_, n)| *n).sum() })
+}
+
+/// The 95 % interval of a share of `n` independent trials (Wilson, 1927). Where only counts are known: several trials of one
+/// user are not independent, so it is too narrow for them.
+pub fn wilson(share: f64, n: u64) -> (f64, f64) {
+    const Z: f64 = 1.959_963_984_540_054;
+    if n == 0 {
+        return (0.0, 1.0);
+    }
+    let n = n as f64;
+    let middle = share + Z * Z / (2.0 * n);
+    let half = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + Z * Z / n;
+    (((middle - half) / scale).max(0.0), ((middle + half) / scale).min(1.0))
+}
+
 /// Sum and number of values of each user, by user index; users without instances are left out, users whose
 /// instances are all undefined are not, because they too could have been drawn.
 fn by_user(users: &[u32], values: &[Option<f64>]) -> Vec<(f64, u64)> {
@@ -153,6 +197,33 @@ mod tests {
             let result = interval(&users, &one(0.75), Resampling { times: 1, seed });
             assert_eq!((result.low, result.high), (0.75, 0.75), "seed {seed}");
         }
+    }
+
+    #[test]
+    fn a_loss_is_relative_and_paired() {
+        let users: Vec<u32> = (0..40).collect();
+        let before: Vec<Option<f64>> = users.iter().map(|u| Some(f64::from(u8::from(u % 4 < 2)))).collect();
+        // A fifth of what was right is lost; one instance is not known afterwards.
+        let lost = |u: u32| u % 20 == 0 || u % 20 == 1;
+        let mut after: Vec<Option<f64>> =
+            users.iter().zip(&before).map(|(u, b)| if lost(*u) { Some(0.0) } else { *b }).collect();
+        let found = relative_loss(&users, &before, &after, RESAMPLING).unwrap();
+        assert!((found.value - 0.2).abs() < 1e-12 && found.n == 40, "{found:?}");
+        assert!(0.0 <= found.low && found.low < 0.1 && 0.3 < found.high && found.high < 0.5, "{found:?}");
+        after[0] = None;
+        let found = relative_loss(&users, &before, &after, RESAMPLING).unwrap();
+        assert!((found.value - 3.0 / 19.0).abs() < 1e-12 && found.n == 39, "{found:?}");
+        assert_eq!(relative_loss(&users, &vec![Some(0.0); 40], &after, RESAMPLING), None);
+    }
+
+    #[test]
+    fn wilsons_interval_by_hand() {
+        // As statsmodels' proportion_confint(50, 100, method="wilson") and (0, 10).
+        let (low, high) = wilson(0.5, 100);
+        assert!((low - 0.403_831_5).abs() < 1e-6 && (high - 0.596_168_5).abs() < 1e-6, "{low} {high}");
+        let (low, high) = wilson(0.0, 10);
+        assert!(low == 0.0 && (high - 0.277_532_8).abs() < 1e-6, "{low} {high}");
+        assert_eq!(wilson(0.0, 0), (0.0, 1.0));
     }
 
     #[test]

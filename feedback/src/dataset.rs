@@ -3,8 +3,11 @@
 use crate::event::Event;
 use crate::malformed::{MalformedKind, told};
 use crate::matrix::Matrix;
+use conrec_domain::day::Day;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 /// One item of the catalogue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +56,22 @@ impl Dataset {
     /// Time of the last event, or `None` when there is none.
     pub fn last_time(&self) -> Option<i64> {
         self.events.last().map(|e| e.time)
+    }
+
+    /// Leaves out events at other times, and counts them.
+    pub fn keep(&mut self, times: &Range<i64>) {
+        let before = self.events.len();
+        self.events.retain(|event| times.contains(&event.time));
+        self.dropped.events_of_other_days += (before - self.events.len()) as u64;
+    }
+
+    /// Events of each day that has any, oldest first.
+    pub fn days(&self) -> BTreeMap<Day, u64> {
+        let mut days = BTreeMap::new();
+        for event in &self.events {
+            *days.entry(Day::of(event.time)).or_default() += 1;
+        }
+        days
     }
 
     /// The events with `from <= time < to`.
@@ -127,6 +146,13 @@ pub struct Dropped {
     pub items_without_events: u64,
     /// Items that the catalogue does not have and that were kept, with their ids as titles.
     pub unlisted_items: u64,
+    /// Events before `data.from` or after `data.until`; left out of what is written where there are none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub events_of_other_days: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl fmt::Display for Dropped {
@@ -144,6 +170,7 @@ impl fmt::Display for Dropped {
         note(self.ratings_over_limit, "ratings of users over the limit");
         note(self.items_without_events, "items without events");
         note(self.malformed_lines, "malformed lines");
+        note(self.events_of_other_days, "events of other days");
         match parts.is_empty() {
             true => f.write_str("nothing dropped")?,
             false => write!(f, "dropped {}", parts.join(", "))?,

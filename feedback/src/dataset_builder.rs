@@ -123,12 +123,16 @@ struct Limits {
     max_users: u32,
     keep_unlisted: bool,
     catalogue: Catalogue,
+    /// First second that is read, and the first after the last.
+    times: (i64, i64),
 }
 
 impl DatasetBuilder {
     /// An empty builder with the thresholds and limits of `spec`.
     pub fn new(spec: &DataSpec, catalogue: Catalogue) -> Self {
+        let times = spec.times();
         let limits = Limits {
+            times: (times.start, times.end),
             negative_at_most: spec.negative_at_most,
             positive_at_least: spec.positive_at_least,
             malformed_share: spec.malformed_share,
@@ -215,6 +219,11 @@ impl DatasetBuilder {
             }
             Mark::Rating(value) => return Err(format!("found rating {value}, expected a number")),
         };
+        let (from, until) = self.limits.times;
+        if !(from..until).contains(&record.time) {
+            self.dropped.events_of_other_days += 1;
+            return Ok(());
+        }
         let user = intern(&mut self.user_keys, record.user, "user")?;
         let item = intern(&mut self.item_keys, record.item, "item")?;
         self.events.push(Event { user, item, time: record.time, sign });

@@ -57,6 +57,7 @@ pub mod sparse_rows;
 pub mod tf_idf;
 pub mod truncated_svd;
 pub mod vector_files;
+pub mod vectorizer;
 
 // Baselines: each a function from an instance to scores over items.
 pub mod baseline_tuning;
@@ -78,10 +79,12 @@ pub mod filter_curve;
 pub mod interest_coverage;
 pub mod linear_probe;
 pub mod metrics;
+pub mod moment;
 pub mod outcomes;
 pub mod over_seeds;
 pub mod predict_sets;
 pub mod principal_plane;
+pub mod provenance;
 pub mod report_order;
 pub mod sid_quality;
 pub mod true_regions;

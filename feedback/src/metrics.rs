@@ -20,6 +20,8 @@ const fn column(base: &'static str, heading: &'static str, says: &'static str) -
     Column { base, heading, says, more_is_better: true }
 }
 
+const CANDIDATES: &str = "the true negative scores highest among it and the drawn candidates; chance is 0.05 with 19 of them (evaluation.candidates)";
+
 /// The metrics at item level, in the order of the method.
 pub const COLUMNS: [Column; 11] = [
     column("fhr", "FHR", "share of instances whose list meets a negative of the horizon"),
@@ -27,7 +29,7 @@ pub const COLUMNS: [Column; 11] = [
     column("frecall", "FRecall", "share of the horizon's negatives found"),
     column("luf", "LUF", "FHR over users with few training negatives"),
     column("lif", "LIF", "FHR restricted to items with few training negatives"),
-    column("cand_acc", "CandAcc", "the true negative scores highest among the candidates"),
+    column("cand_acc", "CandAcc", CANDIDATES),
     column(
         "reward",
         "reward",
@@ -53,7 +55,7 @@ pub const CURVE_COLUMNS: [Column; 6] = [
     column("fhr_3d", "3 days", "of the next 3 days"),
     column("fhr_7d", "7 days", "of the next 7 days"),
     column("fhr_14d", "14 days", "of the next 14 days; instances whose 14 days leave the data are left out"),
-    column("cand_acc", "CandAcc", "the true negative scores highest among the candidates"),
+    column("cand_acc", "CandAcc", CANDIDATES),
 ];
 
 /// What a list is held against. Ids are items, or cells.

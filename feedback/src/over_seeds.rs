@@ -32,6 +32,10 @@ pub struct OverSeeds {
     pub high: f64,
     /// The mean of each seed, in the order of the samples.
     pub by_seed: Vec<f64>,
+    /// Instances of each seed that have a value.
+    pub instances: Vec<u64>,
+    /// Users with a value in any seed.
+    pub users: u64,
 }
 
 /// The metric over seeds; none where a seed has no value.
@@ -56,6 +60,52 @@ pub fn difference_over_seeds(a: &[Sample<'_>], b: &[Sample<'_>], resampling: Res
     measured(&a.iter().zip(b).map(pair).collect::<Vec<_>>(), resampling)
 }
 
+/// How much more of a metric one model has than another, and what it has at least.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairedBound {
+    /// Mean of the first, over the instances of both.
+    pub first: f64,
+    /// Mean of the second.
+    pub second: f64,
+    /// Mean of the differences.
+    pub difference: f64,
+    /// The one-sided bound: with the confidence asked for, the difference is at least this.
+    pub low: f64,
+    /// Instances that both have a value for.
+    pub instances: u64,
+}
+
+/// The bound on how much more `a` has than `b` at a confidence such as 0.95, by bootstrap over users; none where no instance
+/// has a value of both.
+pub fn paired_bound(a: &Sample<'_>, b: &Sample<'_>, resampling: Resampling, confidence: f64) -> Option<PairedBound> {
+    let of_b: BTreeMap<&InstanceKey, Option<f64>> = b.instances.iter().zip(b.values.iter().copied()).collect();
+    let both: Vec<(&InstanceKey, f64, f64)> = a
+        .instances
+        .iter()
+        .zip(a.values)
+        .filter_map(|(key, value)| Some((key, (*value)?, (*of_b.get(key)?)?)))
+        .collect();
+    let n = both.len() as f64;
+    let mean = |of: &dyn Fn(&(&InstanceKey, f64, f64)) -> f64| both.iter().map(of).sum::<f64>() / n;
+    let differences: Values = both.iter().map(|(key, a, b)| (key.user.clone(), Some(a - b))).collect();
+    let groups = by_user(std::slice::from_ref(&differences));
+    let mut means: Vec<f64> = (0..u64::from(resampling.times))
+        .into_par_iter()
+        .filter_map(|k| resampled(&groups, 1, resampling.seed, k))
+        .collect();
+    if means.is_empty() {
+        return None;
+    }
+    means.sort_unstable_by(f64::total_cmp);
+    Some(PairedBound {
+        first: mean(&|(_, a, _)| *a),
+        second: mean(&|(_, _, b)| *b),
+        difference: mean(&|(_, a, b)| a - b),
+        low: percentile(&means, 1.0 - confidence),
+        instances: both.len() as u64,
+    })
+}
+
 type Values = Vec<(String, Option<f64>)>;
 
 fn measured(seeds: &[Values], resampling: Resampling) -> Option<OverSeeds> {
@@ -65,15 +115,19 @@ fn measured(seeds: &[Values], resampling: Resampling) -> Option<OverSeeds> {
     }
     let value = by_seed.iter().sum::<f64>() / by_seed.len() as f64;
     let groups = by_user(seeds);
+    let instances =
+        seeds.iter().map(|values| values.iter().filter(|(_, value)| value.is_some()).count() as u64).collect();
+    let users = groups.iter().filter(|of_seeds| of_seeds.iter().any(|(_, n)| *n > 0)).count() as u64;
     let mut means: Vec<f64> = (0..u64::from(resampling.times))
         .into_par_iter()
         .filter_map(|k| resampled(&groups, seeds.len(), resampling.seed, k))
         .collect();
     if means.is_empty() {
-        return Some(OverSeeds { value, low: value, high: value, by_seed });
+        return Some(OverSeeds { value, low: value, high: value, by_seed, instances, users });
     }
     means.sort_unstable_by(f64::total_cmp);
-    Some(OverSeeds { value, low: percentile(&means, 0.025), high: percentile(&means, 0.975), by_seed })
+    let (low, high) = (percentile(&means, 0.025), percentile(&means, 0.975));
+    Some(OverSeeds { value, low, high, by_seed, instances, users })
 }
 
 fn mean(values: &Values) -> Option<f64> {
@@ -169,6 +223,19 @@ mod tests {
     }
 
     #[test]
+    fn what_has_a_value_is_counted_by_seed_and_by_user() {
+        let keys = keys(&[1, 1, 2, 3]);
+        let a = [Some(1.0), Some(0.0), None, None];
+        let b = [Some(1.0), None, Some(1.0), None];
+        let samples = [Sample { instances: &keys, values: &a }, Sample { instances: &keys, values: &b }];
+        let found = over_seeds(&samples, RESAMPLING).unwrap();
+        assert_eq!((found.instances, found.users), (vec![2, 2], 2));
+        // Of a pair only what both have.
+        let found = difference_over_seeds(&samples[..1], &samples[1..], RESAMPLING).unwrap();
+        assert_eq!((found.instances, found.users), (vec![1], 1));
+    }
+
+    #[test]
     fn what_cannot_be_compared_has_no_number() {
         let keys = keys(&[1, 2]);
         let none = [Sample { instances: &keys, values: &[None, None] }];
@@ -177,5 +244,24 @@ mod tests {
         assert_eq!(over_seeds(&[], RESAMPLING), None);
         assert_eq!(difference_over_seeds(&some, &none, RESAMPLING), None);
         assert_eq!(difference_over_seeds(&some, &[], RESAMPLING), None);
+    }
+    #[test]
+    fn a_bound_pairs_instances_and_is_one_sided() {
+        let key = |i: usize| InstanceKey { user: format!("{:03}", i / 2), t0: i as i64, next: "x".into() };
+        let keys: Vec<InstanceKey> = (0..200).map(key).collect();
+        let a: Vec<Option<f64>> = (0..200).map(|i| Some(f64::from(u8::from(i % 3 == 0)))).collect();
+        let b: Vec<Option<f64>> = (0..200).map(|i| (i != 7).then(|| f64::from(u8::from(i % 4 == 0)))).collect();
+        let (first, second) =
+            (Sample { instances: &keys, values: &a }, Sample { instances: &keys[..150], values: &b[..150] });
+        let resampling = Resampling { times: 400, seed: 1 };
+        let found = paired_bound(&first, &second, resampling, 0.95).unwrap();
+        assert_eq!(found.instances, 149, "150 of both, less one without a value");
+        assert!((found.difference - (found.first - found.second)).abs() < 1e-12);
+        let wider = paired_bound(&first, &second, resampling, 0.99).unwrap();
+        assert!(wider.low < found.low && found.low < found.difference, "{found:?} {wider:?}");
+        let same = paired_bound(&first, &first, resampling, 0.95).unwrap();
+        assert_eq!((same.difference, same.low), (0.0, 0.0));
+        let none = Sample { instances: &keys[..0], values: &[] };
+        assert_eq!(paired_bound(&first, &none, resampling, 0.95), None);
     }
 }

@@ -19,6 +19,7 @@ use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,38 @@ use std::sync::Arc;
 
 /// Under this name the file's own words stand in its metadata: what it was made from.
 const MADE_FROM: &str = "conrec.predict";
+
+/// Under this name it says how many users got what.
+const COUNTS: &str = "conrec.predict.counts";
+
+/// How many users got what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PredictCounts {
+    /// Users that were asked about.
+    pub users: u64,
+    /// Those with a predict set of the policy.
+    pub policy: u64,
+    /// Those without negatives who got the fallback.
+    pub fallback: u64,
+    /// Those without a row.
+    pub skipped: u64,
+    /// Rows of all of them.
+    pub rows: u64,
+}
+
+impl PredictCounts {
+    /// Counts the users of a part's rows; all rows of a user stand together.
+    fn add(&mut self, rows: &[PredictRow]) {
+        self.rows += rows.len() as u64;
+        for of_user in rows.chunk_by(|a, b| a.user == b.user) {
+            match of_user.first().map(|row| row.source) {
+                Some(RowSource::Policy) => self.policy += 1,
+                Some(RowSource::Fallback) => self.fallback += 1,
+                None => {}
+            }
+        }
+    }
+}
 
 /// Where a row comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,27 +142,39 @@ pub fn encode(rows: &[PredictRow], made_from: &str, file: &Path) -> Result<Vec<u
     bytes().map_err(failed)
 }
 
-/// Joins the files of parts, in their order, into one; gives the number of rows. One part is in memory at a time.
+/// Joins the files of parts, in their order, into one; says of the `users` that were asked about how many got what, in the
+/// file's metadata too. One part is in memory at a time.
 ///
 /// # Errors
 /// A part that cannot be read, and what cannot be written.
 pub fn join<W: Write + Send>(
     parts: &[PathBuf],
-    made_from: &str,
+    (made_from, users): (&str, u64),
     (into, file): (W, &Path),
-) -> Result<u64, PredictSetsError> {
+) -> Result<PredictCounts, PredictSetsError> {
     let failed = |source| PredictSetsError::Parquet { file: file.to_owned(), source };
     let schema = batch(&[]).map_err(failed)?.schema();
     let mut writer = ArrowWriter::try_new(into, schema, Some(properties(made_from))).map_err(failed)?;
-    let mut written = 0;
+    let mut counts = PredictCounts { users, ..PredictCounts::default() };
     for part in parts {
         let rows = read(part)?;
-        written += rows.len() as u64;
+        counts.add(&rows);
         // One row group a part: what is held in memory does not grow with the number of users.
         batch(&rows).and_then(|rows| writer.write(&rows)).and_then(|()| writer.flush()).map_err(failed)?;
     }
+    counts.skipped = users.saturating_sub(counts.policy + counts.fallback);
+    let said = serde_json::to_string(&counts).map_err(|e| failed(ParquetError::General(e.to_string())))?;
+    writer.append_key_value_metadata(KeyValue::new(COUNTS.into(), said));
     writer.into_inner().map_err(failed)?;
-    Ok(written)
+    Ok(counts)
+}
+
+/// How many users got what, as a whole file says it; none where it says nothing.
+///
+/// # Errors
+/// A file that is not there, or is no whole Parquet file.
+pub fn counts(file: &Path) -> Result<Option<PredictCounts>, PredictSetsError> {
+    Ok(metadata(file, COUNTS)?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// All rows of a file, in order.
@@ -152,9 +197,13 @@ pub fn read(file: &Path) -> Result<Vec<PredictRow>, PredictSetsError> {
 /// # Errors
 /// A file that is not there, or is no whole Parquet file.
 pub fn made_from(file: &Path) -> Result<Option<String>, PredictSetsError> {
+    metadata(file, MADE_FROM)
+}
+
+fn metadata(file: &Path, key: &str) -> Result<Option<String>, PredictSetsError> {
     let opened = open(file)?;
     let pairs = opened.metadata().file_metadata().key_value_metadata();
-    Ok(pairs.into_iter().flatten().find(|pair| pair.key == MADE_FROM).and_then(|pair| pair.value.clone()))
+    Ok(pairs.into_iter().flatten().find(|pair| pair.key == key).and_then(|pair| pair.value.clone()))
 }
 
 fn open(file: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, PredictSetsError> {
@@ -249,7 +298,10 @@ mod tests {
             std::fs::write(part, encode(rows, "it", part).unwrap()).unwrap();
         }
         let whole = folder.path().join("whole.parquet");
-        assert_eq!(join(&parts, "it", (File::create(&whole).unwrap(), &whole)).unwrap(), 12);
+        let found = join(&parts, ("it", 5), (File::create(&whole).unwrap(), &whole)).unwrap();
+        assert_eq!(found, PredictCounts { users: 5, policy: 3, fallback: 0, skipped: 2, rows: 12 });
+        assert_eq!(counts(&whole).unwrap(), Some(found));
+        assert_eq!(counts(&parts[0]).unwrap(), None);
         assert_eq!(read(&whole).unwrap(), rows.concat());
         assert_eq!(made_from(&whole).unwrap().as_deref(), Some("it"));
     }
@@ -262,7 +314,7 @@ mod tests {
         for bytes in [&whole[..whole.len() - 9], b"half", b""] {
             std::fs::write(&part, bytes).unwrap();
             let parts = std::slice::from_ref(&part);
-            let error = join(parts, "it", (Vec::new(), Path::new("out"))).unwrap_err().to_string();
+            let error = join(parts, ("it", 1), (Vec::new(), Path::new("out"))).unwrap_err().to_string();
             assert!(error.contains("part.parquet") && error.contains("remove it"), "{error}");
             assert!(made_from(&part).is_err());
         }

@@ -32,6 +32,7 @@ mod yambda;
 mod negatives;
 
 pub use negatives::{NegativeKind, Negatives};
+pub use table::missing_days;
 
 use crate::dataset::Dataset;
 use crate::dataset_builder::{BuildError, DatasetBuilder};
@@ -174,7 +175,7 @@ fn layout_of(spec: &DataSpec, folder: &Path) -> Result<Layout, ReadError> {
         Source::Yambda => yambda::layout(folder),
         Source::VkLsvd => vk_lsvd::layout(folder),
         Source::Steam => steam::layout(folder),
-        Source::Table => table::layout(&spec.table, folder),
+        Source::Table => table::layout(spec, folder),
         Source::Synthetic => Err(ReadError::Synthetic),
     }
 }

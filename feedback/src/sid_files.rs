@@ -137,6 +137,11 @@ impl SidIndex {
         Ok(Self { levels, items })
     }
 
+    /// Every item with its codes, in the file's order.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &[u16])> {
+        self.items.iter().map(|(key, codes)| (key.as_str(), codes.as_slice()))
+    }
+
     /// The smallest K that holds all codes.
     pub fn codes(&self) -> usize {
         self.items.iter().flat_map(|(_, codes)| codes).map(|&code| code as usize + 1).max().unwrap_or(0)
@@ -210,12 +215,18 @@ fn codes_of(tokens: &[String], levels: usize) -> Result<Vec<u16>, (String, Strin
 
 /// The text of an `index.json`: one item a line, in the catalogue's order.
 pub fn index_json(items: &[Item], ids: &SemanticIds) -> String {
+    index_text((0..).zip(items).map(|(at, item)| (item.key.as_str(), ids.item_codes(at))))
+}
+
+/// The same of any items with their codes.
+pub fn index_text<'a>(entries: impl Iterator<Item = (&'a str, &'a [u16])>) -> String {
     let mut text = String::from("{\n");
-    for (at, item) in items.iter().enumerate() {
-        let codes = ids.item_codes(at as u32).iter().enumerate();
+    let mut entries = entries.peekable();
+    while let Some((key, codes)) = entries.next() {
+        let codes = codes.iter().enumerate();
         let tokens: Vec<String> = codes.map(|(level, &code)| format!("\"{}\"", token(level, code))).collect();
-        let comma = if at + 1 < items.len() { "," } else { "" };
-        let _ = writeln!(text, "{}: [{}]{comma}", json_text(&item.key), tokens.join(", "));
+        let comma = if entries.peek().is_some() { "," } else { "" };
+        let _ = writeln!(text, "{}: [{}]{comma}", json_text(key), tokens.join(", "));
     }
     text + "}\n"
 }

@@ -60,10 +60,72 @@ impl TfIdf {
 
 /// Item vectors from text: TF-IDF and SVD fitted on `fit_on`, applied to all items; rows of length 1.
 pub fn text_features(items: &[Item], fit_on: &[u32], dimensions: usize, seed: u64) -> Matrix {
-    let all = TfIdf::fit(items, fit_on).transform(items);
-    let mut vectors = TruncatedSvd::fit(&all.select(fit_on), dimensions, seed).project(&all, dimensions);
-    vectors.normalize_rows();
-    vectors
+    TextFeatures::fit(items, fit_on, dimensions, seed).transform(items)
+}
+
+/// TF-IDF and SVD as they were fitted, so that items that come later get vectors of the same meaning.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextFeatures {
+    words: TfIdf,
+    svd: TruncatedSvd,
+    dimensions: usize,
+}
+
+/// What [`TextFeatures`] is made of, to be kept in a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextParts {
+    /// The words, in the order of their columns.
+    pub words: Vec<String>,
+    /// Inverse document frequency of each.
+    pub idf: Vec<f64>,
+    /// The SVD's components, one after the other, each as long as there are words.
+    pub components: Vec<f64>,
+    /// Columns of the vectors.
+    pub dimensions: usize,
+}
+
+impl TextFeatures {
+    /// Fits both on the items of `fit_on`.
+    pub fn fit(items: &[Item], fit_on: &[u32], dimensions: usize, seed: u64) -> Self {
+        let words = TfIdf::fit(items, fit_on);
+        let known: Vec<Item> = fit_on.iter().map(|item| items[*item as usize].clone()).collect();
+        let svd = TruncatedSvd::fit(&words.transform(&known), dimensions, seed);
+        Self { words, svd, dimensions }
+    }
+
+    /// One row an item, of length 1, or 0 where no word of it is known.
+    pub fn transform(&self, items: &[Item]) -> Matrix {
+        let mut vectors = self.svd.project(&self.words.transform(items), self.dimensions);
+        vectors.normalize_rows();
+        vectors
+    }
+
+    /// Takes it apart.
+    pub fn parts(&self) -> TextParts {
+        let mut columns: Vec<(&String, &(u32, f64))> = self.words.columns.iter().collect();
+        columns.sort_by_key(|(_, (column, _))| *column);
+        TextParts {
+            words: columns.iter().map(|(word, _)| (*word).clone()).collect(),
+            idf: columns.iter().map(|(_, (_, idf))| *idf).collect(),
+            components: self.svd.components().concat(),
+            dimensions: self.dimensions,
+        }
+    }
+
+    /// Puts it together again; none where the parts do not belong together.
+    pub fn from_parts(parts: TextParts) -> Option<Self> {
+        let TextParts { words, idf, components, dimensions } = parts;
+        let width = words.len();
+        let count = components.len().checked_div(width).unwrap_or(0);
+        let fits = idf.len() == width && count * width == components.len() && count <= dimensions;
+        let finite = idf.iter().chain(&components).all(|value| value.is_finite());
+        let columns: BTreeMap<String, (u32, f64)> = words.into_iter().zip((0..).zip(idf)).collect();
+        if !fits || !finite || columns.len() != width {
+            return None;
+        }
+        let components = components.chunks(width.max(1)).map(<[f64]>::to_vec).collect();
+        Some(Self { words: TfIdf { columns }, svd: TruncatedSvd::of(components), dimensions })
+    }
 }
 
 /// The words of an item, lower case: of the title, `genre_drama`, `year_1999`, `decade_199`. A word is a run of
@@ -137,5 +199,19 @@ mod tests {
         items[11] = item("Quite another title", Some(1950), &["Horror"]);
         let after = text_features(&items, &fit_on, 3, 1);
         assert_eq!(before.data[..10 * 3], after.data[..10 * 3]);
+    }
+    #[test]
+    fn kept_features_give_the_same_vectors_and_know_later_items() {
+        let mut items: Vec<Item> =
+            (0..12).map(|i| item(&format!("Part {}", i % 3), Some(2000 + i % 4), &["Drama", "War"])).collect();
+        let fit_on: Vec<u32> = (0..10).collect();
+        let fitted = TextFeatures::fit(&items, &fit_on, 3, 1);
+        assert_eq!(fitted.transform(&items), text_features(&items, &fit_on, 3, 1));
+        let kept = TextFeatures::from_parts(fitted.parts()).unwrap();
+        items.push(item("Part 2", Some(2003), &["War"]));
+        assert_eq!(kept.transform(&items), fitted.transform(&items));
+        let mut parts = fitted.parts();
+        parts.idf.pop();
+        assert_eq!(TextFeatures::from_parts(parts), None);
     }
 }

@@ -55,6 +55,16 @@ impl TruncatedSvd {
         Self { components, singular_values: order.iter().map(|i| eigen.eigenvalues[*i].sqrt()).collect() }
     }
 
+    /// The components, largest singular value first.
+    pub fn components(&self) -> &[Vec<f64>] {
+        &self.components
+    }
+
+    /// Components that were found before, without their singular values.
+    pub fn of(components: Vec<Vec<f64>>) -> Self {
+        Self { components, singular_values: Vec::new() }
+    }
+
     /// The singular values found, largest first.
     pub fn singular_values(&self) -> &[f64] {
         &self.singular_values

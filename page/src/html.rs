@@ -33,11 +33,20 @@ fn block(of: &Block) -> String {
     match of {
         Block::Text(words) => format!("<p>{}</p>\n", text(words)),
         Block::Table(of) => table(of),
+        Block::Facts(of) => facts(of),
         Block::Plot(plot) => plot.html(),
         Block::Folded { title, text: whole } => {
             format!("<details>\n<summary>{}</summary>\n<pre>{}</pre>\n</details>\n", text(title), text(whole))
         }
     }
+}
+
+/// Named facts as a list; for pages that are not made of a [`Document`] too.
+pub fn facts(of: &[(String, String)]) -> String {
+    let row = |(name, value): &(String, String)| {
+        format!("<div><dt>{}</dt><dd><code>{}</code></dd></div>", text(name), text(value))
+    };
+    format!("<dl class=\"identity\">{}</dl>\n", of.iter().map(row).collect::<String>())
 }
 
 fn table(of: &Table) -> String {
@@ -102,6 +111,7 @@ mod tests {
         assert!(html.contains("<td><b>0.2500</b><small>[0.200, 0.300]</small></td>"), "{html}");
         assert!(html.contains("<td class=\"down\">"), "{html}");
         assert!(html.contains("<svg class=\"lines\""));
+        assert!(html.contains("<dt>data digest</dt><dd><code>12ab</code></dd>"), "{html}");
     }
 
     /// Writes the sample page for a person to look at: `SAMPLE_PAGE=page.html cargo test -p conrec-page`.

@@ -3,13 +3,13 @@
 //! The look of all pages is here: one style, light and dark, for screen and print.
 
 pub mod escape;
-mod html;
+pub mod html;
 mod markdown;
 mod plot;
 pub mod scale;
 pub mod shell;
 mod table;
-mod terminal;
+pub mod terminal;
 
 pub use plot::{Plot, Series, Shape};
 pub use table::{Cell, Column, Row, Table};
@@ -45,6 +45,8 @@ pub enum Block {
     Text(String),
     /// A table.
     Table(Table),
+    /// Named facts, one a line.
+    Facts(Vec<(String, String)>),
     /// A plot; Markdown and terminal show its numbers where it has few, else its name.
     Plot(Plot),
     /// Text that is folded away, such as a config.
@@ -56,7 +58,15 @@ pub enum Block {
     },
 }
 
+/// The heading of the section that names what the numbers belong to.
+pub const IDENTITY: &str = "Identity";
+
 impl Section {
+    /// What the numbers of a report belong to: the last section of each.
+    pub fn identity(facts: Vec<(String, String)>) -> Self {
+        Self::new(IDENTITY, vec![Block::Facts(facts)])
+    }
+
     /// A section without a hint.
     pub fn new(title: impl Into<String>, blocks: Vec<Block>) -> Self {
         Self { title: title.into(), hint: String::new(), blocks }

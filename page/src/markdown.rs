@@ -29,6 +29,10 @@ fn section(of: &Section, out: &mut String) {
         match block {
             Block::Text(words) => out.push_str(&format!("{}\n\n", line(words))),
             Block::Table(of) => table(of, out),
+            Block::Facts(of) => {
+                of.iter().for_each(|(name, value)| out.push_str(&format!("* {}: {}\n", line(name), line(value))));
+                out.push('\n');
+            }
             Block::Plot(plot) => {
                 out.push_str(&format!("{}\n\n", line(&plot.heading())));
                 for (title, points) in plot.lists(MOST_POINTS) {
@@ -59,6 +63,11 @@ fn table(of: &Table, out: &mut String) {
         out.push_str(&row(cells.collect()));
     }
     out.push('\n');
+    let told = of.columns.iter().filter(|column| !column.says.is_empty());
+    let legend: Vec<String> = told.map(|c| format!("**{}**: {}.", line(&c.name), line(&c.says))).collect();
+    if !legend.is_empty() {
+        out.push_str(&format!("{}\n\n", legend.join(" ")));
+    }
 }
 
 /// On one line, and no character that would end a cell or begin markup.
@@ -89,5 +98,7 @@ mod tests {
         }
         assert!(text.contains("| **ours** | 0.2500 [0.200, 0.300] |"), "{text}");
         assert!(text.contains("0 → 0.1, 1 → 0.4"), "{text}");
+        assert!(text.contains("\n**FHR@20**: any hit.\n"), "what columns say is left out: {text}");
+        assert!(text.contains("* run: a \\| b c\n* data digest: 12ab\n"), "{text}");
     }
 }

@@ -25,6 +25,7 @@ pub(crate) fn document(words: &str) -> Document {
                 vec![
                     Block::Text(words.into()),
                     Block::Plot(plot),
+                    Block::Facts(vec![("run".into(), words.into()), ("data digest".into(), "12ab".into())]),
                     Block::Folded { title: words.into(), text: words.into() },
                 ],
             ),

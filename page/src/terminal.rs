@@ -24,6 +24,7 @@ impl Document {
                 match block {
                     Block::Text(words) => out.push_str(&format!("{words}\n")),
                     Block::Table(of) => out.push_str(&format!("\n{}", of.terminal())),
+                    Block::Facts(of) => out.push_str(&facts(of)),
                     Block::Plot(plot) => {
                         out.push_str(&format!("\n{}\n", plot.heading()));
                         for (title, points) in plot.lists(MOST_POINTS) {
@@ -36,6 +37,12 @@ impl Document {
         }
         out
     }
+}
+
+/// Names to the left, padded to the longest.
+pub fn facts(of: &[(String, String)]) -> String {
+    let width = of.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    of.iter().map(|(name, value)| format!("  {name:width$}  {value}\n")).collect()
 }
 
 impl Table {
@@ -82,6 +89,7 @@ higher is better
         }
         let ends: Vec<usize> = text.lines().filter(|l| l.contains("0.2")).map(|l| l.chars().count()).collect();
         assert_eq!(ends.len(), 2, "{text}");
+        assert!(text.contains("\n  run          A report\n  data digest  12ab\n"), "{text}");
         assert!(text.contains("A report (A report by A report)\ncoverage: 0 → 0.1, 1 → 0.4"), "{text}");
     }
 }

@@ -8,6 +8,7 @@ use crate::pretrained_files::{end_of_text, files_digest, read_shape, read_weight
 use crate::slot::Slot;
 use crate::text_tokenizer::TextTokenizer;
 use crate::tokenizer_file::new_token_names;
+use crate::warm_start::WarmStart;
 use conrec_domain::ids::Digest;
 use conrec_domain::spec::{BaseKind, RunSpec};
 use conrec_feedback::prompt::{PromptFrame, Vocabulary};
@@ -21,6 +22,8 @@ use tch::Kind;
 pub struct BaseModel {
     pub(crate) config: LlamaConfig,
     pub(crate) pretrained: Option<Pretrained>,
+    /// Weights of another run that passes begin with.
+    pub(crate) start: Option<WarmStart>,
 }
 
 /// A pretrained base in memory.
@@ -57,7 +60,7 @@ impl BaseModel {
     /// # Errors
     /// When the spec's model has no valid shape.
     pub fn from_scratch(spec: &RunSpec, vocab: usize) -> Result<Self, PolicyError> {
-        Ok(Self { config: LlamaConfig::new(&spec.model, vocab)?, pretrained: None })
+        Ok(Self { config: LlamaConfig::new(&spec.model, vocab)?, pretrained: None, start: None })
     }
 
     /// The pretrained decoder in `folder`.
@@ -84,7 +87,7 @@ impl BaseModel {
         weights.digest()?;
         let sign_words = Arc::new(words);
         let pretrained = Pretrained { weights, sign_words, folder: folder.to_owned(), frame, wording, tokenizer };
-        Ok(Self { config, pretrained: Some(pretrained) })
+        Ok(Self { config, pretrained: Some(pretrained), start: None })
     }
 
     /// The pretrained base; none from scratch.

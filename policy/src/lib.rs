@@ -52,9 +52,11 @@ pub mod slot;
 mod state_changes;
 pub mod state_parts;
 pub mod training_state;
+pub mod warm_start;
 
 // Semantic ids.
 pub mod base_vectors;
+pub mod kept_quantizer;
 pub mod quantizer;
 pub mod residual_k_means;
 pub mod rq_vae;

@@ -15,6 +15,8 @@ pub use cell_vectors::cell_vectors;
 pub use error::RqVaeError;
 pub use loss::{LossWeights, QuantisedLevel, rq_vae_loss};
 
+use autoencoder::Autoencoder;
+use codebook::Codebook;
 use conrec_domain::spec::SemanticIdSpec;
 use conrec_feedback::matrix::Matrix;
 use tch::{Kind, TchError, Tensor};
@@ -64,6 +66,9 @@ pub struct RqVaeOutput {
     pub epochs: Vec<Epoch>,
 }
 
+/// Tensors of an autoencoder: weight and bias of four layers.
+pub(crate) const AUTOENCODER_TENSORS: usize = 8;
+
 /// A trained model: what turns further vectors into codes.
 pub struct TrainedRqVae {
     model: Model,
@@ -107,6 +112,50 @@ pub fn train_rq_vae(input: &RqVaeInput<'_>, progress: &mut dyn FnMut(&Epoch)) ->
 }
 
 impl TrainedRqVae {
+    /// The autoencoder's tensors, in the order of computation.
+    pub(crate) fn autoencoder(&self) -> &[Tensor] {
+        &self.model.autoencoder.parameters
+    }
+
+    /// One that was trained before, from what it was then; it knows no items yet.
+    ///
+    /// # Errors
+    /// Tensors of another number, or that do not fit each other.
+    pub(crate) fn of(parameters: Vec<Tensor>, codebooks: Vec<Matrix>) -> Result<Self, RqVaeError> {
+        let other = |found: String| RqVaeError::OtherCodebooks {
+            found,
+            expected: "an encoder to the codewords' width and a decoder from it".to_owned(),
+        };
+        let sizes: Vec<Vec<i64>> = parameters.iter().map(Tensor::size).collect();
+        let latent = codebooks.first().map_or(0, |book| book.cols as i64);
+        let fits = match sizes.as_slice() {
+            [a, a0, b, b0, c, c0, d, d0] => {
+                let &[hidden, input] = a.as_slice() else { return Err(other(format!("{sizes:?}"))) };
+                *a0 == [hidden]
+                    && *b == [latent, hidden]
+                    && *b0 == [latent]
+                    && *c == [hidden, latent]
+                    && *c0 == [hidden]
+                    && *d == [input, hidden]
+                    && *d0 == [input]
+            }
+            _ => false,
+        };
+        if !fits {
+            return Err(other(format!("{sizes:?} and codewords of {latent}")));
+        }
+        let books: Result<Vec<Codebook>, TchError> = codebooks.iter().map(Codebook::fixed).collect();
+        let model = Model { autoencoder: Autoencoder { parameters }, codebooks: books? };
+        let output = RqVaeOutput {
+            codes: Vec::new(),
+            codebooks,
+            input_error: Vec::new(),
+            latent_error: Vec::new(),
+            epochs: Vec::new(),
+        };
+        Ok(Self { model, output })
+    }
+
     /// Codes of vectors of the width that was trained on.
     ///
     /// # Errors

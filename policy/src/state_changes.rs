@@ -40,10 +40,12 @@ impl TrainingState {
     }
 
     fn begin_pass(&mut self, pass: Pass, spec: &RunSpec) -> Result<(), PolicyError> {
-        let adapter = self.lora_config.initial_weights(&self.model, spec.seed, pass);
-        match &self.sign_words {
-            None => self.base = Slot::new(self.model.initial_weights(spec.seed, pass, spec.model.init_std)),
-            Some(words) => {
+        let mut adapter = self.lora_config.initial_weights(&self.model, spec.seed, pass);
+        match (&self.sign_words, &self.start) {
+            (None, None) => self.base = Slot::new(self.model.initial_weights(spec.seed, pass, spec.model.init_std)),
+            (None, Some(start)) => self.base = Slot::new(start.weights()),
+            (Some(_), Some(start)) => adapter = start.weights(),
+            (Some(words), None) => {
                 let noise = Noise { seed: spec.seed, pass, std: spec.model.new_row_std };
                 let layout = self.lora_config.layout(&self.model);
                 write_initial_rows((&self.model, self.base.tensor()), (&layout, &adapter), words.as_slice(), noise)?;

@@ -13,6 +13,7 @@ use crate::lora::{LoraConfig, merge};
 use crate::shared_sum::SharedSum;
 use crate::slot::Slot;
 use crate::transformer::{Adapter, Policy, Trains};
+use crate::warm_start::WarmStart;
 use conrec_domain::ids::Digest;
 use conrec_domain::spec::{OptimizerSpec, RunSpec};
 use conrec_domain::work::Pass;
@@ -71,6 +72,8 @@ pub struct TrainingState {
     /// Whether policies that train compute activations of prompts again.
     recomputes: bool,
     pub(crate) sum: SharedSum,
+    /// Weights of another run that passes begin with.
+    pub(crate) start: Option<WarmStart>,
 }
 
 impl TrainingState {
@@ -101,6 +104,7 @@ impl TrainingState {
             stage: None,
             trains: Trains::Nothing,
             sum: SharedSum::new(ExactSum::new(0, spec.optimizer.exact_sum_bits, 1), FlatParameters::default()),
+            start: base.start.as_ref().map(WarmStart::shared),
             model,
             lora_config,
         })
@@ -189,6 +193,11 @@ impl TrainingState {
     /// The decoder's shape.
     pub fn model(&self) -> &LlamaConfig {
         &self.model
+    }
+
+    /// Whether its base is a pretrained one, which nothing changes.
+    pub fn is_pretrained(&self) -> bool {
+        self.sign_words.is_some()
     }
 
     /// The adapter's shape.

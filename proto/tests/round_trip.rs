@@ -290,7 +290,7 @@ fn command() -> impl Strategy<Value = Command> {
         (fence(), state_change(), digest()).prop_map(|(fence, change, state)| Command::Change { fence, change, state }),
         bookmark().prop_map(|bookmark| Command::Remember(Box::new(bookmark))),
         (fence(), key()).prop_map(|(fence, key)| Command::WriteParts { fence, key }),
-        name().prop_map(|reason| Command::Stop { reason }),
+        (name(), any::<bool>()).prop_map(|(reason, complete)| Command::Stop { reason, complete }),
     ]
 }
 
@@ -330,6 +330,8 @@ fn activity() -> impl Strategy<Value = Activity> {
         (name(), any::<u32>(), option::of(score()), name())
             .prop_map(|(stage, iteration, score, reason)| { Activity::Decided { stage, iteration, score, reason } }),
         Just(Activity::Checkpointing),
+        key().prop_map(|key| Activity::Checkpointed { key }),
+        Just(Activity::Cancelled),
         Just(Activity::Evaluating),
         Just(Activity::Completed),
         Just(Activity::Stopped),

@@ -5,6 +5,7 @@ pub mod chance;
 pub mod emulators;
 pub mod faulty_store;
 mod google;
+pub mod kubernetes_api;
 pub mod processes;
 pub mod run_files;
 

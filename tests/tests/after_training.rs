@@ -98,6 +98,7 @@ fn predict_sets_are_the_same_bytes_for_any_number_of_processes_and_through_kills
 
     let again = finished.predict("one.parquet", &[]);
     assert!(again.status.success() && text(&again).contains("already complete"), "{}", text(&again));
+    assert!(text(&again).contains("120 by the policy, 0 without negatives by the fallback, 0 "), "{}", text(&again));
 }
 
 #[test]
@@ -112,6 +113,28 @@ fn users_whose_dislikes_are_not_known_get_the_fallback_and_wrong_requests_are_to
     let one_user = finished.predict("early.parquet", &["--at", "1970-01-01", "--users", users.to_str().unwrap()]);
     assert!(one_user.status.success(), "{}", text(&one_user));
     assert_eq!(read(&finished.path("early.parquet")).unwrap(), rows[20..40]);
+
+    assert!(
+        text(&one_user).contains("0 by the policy, 1 without negatives by the fallback, 0 "),
+        "{}",
+        text(&one_user)
+    );
+
+    // Half of the users are known by then, the others are left out and counted.
+    let known = finished.predict("half.parquet", &["--at", "2024-01-03", "--json"]);
+    assert!(known.status.success(), "{}", text(&known));
+    let of_known: Value = serde_json::from_slice(&known.stdout).unwrap();
+    let skip = ["--at", "2024-01-03", "--without-negatives", "skip", "--workers", "2", "--json"];
+    let skipped = finished.predict("skip.parquet", &skip);
+    assert!(skipped.status.success(), "{}", text(&skipped));
+    let said: Value = serde_json::from_slice(&skipped.stdout).unwrap();
+    let count = |said: &Value, key: &str| said["counts"][key].as_u64().unwrap();
+    assert!(count(&said, "policy") > 0 && count(&said, "skipped") > 0, "{said}");
+    assert_eq!((count(&said, "fallback"), count(&of_known, "fallback")), (0, count(&said, "skipped")));
+    assert_eq!(count(&said, "policy") + count(&said, "skipped"), USERS as u64);
+    let of_policy: Vec<PredictRow> =
+        read(&finished.path("half.parquet")).unwrap().into_iter().filter(|r| r.source == RowSource::Policy).collect();
+    assert_eq!(read(&finished.path("skip.parquet")).unwrap(), of_policy, "those who stay get what they got");
 
     fs::write(finished.path("strange.parquet"), "a table of mine").unwrap();
     fs::write(&users, "nobody\n").unwrap();
@@ -183,6 +206,8 @@ fn evaluation_of_run_and_adapter_is_the_reports_and_the_filter_report_holds_toge
     assert!(output.status.success(), "{}", text(&output));
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(said["instances"], 40);
+    assert_eq!(said["identity"]["entered"]["instances"], 40);
+    assert_eq!(said["identity"]["state_digest"], report["state_digest"]);
     for name in ["grpo", "sft", "neg_pop", "rocchio"] {
         let column = |key: &str| -> Vec<f64> {
             said["filters"][name][key].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
@@ -194,9 +219,36 @@ fn evaluation_of_run_and_adapter_is_the_reports_and_the_filter_report_holds_toge
         assert!(column("coverage").windows(2).all(|pair| pair[0] <= pair[1]), "{name}");
         assert!(column("filtered")[0] > 0.5 && column("recall")[0] > 0.5, "{name}");
     }
+    let rates: Vec<&Value> = said["at_rates"].as_array().unwrap().iter().collect();
+    assert_eq!(rates.iter().map(|rate| rate["at_most"].as_f64().unwrap()).collect::<Vec<_>>(), [0.01, 0.05, 0.1, 0.2]);
+    let at_rates: Vec<&Value> = rates.iter().flat_map(|rate| rate["filters"].as_array().unwrap()).collect();
+    assert!(!at_rates.is_empty(), "{rates:?}");
+    for filter in at_rates {
+        let [value, low, high] =
+            ["value", "low", "high"].map(|key| filter["measures"]["recall"][key].as_f64().unwrap());
+        assert!(low <= value && value <= high, "{filter}");
+    }
+    smaller_sets_filter_less(&asked, &said);
     for name in ["filter-report.html", "filter-report.md", "filter-report.json"] {
         assert!(fs::metadata(out.join(name)).unwrap().len() > 1000, "{name}");
     }
+}
+
+fn smaller_sets_filter_less(asked: &[&str], said: &Value) {
+    let output = run(&[asked, &["--set-size", "5", "--output", "json"]].concat()).unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let small: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&small["set_size"], &said["set_size"]), (&5.into(), &20.into()));
+    assert_eq!(small["identity"]["config_digest"], said["identity"]["config_digest"]);
+    for name in ["sft", "neg_pop"] {
+        let filtered = |of: &Value, at: usize| of["filters"][name]["filtered"][at].as_f64().unwrap();
+        // A narrower beam search may find other cells; a baseline's set is the beginning of the larger one.
+        assert!(name == "sft" || (0..75).all(|at| filtered(&small, at) <= filtered(said, at)), "{name}");
+        assert!(filtered(&small, 40) < filtered(said, 40), "{name}");
+    }
+    let output = run(&[asked, &["--set-size", "5000"]].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(64), "{}", text(&output));
+    assert!(text(&output).contains("--set-size"), "{}", text(&output));
 }
 
 /// Weight and window of the mix with popularity are chosen on validation, once, and the test window takes them as they are.

@@ -39,8 +39,14 @@ fn every_stage_is_measured_as_the_run_measured_it_and_controls_are_chance() {
     assert_eq!(names, ["", "next_item", "recent", "grpo_3d", "grpo_all"]);
     for (at, moment) in moments.iter().enumerate() {
         assert_eq!(moment["questions"], said["questions_by_stage"][at]["questions"], "{}", names[at]);
-        let asked = &report["questions"][at]["counts"]["asked"][0];
-        assert_eq!(&moment["questions"]["positives"]["asked"], asked);
+        let of_positives = &moment["questions"]["positives"];
+        let counts = &report["questions"][at]["counts"];
+        assert_eq!(of_positives["asked"], counts["asked"][0]);
+        let [accuracy, low, high] = ["accuracy", "low", "high"].map(|key| of_positives[key].as_f64().unwrap());
+        // The run counts in units of 2^-32.
+        let counted = counts["right"][0].as_f64().unwrap() / 4_294_967_296.0 / counts["asked"][0].as_f64().unwrap();
+        assert!((accuracy - counted).abs() < 1e-9, "{} {accuracy} {counted}", names[at]);
+        assert!(low <= accuracy && accuracy <= high && low < high, "{}: {of_positives}", names[at]);
         for (kind, found) in moment["drawn_answers"].as_object().unwrap() {
             let (accuracy, asked) = (found["accuracy"].as_f64().unwrap(), found["asked"].as_f64().unwrap());
             assert!((accuracy - 0.25).abs() < 5.0 * (0.25 * 0.75 / asked).sqrt(), "{kind}: {accuracy} of {asked}");
@@ -51,8 +57,13 @@ fn every_stage_is_measured_as_the_run_measured_it_and_controls_are_chance() {
         let (value, n) = (drawn["value"].as_f64().unwrap(), drawn["n"].as_f64().unwrap());
         assert!(n > 50.0 && (value - 0.5).abs() < 5.0 * (0.25 / n).sqrt(), "{probed}");
     }
+    for key in ["run_id", "config_digest", "data_digest", "state_digest", "code_version"] {
+        assert_eq!(said["identity"][key], report[key], "{key}");
+    }
     let lost = &said["forgotten"]["positives"];
-    let [before, after, rate] = ["before", "after", "forget_rate"].map(|name| lost[name].as_f64().unwrap());
+    let [before, after, rate] = ["before", "after", "forget_rate"].map(|name| lost[name]["value"].as_f64().unwrap());
+    let bound = |name: &str| lost["forget_rate"][name].as_f64().unwrap();
+    assert!(bound("low") <= rate && rate <= bound("high"), "{lost}");
     assert_eq!(before, moments[2]["questions"]["positives"]["accuracy"].as_f64().unwrap());
     assert_eq!(after, moments[4]["questions"]["positives"]["accuracy"].as_f64().unwrap());
     assert!((rate - (before - after) / before).abs() < 1e-12);

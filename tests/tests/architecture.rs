@@ -76,8 +76,21 @@ fn only_shells_know_where_runs_are_kept() {
     let of_ours =
         |package| dependencies(package).into_iter().filter(|name| name.starts_with("conrec-")).collect::<Vec<_>>();
     assert_eq!(of_ours("conrec-store"), ["conrec-domain"], "store/Cargo.toml");
+    assert_eq!(of_ours("conrec-jobs"), ["conrec-domain", "conrec-store"], "jobs/Cargo.toml");
+    assert_eq!(of_ours("conrec-vitals"), ["conrec-domain"], "vitals/Cargo.toml");
+    takes_none_of("conrec-coordinator", &["conrec-jobs", "conrec-vitals"]);
+    assert_eq!(of_ours("conrec-nightly"), ["conrec-domain", "conrec-store"], "nightly/Cargo.toml");
     takes_none_of("conrec-proto", &["conrec-store", "object_store"]);
     takes_none_of("conrec-feedback", &["conrec-store", "object_store"]);
+}
+
+#[test]
+fn one_crate_knows_of_kubernetes() {
+    let of_ours: Vec<_> = dependencies("conrec-cluster").into_iter().filter(|n| n.starts_with("conrec-")).collect();
+    assert!(of_ours.is_empty(), "cluster/Cargo.toml: must not depend on a sibling, found {of_ours:?}");
+    for package in ["conrec-coordinator", "conrec-worker", "conrec-store"] {
+        takes_none_of(package, &["kube", "k8s-openapi", "conrec-cluster"]);
+    }
 }
 
 #[test]

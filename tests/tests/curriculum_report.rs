@@ -37,6 +37,7 @@ fn arms_are_compared_with_the_config_and_trained_once() {
     assert!((row("order", 0, "fhr")["value"].as_f64().unwrap() - reported("fhr@20")).abs() < 1e-12);
     assert!((row("horizon", 0, "fhr_3d")["value"].as_f64().unwrap() - reported("fhr@20_3d")).abs() < 1e-12);
     assert!(row("horizon", 1, "fhr_3d")["difference"]["low"].is_number(), "{said:#}");
+    assert_eq!(said["identity"]["config_digest"], report["config_digest"]);
     assert!(row("order", 0, "fhr").get("difference").is_none(), "the config has no difference to itself");
 
     for name in ["curriculum.html", "curriculum.md", "curriculum.json"] {

@@ -100,10 +100,10 @@ fn semantic_ids_are_made_of_the_bases_own_states() {
     assert!(prepared.contains(said), "{prepared}");
 
     // The run's ids are made again from its prepared data, and from the config by another process with the base.
-    let of_run = printed(&["sid-report", "bits", "--store", store, "--output", "json"]);
-    let of_config = printed(&[vec!["sid-report", CONFIG, "--output", "json"], set].concat());
+    let of_run = printed(&["sid-report", "bits", "--store", store, "--out", store, "--output", "json"]);
+    let of_config = printed(&[vec!["sid-report", CONFIG, "--out", store, "--output", "json"], set].concat());
     assert_eq!(of_run["same_as_run"], true);
     assert_eq!(of_run["columns"], of_config["columns"]);
-    let of_text = printed(&["sid-report", CONFIG, "--output", "json"]);
+    let of_text = printed(&["sid-report", CONFIG, "--out", store, "--output", "json"]);
     assert_ne!(of_text["columns"], of_config["columns"]);
 }

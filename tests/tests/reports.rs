@@ -29,6 +29,11 @@ fn a_longer_horizon_covers_more_of_an_interest_and_the_files_say_what_stdout_say
     assert!(own(longest) > own(next), "{} {}", own(longest), own(next));
     // Made-up users have tastes of their own.
     assert!(difference(longest) > 0.0, "{}", difference(longest));
+    let report: Value = serde_json::from_slice(&fs::read(place("runs/coverage/report.json")).unwrap()).unwrap();
+    for key in ["run_id", "config_digest", "data_digest"] {
+        assert_eq!(said["identity"][key], report[key], "{key}");
+    }
+    assert_eq!(said["identity"]["windows"][0], report["split"]["windows"][1], "the test window of the refit pass");
     assert_eq!(serde_json::from_slice::<Value>(&fs::read(place("out/coverage.json")).unwrap()).unwrap(), said);
     for name in ["out/coverage.html", "out/coverage.md"] {
         assert!(fs::read_to_string(place(name)).unwrap().contains("12 days + Swing"), "{name}");

@@ -2,6 +2,7 @@
 //! distractor with drawn answers as a control, a linear probe of the policy's states beside what co-occurrence alone tells,
 //! and a picture of the semantic ids' states before and after.
 
+mod answers;
 mod document;
 mod measure;
 mod moments;
@@ -13,14 +14,17 @@ use crate::error::WorkerError;
 use crate::lease::Loaded;
 use crate::pass_data::PassData;
 use crate::prompt_frame::check_base;
+use crate::provenance::of_run;
 use crate::report_page::ReportData;
 use crate::run_folder::RunFolder;
 use crate::stored_run::StoreArgs;
+use answers::Asked;
 use clap::Args;
 use conrec_domain::ids::RunId;
 use conrec_domain::spec::{Distractor, RunSpec, StageKind};
-use conrec_domain::work::{Pass, QuestionCounts};
+use conrec_domain::work::{Pass, QuestionCounts, QuestionPoint};
 use conrec_feedback::bootstrap::MetricValue;
+use conrec_feedback::provenance::Provenance;
 use conrec_process::{Output, ReportFiles};
 use measure::{Measured, Measuring};
 use serde_json::{Map, Value, json};
@@ -55,17 +59,53 @@ pub struct AlignmentArgs {
 pub(crate) struct Findings {
     /// The run's report: it has the questions of all stages.
     report: ReportData,
+    /// What names the numbers.
+    identity: Provenance,
     /// By moment, in the order of the stages.
-    moments: Vec<Measured>,
+    moments: Vec<Moment>,
+    /// The questions at all stages' ends.
+    stages: Vec<Stage>,
     /// What tells disliked from liked items without the policy: its name, found, with drawn labels.
     controls: Vec<(&'static str, MetricValue, MetricValue)>,
     /// How much of the questions' accuracy the GRPO stages cost, by kind.
     forgotten: Vec<Forgotten>,
-    /// Pairs of a disliked and a liked item.
-    pairs: usize,
+    /// Pairs of a disliked and a liked item, and their users.
+    pairs: (usize, usize),
     /// Of each drawn semantic id whether users mostly disliked it.
     disliked: Vec<bool>,
 }
+
+/// What was found of a policy, with intervals.
+pub(crate) struct Moment {
+    /// The policy's.
+    measured: Measured,
+    /// Of held-out questions.
+    questions: Accuracies,
+    /// The same with drawn answers.
+    drawn_answers: Accuracies,
+}
+
+impl Moment {
+    fn of(measured: Measured, asked: Asked<'_>) -> Self {
+        let questions = measured.questions.accuracies(asked);
+        let drawn_answers = measured.drawn_answers.accuracies(asked);
+        Self { measured, questions, drawn_answers }
+    }
+}
+
+/// A moment in the order of the stages: how the run's own leases answered, and with a policy that is still there the answers by
+/// user.
+pub(crate) struct Stage {
+    /// The stage that had ended; empty before the first.
+    name: String,
+    /// What the run counted.
+    counts: QuestionCounts,
+    /// Accuracies with intervals over users; none where no checkpoint of that moment is left.
+    measured: Option<Accuracies>,
+}
+
+/// By kind that was asked.
+type Accuracies = Vec<(Distractor, MetricValue)>;
 
 /// Accuracy before and after the GRPO stages.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,11 +113,11 @@ pub(crate) struct Forgotten {
     /// Where the distractors come from.
     kind: Distractor,
     /// After the last supervised stage.
-    before: f64,
+    before: MetricValue,
     /// After the last stage.
-    after: f64,
-    /// (before - after) / before (method, section 7); none where nothing was right before.
-    rate: Option<f64>,
+    after: MetricValue,
+    /// (before - after) / before (method, section 7), paired by instance; none where nothing was right before.
+    rate: Option<MetricValue>,
 }
 
 /// Measures, writes and prints the report.
@@ -106,54 +146,77 @@ fn findings(spec: &RunSpec, folder: &RunFolder) -> Result<Findings, WorkerError>
     for moment in moments::moments(spec, folder)? {
         moments.push(measuring.measure(moment.name.clone(), &moment.policy((spec, &base), folder)?)?);
     }
+    let state = Some(report.state_digest);
+    let users: Vec<u32> = loaded.validation()?.users();
+    let identity = of_run(spec, folder, &loaded.data.prepared, state)?.with_entered("validation", &users);
+    let asked = measuring.asked();
     Ok(Findings {
-        forgotten: forgotten(spec, &report),
+        identity,
+        forgotten: forgotten(spec, &moments, asked),
         controls: measuring.controls(),
-        pairs: measuring.pairs(),
+        pairs: (measuring.pairs(), measuring.pair_users()),
         disliked: measuring.disliked(),
+        stages: stages(&report, &moments, asked),
+        moments: moments.into_iter().map(|measured| Moment::of(measured, asked)).collect(),
         report,
-        moments,
     })
 }
 
 /// The questions' accuracy at the end of the last supervised stage and of the last stage, where a GRPO stage lies between.
-fn forgotten(spec: &RunSpec, report: &ReportData) -> Vec<Forgotten> {
+fn forgotten(spec: &RunSpec, moments: &[Measured], asked: Asked<'_>) -> Vec<Forgotten> {
     let supervised = spec.stage.iter().rfind(|stage| stage.kind.is_supervised());
     let has_grpo = spec.stage.iter().any(|stage| stage.kind == StageKind::Grpo);
-    let before = supervised.and_then(|stage| report.questions.iter().find(|point| point.stage == stage.name));
-    let Some((before, after)) = before.zip(report.questions.last()).filter(|_| has_grpo) else {
-        return Vec::new();
+    let before = supervised.and_then(|stage| moments.iter().find(|moment| moment.name == stage.name));
+    let after = spec.stage.last().and_then(|stage| moments.iter().find(|moment| moment.name == stage.name));
+    let both = before.zip(after).filter(|_| has_grpo);
+    both.map(|(before, after)| before.questions.lost_to(&after.questions, asked)).unwrap_or_default()
+}
+
+/// What the run counted at each stage's end, beside what is measured of the policies that are still there.
+fn stages(report: &ReportData, moments: &[Measured], asked: Asked<'_>) -> Vec<Stage> {
+    let stage = |point: &QuestionPoint| Stage {
+        name: point.stage.clone(),
+        counts: point.counts,
+        measured: moments.iter().find(|m| m.name == point.stage).map(|m| m.questions.accuracies(asked)),
     };
-    let after = after.counts.accuracies();
-    let lost = |(kind, before, _): (Distractor, f64, u64)| {
-        let (_, after, _) = *after.iter().find(|(other, ..)| *other == kind)?;
-        Some(Forgotten { kind, before, after, rate: (before > 0.0).then(|| (before - after) / before) })
-    };
-    before.counts.accuracies().into_iter().filter_map(lost).collect()
+    report.questions.iter().map(stage).collect()
 }
 
 fn as_json(run: &RunId, findings: &Findings) -> Value {
-    let answers = |counts: &QuestionCounts| -> Map<String, Value> {
+    let measured = |of: &[(Distractor, MetricValue)]| -> Map<String, Value> {
+        let one = |(kind, found): &(Distractor, MetricValue)| {
+            let value = json!({"accuracy": found.value, "low": found.low, "high": found.high, "asked": found.n});
+            (kind.to_string(), value)
+        };
+        of.iter().map(one).collect()
+    };
+    let counted = |counts: &QuestionCounts| -> Map<String, Value> {
         let one = |(kind, accuracy, asked): (Distractor, f64, u64)| {
             (kind.to_string(), json!({"accuracy": accuracy, "asked": asked}))
         };
         counts.accuracies().into_iter().map(one).collect()
     };
-    let moment = |m: &Measured| {
+    let moment = |m: &Moment| {
         json!({
-            "after_stage": m.name, "questions": answers(&m.questions), "drawn_answers": answers(&m.drawn_answers),
-            "probe": m.probe, "probe_of_drawn_labels": m.probe_of_drawn_labels, "plane_share": m.plane.share,
+            "after_stage": m.measured.name, "questions": measured(&m.questions), "drawn_answers": measured(&m.drawn_answers),
+            "probe": m.measured.probe, "probe_of_drawn_labels": m.measured.probe_of_drawn_labels,
+            "plane_share": m.measured.plane.share,
         })
     };
     let control = |(name, found, drawn): &(&str, MetricValue, MetricValue)| json!({"features": name, "probe": found, "probe_of_drawn_labels": drawn});
-    let stage = |point: &conrec_domain::work::QuestionPoint| json!({"after_stage": point.stage, "questions": answers(&point.counts)});
+    let stage = |stage: &Stage| {
+        let questions = stage.measured.as_deref().map_or_else(|| counted(&stage.counts), measured);
+        json!({"after_stage": stage.name, "questions": questions})
+    };
     let lost =
         |f: &Forgotten| (f.kind.to_string(), json!({"before": f.before, "after": f.after, "forget_rate": f.rate}));
     json!({
         "run": run,
-        "questions_by_stage": findings.report.questions.iter().map(stage).collect::<Vec<_>>(),
+        "identity": findings.identity,
+        "questions_by_stage": findings.stages.iter().map(stage).collect::<Vec<_>>(),
         "forgotten": findings.forgotten.iter().map(lost).collect::<Map<String, Value>>(),
-        "pairs": findings.pairs,
+        "pairs": findings.pairs.0,
+        "pair_users": findings.pairs.1,
         "controls": findings.controls.iter().map(control).collect::<Vec<_>>(),
         "moments": findings.moments.iter().map(moment).collect::<Vec<_>>(),
     })

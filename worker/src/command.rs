@@ -17,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use conrec_domain::address::listening;
 use conrec_domain::ids::RunId;
 use conrec_domain::spec::{RunConfig, RunSpec};
+use conrec_vitals::{Vitals, VitalsArgs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -85,6 +86,9 @@ struct WorkerArgs {
     /// text, and open to whoever reaches it
     #[arg(long)]
     insecure_collectives: bool,
+    /// Health, figures, last word.
+    #[command(flatten)]
+    vitals: VitalsArgs,
     /// Name for people; default: the process id
     #[arg(long)]
     name: Option<String>,
@@ -129,7 +133,9 @@ fn work(args: WorkerArgs) -> Result<u8, WorkerError> {
         .enable_all()
         .build()
         .map_err(|e| WorkerError::Protocol(format!("cannot start the runtime: {e}")))?;
+    let vitals = Vitals::new(&[("role", "worker"), ("version", env!("CARGO_PKG_VERSION"))]);
     let options = SessionOptions {
+        vitals: vitals.clone(),
         coordinator: args.coordinator,
         advertise: args.advertise,
         store: args.store,
@@ -142,7 +148,15 @@ fn work(args: WorkerArgs) -> Result<u8, WorkerError> {
         patience: args.give_up_after.map(Duration::from_secs),
         grace: Duration::from_secs(args.grace_seconds.into()),
     };
-    let result = runtime.block_on(session::run(&options));
+    let result = runtime.block_on(async {
+        args.vitals.open(&vitals).await?;
+        session::run(&options).await
+    });
+    args.vitals.say_last(&match &result {
+        Ok(Ended::Complete) => "the run needs this worker no more".to_owned(),
+        Ok(Ended::Left) => "stopped; started again it joins the run".to_owned(),
+        Err(error) => error.to_string(),
+    });
     // The compute thread may be inside a long operation; it is not waited for.
     runtime.shutdown_background();
     result.map(Ended::exit_code)

@@ -42,6 +42,9 @@ pub enum WorkerError {
     /// The config that the coordinator sent is refused.
     #[error("{0}")]
     Spec(#[from] SpecError),
+    /// An address for health or figures cannot be taken.
+    #[error(transparent)]
+    Vitals(#[from] conrec_vitals::ListenError),
     /// The dataset cannot be read.
     #[error("{0}")]
     Read(#[from] ReadError),
@@ -245,6 +248,7 @@ impl WorkerError {
             | Self::Transfer(_)
             | Self::Coordinator { .. }
             | Self::Interrupted { .. }
+            | Self::Vitals(_)
             | Self::NoCuda { .. }
             | Self::DeviceFull { .. }
             | Self::Collective(CollectiveError::Unavailable { .. }) => UNAVAILABLE,

@@ -2,8 +2,11 @@
 //! adapter, on the run's prepared data.
 
 use crate::error::WorkerError;
-use crate::evaluate::{NamedPolicy, evaluate};
+use crate::evaluate::{NamedPolicy, WindowResult, evaluate};
 use crate::export::{ADAPTER, BASE};
+use crate::other_policy::on_data_of;
+use crate::predict::parquet_file;
+use crate::provenance::{of_run, state_of};
 use crate::report::{chosen_baselines, notes, policies_of, window_of};
 use crate::report_page::Interval;
 use crate::stored_run::{StoreArgs, StoredRun};
@@ -12,9 +15,11 @@ use conrec_domain::ids::RunId;
 use conrec_domain::spec::written;
 use conrec_feedback::metrics::COLUMNS;
 use conrec_feedback::prepared::Role;
+use conrec_feedback::readers::Negatives;
 use conrec_feedback::report_order::{base_of, in_order, is_own};
 use conrec_page::{Block, Cell, Column, Document, Row, Section, Table};
 use conrec_policy::adapter_files::{AdapterOf, read_adapter};
+use conrec_policy::atomic_write::write_atomically;
 use conrec_policy::device::device_of;
 use conrec_policy::model_files::read_model;
 use conrec_policy::transformer::{Adapter, Policy, Trains};
@@ -35,6 +40,7 @@ Examples:
   conrec evaluate RUN --baselines --output json           with all models it is held against, for programs
   conrec evaluate --adapter runs/RUN/adapter              what the exported adapter does
   conrec evaluate RUN --adapter tuned --base base_model   another adapter of that shape, on the run's data
+  conrec evaluate RUN --policy-of OLDER                   another run's policy, on the run's data
 
 One row a model, with 95 % intervals over users. An adapter in a run's folder needs no RUN.")]
 pub struct EvaluateArgs {
@@ -53,6 +59,12 @@ pub struct EvaluateArgs {
     /// Evaluate the baselines too, those with settings that validation chooses among them
     #[arg(long)]
     baselines: bool,
+    /// Evaluate another run's policy in place of the run's own, with that run's semantic ids, on this run's data
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["adapter", "baselines"])]
+    policy_of: Option<RunId>,
+    /// Write what each model scored on each instance, as a Parquet file like a run's outcomes/test.parquet
+    #[arg(long, value_name = "FILE.parquet", value_parser = parquet_file)]
+    outcomes: Option<PathBuf>,
     /// How it is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -65,7 +77,14 @@ pub struct EvaluateArgs {
 pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
     let (run, store) = args.place()?;
     let stored = StoredRun::open(&run, &store)?;
-    let (spec, data) = (&stored.spec, stored.data()?);
+    let (stored, data) = match &args.policy_of {
+        Some(other) => on_data_of(other, &stored, &store)?,
+        None => {
+            let data = stored.data()?;
+            (stored, data)
+        }
+    };
+    let spec = &stored.spec;
     let window = window_of(spec, (&stored.folder, &data), Role::Test)?
         .ok_or_else(|| WorkerError::file(stored.folder.shown("prepared"), "it has no test window; prepare it again"))?;
     let policies = match &args.adapter {
@@ -77,13 +96,20 @@ pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
         None => policies_of(&stored.state)?,
     };
     let tuned = args.baselines.then(|| chosen_baselines(spec, &stored.folder)).transpose()?;
-    let models = evaluate(spec, &data, &window, policies, tuned.as_ref())?.models;
-    let policy = args.adapter.as_ref().map_or_else(|| "final".to_owned(), |folder| folder.display().to_string());
+    let WindowResult { models, outcomes, .. } = evaluate(spec, &data, &window, policies, tuned.as_ref())?;
+    if let Some(file) = &args.outcomes {
+        write_atomically(file, &outcomes.encode().map_err(|e| WorkerError::file(file, e))?)?;
+    }
+    let policy = args.policy();
+    // An adapter is no state of the run.
+    let own = args.adapter.is_none().then(|| stored.state.digest()).transpose()?;
+    let state = own.map(|own| state_of(&stored.folder, own)).transpose()?;
+    let identity = of_run(spec, &stored.folder, &data.prepared, state)?.with_entered("test", &window.users());
     if args.output == Output::Json {
-        let state = stored.state.digest()?;
         let whole = json!({
-            "run_id": run, "config_digest": spec.digest()?, "state_digest": state, "policy": policy, "window": "test",
-            "instances": window.instances().len(), "statistics": spec.evaluation.statistics, "models": models,
+            "run_id": run, "config_digest": identity.config_digest, "state_digest": identity.state_digest,
+            "policy": policy, "window": "test", "instances": window.instances().len(),
+            "statistics": spec.evaluation.statistics, "identity": identity, "models": models,
         });
         say!("{whole:#}");
         return Ok(());
@@ -96,14 +122,23 @@ pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
     let document = Document {
         title: format!("Run {run}, evaluated again"),
         facts,
-        notes: notes(spec),
-        sections: sections(&models),
+        notes: std::iter::once(Negatives::of(&spec.data).sentence).chain(notes(spec)).collect(),
+        sections: sections(&models).into_iter().chain([Section::identity(identity.rows())]).collect(),
     };
     result(format_args!("{}", document.terminal()));
     Ok(())
 }
 
 impl EvaluateArgs {
+    /// Whose policy is evaluated, for people.
+    fn policy(&self) -> String {
+        match (&self.adapter, &self.policy_of) {
+            (Some(folder), _) => folder.display().to_string(),
+            (None, Some(run)) => format!("that of run {run}"),
+            (None, None) => "final".to_owned(),
+        }
+    }
+
     /// The run and where it is kept: an adapter in a run's folder says both.
     fn place(&self) -> Result<(RunId, StoreArgs), WorkerError> {
         if let Some(run) = &self.run {
@@ -172,8 +207,9 @@ fn sections(models: &Models) -> Vec<Section> {
         let table = table(models, prefix);
         (table.columns.len() > 1).then(|| Section::new(title, vec![Block::Table(table)]).with_hint(hint))
     };
-    let items = section("", "Items", "[95 % interval over users]; more is better, but for PosHit");
-    let cells = section("sid_", "Semantic ids", "These count cells, not items; compare them with cell_pop only");
+    let items = section("", "Items", "Test window; [95 % interval over users]; more is better, but for PosHit");
+    let cells =
+        section("sid_", "Semantic ids", "Test window. These count cells, not items; compare them with cell_pop only");
     items.into_iter().chain(cells).collect()
 }
 
@@ -208,6 +244,11 @@ fn table(models: &Models, prefix: &str) -> Table {
     for (at, (_, of)) in columns.iter().enumerate() {
         table.mark_best(at + 1, of.more_is_better);
     }
+    let count = |(metric, _): &(String, conrec_feedback::metrics::Column)| {
+        let n = models.values().find_map(|metrics| metrics.get(metric)?.n);
+        n.map_or(Cell::Empty, |n| Cell::text(n.to_string()))
+    };
+    table.push(std::iter::once(Cell::text("instances")).chain(columns.iter().map(count)).collect());
     table
 }
 
@@ -245,11 +286,12 @@ mod tests {
             };
             table.rows.iter().map(text).collect()
         };
-        assert_eq!(names(tables[0]), ["grpo", "rocchio", "neg_pop"]);
+        assert_eq!(names(tables[0]), ["grpo", "rocchio", "neg_pop", "instances"]);
+        assert_eq!(tables[0].rows[3].cells[1..], [Cell::text("3"), Cell::text("3")]);
         let headings: Vec<&str> = tables[0].columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(headings, ["model", "FHR", "CandAcc"]);
         assert_eq!(tables[0].rows[2].cells[1], Cell::interval(0.3, Some((0.3 - 0.1, 0.3 + 0.1))));
         assert_eq!(tables[0].rows[2].cells[2], Cell::Empty);
-        assert_eq!(names(tables[1]), ["grpo", "cell_pop"]);
+        assert_eq!(names(tables[1]), ["grpo", "cell_pop", "instances"]);
     }
 }

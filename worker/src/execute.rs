@@ -17,6 +17,7 @@ use crate::run_folder::RunFolder;
 use crate::save::{CHECKPOINT, Copy};
 use crate::standing::Standing;
 use crate::state_transfer::{receive, share};
+use crate::warm_start::going_on;
 use bytes::Bytes;
 use conrec_domain::bookmark::Bookmark;
 use conrec_domain::effect::{Command, StateSource};
@@ -81,7 +82,7 @@ impl Executor {
         }
         cuda::ready(spec.cluster.device)?;
         let parts = folder.parts();
-        let base = open_base(&spec)?;
+        let base = going_on(&spec, &folder, open_base(&spec)?)?;
         let state = TrainingState::new(&spec, &base)?;
         let lanes = Lanes::start(lanes, threads, deliver);
         let spec = Arc::new(spec);

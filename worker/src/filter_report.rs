@@ -5,18 +5,20 @@ mod content;
 
 use crate::error::WorkerError;
 use crate::pass_data::PassData;
+use crate::provenance::{of_run, state_of};
 use crate::rank::rank;
 use crate::report::{chosen_baselines, notes, policies_of};
 use crate::stored_run::{StoreArgs, StoredRun};
 use crate::tuned_baselines::content as item_content;
 use clap::Args;
 use conrec_domain::ids::RunId;
-use conrec_domain::spec::{EvaluationSpec, RunSpec};
+use conrec_domain::spec::{EvaluationSpec, RunConfig, RunSpec};
 use conrec_feedback::baseline_tuning::Fitting;
 use conrec_feedback::baselines::fit_baselines;
 use conrec_feedback::evaluation::{Evaluation, Predictions};
 use conrec_feedback::filter_curve::{FilterCurve, FilterGround};
 use conrec_feedback::prepared::Role;
+use conrec_feedback::readers::Negatives;
 use conrec_process::{Output, ReportFiles, note};
 use content::Content;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,7 @@ Examples:
   conrec filter-report RUN                       tables here, filter-report.html and .md in reports/RUN
   conrec filter-report RUN --out reports/filter --output json
   conrec filter-report RUN --instances 0 --tuned
+  conrec filter-report RUN --set-size 50                what larger predict sets would take away
 
 An item is filtered when the largest cosine of its cell to a cell of the user's predict set exceeds a threshold.")]
 pub struct FilterReportArgs {
@@ -52,6 +55,9 @@ pub struct FilterReportArgs {
     /// Instances of the test window, taken evenly over time; 0 for all
     #[arg(long, value_name = "N", default_value_t = 1000)]
     instances: usize,
+    /// Semantic ids of a predict set, of the policies' and the baselines' alike; default: evaluation.beams of the run
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    set_size: Option<u32>,
     /// With the baselines whose settings validation chooses, SASRec among them, as far as the config turns them on; trains
     /// them
     #[arg(long)]
@@ -75,7 +81,8 @@ struct Filter {
 /// A run that is not finished, files that are missing or cannot be written.
 pub fn run(args: &FilterReportArgs) -> Result<(), WorkerError> {
     let stored = StoredRun::open(&args.run, &args.store)?;
-    let (spec, data) = (&stored.spec, stored.data()?);
+    let data = stored.data()?;
+    let spec = &sized(&stored, args.set_size, data.prepared.ids.cells())?;
     // Baselines list items: theirs are long enough to fill a predict set.
     let long = spec.evaluation.beams.saturating_mul(ITEMS_A_CELL);
     let settings = EvaluationSpec { top: long, ..spec.evaluation.clone() };
@@ -86,18 +93,38 @@ pub fn run(args: &FilterReportArgs) -> Result<(), WorkerError> {
     let measuring = Measuring { spec, data: &data, window: &window, ground: ground(&data) };
     let mut filters = measuring.policies(&stored)?;
     filters.extend(measuring.baselines(&stored, args.tuned)?);
+    let state = state_of(&stored.folder, stored.state.digest()?)?;
     let content = Content {
         run: &args.run,
         window: &window,
         categories: measuring.ground.categories(),
         category_rule: measuring.category_rule(),
         filters,
-        notes: notes(spec),
+        notes: std::iter::once(Negatives::of(&spec.data).sentence).chain(notes(spec)).collect(),
+        set_size: spec.evaluation.beams,
+        identity: of_run(&stored.spec, &stored.folder, &data.prepared, Some(state))?
+            .with_entered("test", &window.users()),
     };
     let folder = args.out.clone().unwrap_or_else(|| Path::new("reports").join(args.run.as_str()));
     let files = ReportFiles { folder: &folder, name: "filter-report" };
     files.write(&content.document(), &content.json(), args.output).map_err(|(place, e)| WorkerError::file(place, e))?;
     Ok(())
+}
+
+/// The run's config with predict sets of another size; the run itself was trained and evaluated with its own.
+fn sized(stored: &StoredRun, size: Option<u32>, cells: usize) -> Result<RunSpec, WorkerError> {
+    let mut config: RunConfig = (*stored.spec).clone();
+    let Some(size) = size else { return Ok(stored.spec.clone()) };
+    if size as usize > cells {
+        return Err(WorkerError::Usage {
+            option: "--set-size",
+            found: format!("{size}, but the run has {cells} semantic ids"),
+            allowed: "at most the number of semantic ids",
+        });
+    }
+    // A list of items may not be longer than the set that it is made from; filters look at the set alone.
+    (config.evaluation.beams, config.evaluation.top) = (size, config.evaluation.top.min(size));
+    Ok(RunSpec::check(config)?)
 }
 
 fn ground(data: &PassData) -> FilterGround {

@@ -9,8 +9,10 @@ use conrec_feedback::dataset::{Dataset, Item};
 use conrec_feedback::interaction_features::interaction_features;
 use conrec_feedback::matrix::Matrix;
 use conrec_feedback::split::passes;
+use conrec_feedback::tf_idf::TextFeatures;
 use conrec_feedback::training_time::TrainingTime;
 use conrec_feedback::vector_files::{Wanted, mean_of, read_vectors};
+use conrec_feedback::vectorizer::{Content, Vectorizer};
 use conrec_policy::base_model::BaseModel;
 use conrec_policy::base_vectors::{TextVectors, text_vectors};
 use conrec_policy::sentence_encoder::SentenceEncoder;
@@ -150,7 +152,38 @@ pub fn content(
 /// One row an item: unit text features, then unit interaction features times their weight. Items that training time
 /// does not know have zeros in the second part.
 pub fn item_vectors(dataset: &Dataset, training: &TrainingTime, spec: &SemanticIdSpec, seed: u64) -> Matrix {
-    let text = content(dataset, training, (spec, spec.text_dimensions), seed);
+    fitted_vectors(dataset, training, spec, seed).0
+}
+
+/// The same, with what makes such vectors of items that come later.
+pub fn fitted_vectors(
+    dataset: &Dataset,
+    training: &TrainingTime,
+    spec: &SemanticIdSpec,
+    seed: u64,
+) -> (Matrix, Vectorizer) {
+    let (text, content) = fitted_content(dataset, training, spec, seed);
+    let interactions = spec.interaction_dimensions as usize;
+    (joined(text, training, spec, seed), Vectorizer { content, interactions })
+}
+
+fn fitted_content(dataset: &Dataset, training: &TrainingTime, spec: &SemanticIdSpec, seed: u64) -> (Matrix, Content) {
+    if dataset.vectors.is_none() {
+        let (known, dimensions) = (training.catalogue(), spec.text_dimensions as usize);
+        let features = TextFeatures::fit(&dataset.items, &known, dimensions, seed);
+        return (features.transform(&dataset.items), Content::Text(features));
+    }
+    let plain = content_vectors(dataset, training, spec.text_dimensions as usize, seed);
+    if spec.vectors != VectorSource::BaseModel {
+        return (plain, Content::Given { mean: Vec::new() });
+    }
+    let known: Vec<usize> = training.catalogue().into_iter().map(|item| item as usize).collect();
+    let mean = mean_of(&plain, &known);
+    (content(dataset, training, (spec, spec.text_dimensions), seed), Content::Given { mean })
+}
+
+/// Adds the interaction features, where there are to be any.
+fn joined(text: Matrix, training: &TrainingTime, spec: &SemanticIdSpec, seed: u64) -> Matrix {
     if spec.interaction_dimensions == 0 {
         return text;
     }

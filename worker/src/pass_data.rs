@@ -11,12 +11,14 @@ use conrec_feedback::cell_ranking::CellShares;
 use conrec_feedback::evaluation::Evaluation;
 use conrec_feedback::history::History;
 use conrec_feedback::instance::Instance;
+use conrec_feedback::matrix::Matrix;
 use conrec_feedback::outcomes::InstanceKey;
 use conrec_feedback::prefix_trie::PrefixTrie;
 use conrec_feedback::prepared::{PreparedPass, Role};
 use conrec_feedback::prompt::{PromptBuilder, PromptFrame, Vocabulary};
 use conrec_feedback::reward::{RewardModel, Targets};
 use conrec_feedback::reward_shape::ShapedReward;
+use conrec_feedback::semantic_id::SemanticIds;
 use conrec_feedback::split::PassWindows;
 use conrec_feedback::training_time::TrainingTime;
 use conrec_feedback::translation::Titles;
@@ -66,9 +68,20 @@ impl PassData {
         let place = pass.folder();
         folder.fetch(place)?;
         let prepared = PreparedPass::load(&folder.path(place))?;
+        Self::of(spec, prepared, read_frame(spec, folder)?)
+    }
+
+    /// The same events and windows under other ids: `spec` is that of the policy that knows them.
+    ///
+    /// # Errors
+    /// Ids that make no reward.
+    pub fn with_ids(self, spec: &RunSpec, ids: SemanticIds, cell_vectors: Matrix) -> Result<Self, WorkerError> {
+        Self::of(spec, PreparedPass { ids, cell_vectors, ..self.prepared }, self.frame)
+    }
+
+    fn of(spec: &RunSpec, prepared: PreparedPass, frame: PromptFrame) -> Result<Self, WorkerError> {
         let history = History::new(&prepared.dataset.events, prepared.dataset.users.len());
         let trie = PrefixTrie::new(&prepared.ids);
-        let frame = read_frame(spec, folder)?;
         let vocabulary = frame.vocabulary(&prepared.ids);
         let reward = RewardModel::new(&spec.reward, &prepared.cell_vectors, &prepared.ids)?;
         let train_end = prepared.windows.train_end;

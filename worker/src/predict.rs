@@ -2,25 +2,27 @@
 //! columns), by constrained beam search (method, section 6).
 //!
 //! Users are cut into parts; each part is written whole or not at all beside the result, so that a command that was killed
-//! goes on where it was, with any number of processes and the same bytes. Users without negatives get the fallback: the
-//! semantic ids with most negatives in the last `evaluation.share_days` days before the moment that is asked about.
+//! goes on where it was, with any number of processes and the same bytes. Users without negatives get the fallback, the
+//! semantic ids with most negatives in the last `evaluation.share_days` days before the moment that is asked about, or no row.
 
 mod job;
 mod part;
 mod processes;
 
 use crate::error::WorkerError;
-use crate::moment;
+use crate::other_policy::on_data_of;
 use crate::pass_data::PassData;
 use crate::stored_run::{StoreArgs, StoredRun};
 use clap::Args;
 use conrec_domain::ids::RunId;
-use conrec_feedback::predict_sets::{encode, join, made_from};
+use conrec_feedback::moment;
+use conrec_feedback::predict_sets::{PredictCounts, counts, encode, join, made_from};
 use conrec_policy::atomic_write::write_atomically;
 use conrec_process::{note, say};
-use job::{Found, Job, Share};
+use job::{Found, Job, Share, WithoutNegatives};
 use part::Predicting;
 use processes::Processes;
+use serde_json::json;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -39,6 +41,7 @@ Examples:
   conrec predict RUN --workers 2 --out sets.parquet
   conrec predict RUN --at 2013-04-03                  what was known on that day, not later
   conrec predict RUN --users users.txt                one user id a line
+  conrec predict RUN --without-negatives skip --json  no row for users without negatives; counts for programs
 
 One row for each (user, rank): user, rank, sid, items, score, source. Users without negatives get what is unpopular with
 all, as source = fallback. The same command goes on where one was stopped; any number of workers gives the same bytes.")]
@@ -59,6 +62,12 @@ pub struct PredictArgs {
     /// before; default: just after the last event
     #[arg(long, value_name = "DATE", value_parser = moment::parse)]
     at: Option<i64>,
+    /// Predict with another run's policy and semantic ids, from this run's data
+    #[arg(long, value_name = "RUN")]
+    policy_of: Option<RunId>,
+    /// What users get who have disliked nothing before that moment
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = WithoutNegatives::Fallback)]
+    without_negatives: WithoutNegatives,
     /// Processes on this machine
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: u32,
@@ -68,6 +77,9 @@ pub struct PredictArgs {
     /// Show no progress
     #[arg(long)]
     quiet: bool,
+    /// Print what was done as one JSON object
+    #[arg(long)]
+    json: bool,
     /// Compute only every N-th part from the K-th on, and join nothing
     #[arg(long, value_name = "K/N", hide = true)]
     share: Option<Share>,
@@ -82,7 +94,8 @@ impl PredictArgs {
     }
 }
 
-fn parquet_file(text: &str) -> Result<PathBuf, String> {
+/// A file name that ends as it must.
+pub(crate) fn parquet_file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.extension().is_some_and(|extension| extension == "parquet") {
         return Ok(path);
@@ -97,7 +110,13 @@ fn parquet_file(text: &str) -> Result<PathBuf, String> {
 pub fn run(args: &PredictArgs) -> Result<(), WorkerError> {
     args.parent.map_or(Ok(()), processes::end_with)?;
     let stored = StoredRun::open(&args.run, &args.store)?;
-    let data = stored.data()?;
+    let (stored, data) = match &args.policy_of {
+        Some(other) if *other != args.run => on_data_of(other, &stored, &args.store)?,
+        Some(_) | None => {
+            let data = stored.data()?;
+            (stored, data)
+        }
+    };
     let dataset = &data.prepared.dataset;
     let users = job::users(dataset, args.users.as_deref())?;
     let at = args.at.unwrap_or_else(|| dataset.last_time().unwrap_or_default() + 1);
@@ -106,13 +125,15 @@ pub fn run(args: &PredictArgs) -> Result<(), WorkerError> {
     }
     let (out, job) = (args.out(), job_of(args, &stored, (&data, &users, at))?);
     if job.find(&out)? == Found::Complete {
-        say!("already complete: {}", out.display());
-        return Ok(());
+        if !args.json {
+            say!("already complete: {}", out.display());
+        }
+        return tell(args, &job, counts(&out)?.unwrap_or_default());
     }
     let parts = beside(&out, "parts");
     job.claim(&parts)?;
     let work = Work {
-        predicting: Predicting::new(&stored, &data, at)?,
+        predicting: Predicting::new(&stored, &data, (at, args.without_negatives))?,
         users: users.chunks(args.users_per_part as usize).collect(),
         files: (0..job.parts).map(|number| parts.join(format!("{number:06}.parquet"))).collect(),
         made_from: job.text(&out)?,
@@ -129,9 +150,23 @@ pub fn run(args: &PredictArgs) -> Result<(), WorkerError> {
     }
     // What a process that failed has left.
     work.compute(|_| true, &mut progress)?;
-    let rows = finish(&work, &out)?;
+    let done = finish(&work, users.len() as u64, &out)?;
     fs::remove_dir_all(&parts).map_err(|e| WorkerError::file(&parts, e))?;
-    say!("{rows} rows of {} users as of {} UTC: {}", users.len(), moment::shown(at), out.display());
+    tell(args, &job, done)
+}
+
+/// What was done, and for whom a popular set stands in or nothing was said.
+fn tell(args: &PredictArgs, job: &Job, counts: PredictCounts) -> Result<(), WorkerError> {
+    let out = args.out();
+    if args.json {
+        say!("{}", json!({"file": out.display().to_string(), "job": job, "counts": counts}));
+        return Ok(());
+    }
+    let PredictCounts { users, policy, fallback, skipped, rows } = counts;
+    say!("{rows} rows of {users} users as of {} UTC: {}", moment::shown(job.at), out.display());
+    say!(
+        "{policy} by the policy, {fallback} without negatives by the fallback, {skipped} without negatives skipped (no row)"
+    );
     Ok(())
 }
 
@@ -150,6 +185,7 @@ fn job_of(
         users: job::digest(users, &data.prepared.dataset),
         users_per_part: args.users_per_part,
         parts: users.len().div_ceil(args.users_per_part as usize) as u32,
+        without_negatives: args.without_negatives,
     })
 }
 
@@ -243,10 +279,10 @@ fn beside(out: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn finish(work: &Work<'_>, out: &Path) -> Result<u64, WorkerError> {
+fn finish(work: &Work<'_>, users: u64, out: &Path) -> Result<PredictCounts, WorkerError> {
     let temporary = beside(out, "tmp");
     let file = File::create(&temporary).map_err(|e| WorkerError::file(&temporary, e))?;
-    let rows = join(&work.files, &work.made_from, (file, out))?;
+    let counts = join(&work.files, (&work.made_from, users), (file, out))?;
     fs::rename(&temporary, out).map_err(|e| WorkerError::file(out, e))?;
-    Ok(rows)
+    Ok(counts)
 }

@@ -1,12 +1,14 @@
 //! The `Prepare` lease: data to instances to semantic ids, once for each pass, written below `prepared/`.
 
 use crate::error::WorkerError;
-use crate::item_vectors::{item_vectors, take_vectors};
+use crate::item_vectors::{fitted_vectors, take_vectors};
+use crate::kept_ids::{KeptIds, leave};
 use crate::prompt_frame::write_frame;
 use crate::run_folder::RunFolder;
 use crate::semantic_ids::{IdSource, MadeIds, make_ids};
 use crate::stage_prompts::PromptSource;
 use crate::titles::{make_titles, write_titles};
+use crate::warm_start::kept_ids;
 use conrec_domain::ids::Digest;
 use conrec_domain::manifest::Part;
 use conrec_domain::spec::{RunSpec, Source, Statistics};
@@ -16,6 +18,7 @@ use conrec_feedback::candidates::{draw_candidates, within_reach};
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::history::History;
 use conrec_feedback::instance::{evenly, instances_in, training_instances};
+use conrec_feedback::matrix::Matrix;
 use conrec_feedback::prepared::{EvaluationSet, PreparedPass, Role};
 use conrec_feedback::prompt::PromptFrame;
 use conrec_feedback::readers::{self, Negatives};
@@ -26,6 +29,7 @@ use conrec_feedback::training_time::TrainingTime;
 use conrec_feedback::translation::Titles;
 use conrec_feedback::window_advice;
 use conrec_policy::base_model::BaseModel;
+use conrec_policy::kept_quantizer::KeptQuantizer;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -59,9 +63,14 @@ pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<P
     let mut counts = (0, 0);
     let mut summary = described(spec, &dataset, &history);
     summary.extend(of_vectors);
+    let kept = kept_ids(spec, folder)?;
     for windows in passes(&spec.data, spec.evaluation.statistics, first, last)? {
-        let pass = prepare_pass(spec, &dataset, &history, windows)
+        let (pass, fitted) = prepare_from(spec, (&dataset, &history), windows, kept.as_ref())
             .map_err(|error| advised(error, spec, &dataset, &history))?;
+        // The last pass's stays: it is the one that serves.
+        if let Some(quantizer) = fitted.as_ref().or_else(|| kept.as_ref().map(|kept| &kept.quantizer)) {
+            leave(folder, quantizer, (&dataset, &pass.ids), kept.as_ref())?;
+        }
         summary.push(format!(
             "Pass {}: {} training instances, {} candidate items in {} semantic ids.",
             windows.pass.folder().trim_start_matches("prepared/"),
@@ -163,7 +172,11 @@ fn now() -> i64 {
 /// Files that cannot be read.
 pub fn read(spec: &RunSpec) -> Result<Dataset, WorkerError> {
     match spec.data.source {
-        Source::Synthetic => Ok(synthetic::generate(&spec.data.synthetic, spec.seed)?),
+        Source::Synthetic => {
+            let mut dataset = synthetic::generate(&spec.data.synthetic, spec.seed)?;
+            dataset.keep(&spec.data.times());
+            Ok(dataset)
+        }
         Source::MovieTweetings
         | Source::MovieLens
         | Source::RecBole
@@ -189,13 +202,33 @@ pub fn prepare_pass(
     history: &History,
     windows: PassWindows,
 ) -> Result<PreparedPass, WorkerError> {
+    Ok(prepare_from(spec, (dataset, history), windows, None)?.0)
+}
+
+/// The same; with ids that stay, or with the quantizer that was fitted.
+fn prepare_from(
+    spec: &RunSpec,
+    (dataset, history): (&Arc<Dataset>, &History),
+    windows: PassWindows,
+    kept: Option<&KeptIds>,
+) -> Result<(PreparedPass, Option<KeptQuantizer>), WorkerError> {
     let training = TrainingTime::new(dataset, windows.train_end);
     let instances = training_instances(windows.train_end, &dataset.events, history, (&spec.data).into())?;
     let evaluations = evaluation_sets(spec, dataset, history, windows)?;
     let candidates = training.catalogue();
-    let vectors = item_vectors(dataset, &training, &spec.semantic_id, spec.seed);
-    let source = IdSource { spec, dataset, vectors: &vectors, candidates: &candidates };
-    let MadeIds { ids, cell_vectors, input_error, without_id } = make_ids(&source)?;
+    let (made, vectorizer) = match kept {
+        Some(kept) => {
+            let unread = Matrix::zeros(0, 0);
+            let source = IdSource { spec, dataset, vectors: &unread, candidates: &candidates };
+            (kept.ids(&source)?, None)
+        }
+        None => {
+            let (vectors, vectorizer) = fitted_vectors(dataset, &training, &spec.semantic_id, spec.seed);
+            let source = IdSource { spec, dataset, vectors: &vectors, candidates: &candidates };
+            (make_ids(&source)?, Some(vectorizer))
+        }
+    };
+    let MadeIds { ids, cell_vectors, input_error, without_id, quantizer } = made;
     if (spec.evaluation.beams as usize) > ids.cells() {
         return Err(WorkerError::Config {
             key: "evaluation.beams",
@@ -208,7 +241,8 @@ pub fn prepare_pass(
         pass = ?windows.pass, instances = instances.len(), candidates = candidates.len(), cells = ids.cells(),
         without_id, ?input_error, "prepared"
     );
-    Ok(PreparedPass {
+    let quantizer = vectorizer.zip(quantizer).map(|(vectorizer, fitted)| KeptQuantizer { vectorizer, fitted });
+    let pass = PreparedPass {
         windows,
         dataset: match dataset.truth {
             None => Arc::clone(dataset),
@@ -219,7 +253,8 @@ pub fn prepare_pass(
         swing: swing.into_lists(),
         ids,
         cell_vectors,
-    })
+    };
+    Ok((pass, quantizer))
 }
 
 /// The windows that are evaluated with a pass's statistics: its own, and under `frozen` the test window too.

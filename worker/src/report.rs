@@ -6,6 +6,7 @@ use crate::evaluate::{NamedPolicy, WindowResult, evaluate};
 use crate::export::Export;
 use crate::mixes::Mixing;
 use crate::pass_data::PassData;
+use crate::provenance::{VERSION, prepared};
 use crate::report_page::{LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow, page};
 use crate::run_folder::RunFolder;
 use crate::truth;
@@ -13,15 +14,16 @@ use crate::tuned_baselines::TunedBaselines;
 use conrec_domain::ids::Digest;
 use conrec_domain::metrics_line::MetricsLine;
 use conrec_domain::spec::{RunSpec, Source, Statistics};
-use conrec_domain::work::{Pass, Prepared, RunSummary};
+use conrec_domain::work::{Pass, RunSummary};
 use conrec_feedback::evaluation::Evaluation;
 use conrec_feedback::event::Sign;
 use conrec_feedback::outcomes::Outcomes;
-use conrec_feedback::prepared::{EvaluationSet, Role};
-use conrec_feedback::readers;
+use conrec_feedback::prepared::Role;
+use conrec_feedback::provenance::source;
+use conrec_feedback::readers::Negatives;
 use conrec_policy::base_model::BaseModel;
 use conrec_policy::training_state::TrainingState;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Evaluates, exports and writes the report. `models` are what the run began with, the final state and, under `refit`,
 /// the one at the end of the select pass, which is what validation measures.
@@ -46,7 +48,7 @@ pub fn write_report(
         }
         for role in [Role::Validation, Role::Test] {
             if let Some(set) = data.prepared.evaluation(role) {
-                report.split.windows.push(window(&data, set));
+                report.split.windows.push(SplitWindow::of(&data.prepared, set));
                 if role == Role::Validation {
                     tuned = choose(spec, &data)?;
                 }
@@ -108,20 +110,19 @@ pub fn passes_of(spec: &RunSpec) -> &'static [Pass] {
 }
 
 fn begin(spec: &RunSpec, folder: &RunFolder, summary: &RunSummary) -> Result<ReportData, WorkerError> {
-    let place = "prepared/manifest.json";
-    let prepared: Prepared =
-        serde_json::from_slice(&folder.read(place)?).map_err(|e| WorkerError::file(folder.path(place), e))?;
+    let prepared = prepared(folder)?;
     Ok(ReportData {
         run_id: folder.run().clone(),
         config_digest: spec.digest()?,
         data_digest: prepared.data_digest,
-        code_version: env!("CARGO_PKG_VERSION").to_owned(),
+        code_version: VERSION.to_owned(),
         state_digest: summary.state_digest,
         iterations: summary.iterations,
         journal_digest: summary.journal_digest,
         wall_seconds: summary.wall_seconds,
         statistics: spec.evaluation.statistics,
         split: Split { source: source(spec), counts: BTreeMap::new(), windows: Vec::new() },
+        negatives: Some(Negatives::of(&spec.data)),
         models: BTreeMap::new(),
         validation: BTreeMap::new(),
         differences: Vec::new(),
@@ -185,13 +186,6 @@ fn place(report: &mut ReportData, role: Role, result: WindowResult) {
     }
 }
 
-fn source(spec: &RunSpec) -> String {
-    match spec.data.source {
-        Source::Synthetic => "synthetic generator".to_owned(),
-        source => format!("{}, {}", readers::title(source), spec.data.path),
-    }
-}
-
 /// What a reader of this run's numbers must know.
 pub fn notes(spec: &RunSpec) -> Vec<String> {
     let mut notes = Vec::new();
@@ -233,22 +227,6 @@ fn counts(data: &PassData) -> BTreeMap<String, u64> {
         ("neutrals".to_owned(), of(Sign::Neutral)),
         ("positives".to_owned(), of(Sign::Positive)),
     ])
-}
-
-fn window(data: &PassData, set: &EvaluationSet) -> SplitWindow {
-    let users: BTreeSet<u32> = set.instances.iter().map(|i| i.user).collect();
-    let name = match set.role {
-        Role::Validation => "validation",
-        Role::Test => "test",
-    };
-    SplitWindow {
-        name: name.to_owned(),
-        train_end: data.prepared.windows.train_end,
-        from: set.window.from,
-        to: set.window.to,
-        instances: set.instances.len() as u64,
-        users: users.len() as u64,
-    }
 }
 
 fn usage(data: &PassData) -> SemanticIdUsage {

@@ -14,7 +14,9 @@ pub use data::{BaselineChoice, Difference, Interval, LevelUsage, ReportData, Sem
 pub use verdict::{Tone, Verdict, verdict};
 
 use conrec_domain::metrics_line::MetricsLine;
+use conrec_page::IDENTITY;
 use conrec_page::escape::{script_json, text};
+use conrec_page::html::facts;
 use conrec_page::shell::{Extras, shell};
 
 const SCRIPT: &str = include_str!("../assets/report.js");
@@ -91,20 +93,11 @@ fn charts(report: &ReportData, lines: &[MetricsLine]) -> String {
 }
 
 fn identity(report: &ReportData, config: &str) -> String {
-    let rows: String = [
-        ("config digest", report.config_digest.to_string()),
-        ("data digest", report.data_digest.to_string()),
-        ("state digest", report.state_digest.to_string()),
-        ("code version", report.code_version.clone()),
-    ]
-    .iter()
-    .map(|(name, value)| format!("<div><dt>{name}</dt><dd><code>{}</code></dd></div>", text(value)))
-    .collect();
     format!(
-        "<section>\n<h2>Identity</h2>\n<p class=\"hint\">The state digest covers trained weights and optimiser state. \
-         It is the same for any number of workers and for a run that was stopped and resumed.</p>\n\
-         <dl class=\"identity\">{rows}</dl>\n<details>\n<summary>Resolved config</summary>\n<pre>{}</pre>\n\
-         </details>\n</section>",
+        "<section>\n<h2>{IDENTITY}</h2>\n<p class=\"hint\">The state digest covers trained weights and optimiser state. \
+         It is the same for any number of workers and for a run that was stopped and resumed.</p>\n{}<details>\n\
+         <summary>Resolved config</summary>\n<pre>{}</pre>\n</details>\n</section>",
+        facts(&report.provenance().rows()),
         text(config)
     )
 }
@@ -151,6 +144,30 @@ mod tests {
             assert!(!html.contains(attribute), "found {attribute}");
         }
         assert!(html.contains("default-src 'none'"));
+    }
+
+    #[test]
+    fn the_page_names_what_its_numbers_belong_to() {
+        let (report, lines) = sample::run();
+        let html = page(&report, &lines, "seed = 0").unwrap();
+        for (name, value) in report.provenance().rows() {
+            assert!(html.contains(&format!("<dt>{name}</dt><dd><code>{}</code></dd>", text(&value))), "{name}");
+        }
+        assert!(html.contains("left out"), "nobody says whom no number speaks of");
+    }
+
+    #[test]
+    fn a_report_of_an_earlier_version_is_read() {
+        let (report, _) = sample::run();
+        let mut old = serde_json::to_value(&report).unwrap();
+        old.as_object_mut().unwrap().remove("negatives");
+        for window in old["split"]["windows"].as_array_mut().unwrap() {
+            for key in ["users_seen", "users_without_negatives"] {
+                window.as_object_mut().unwrap().remove(key).unwrap();
+            }
+        }
+        let old: ReportData = serde_json::from_value(old).unwrap();
+        assert_eq!((old.negatives, old.models), (None, report.models));
     }
 
     #[test]

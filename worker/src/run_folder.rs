@@ -37,6 +37,8 @@ pub struct RunFolder {
     local: PathBuf,
     /// Keeps the copy; none where the store is a folder.
     scratch: Option<Scratch>,
+    /// Where copies may lie.
+    scratch_at: Option<PathBuf>,
     /// Requests to the store run on it; one for all, as connections belong to the runtime that opened them.
     runtime: Arc<Runtime>,
 }
@@ -81,7 +83,21 @@ impl RunFolder {
             }
         };
         let objects = store.run(&run);
-        Ok(Self { run, store, objects, local, scratch, runtime: Arc::new(runtime) })
+        let scratch_at = place.scratch.clone();
+        Ok(Self { run, store, objects, local, scratch, scratch_at, runtime: Arc::new(runtime) })
+    }
+
+    /// The files of another run of the same store.
+    ///
+    /// # Errors
+    /// [`WorkerError::NoRun`] when the store has no such run.
+    pub fn sibling(&self, run: RunId) -> Result<Self, WorkerError> {
+        let place = Place { store: self.store.url(), scratch: self.scratch_at.clone(), run };
+        let folder = Self::within(self.store.clone(), &place)?;
+        if folder.exists("run.toml")? {
+            return Ok(folder);
+        }
+        Err(WorkerError::NoRun { run: place.run, store: place.store })
     }
 
     /// The run's id.
@@ -160,7 +176,11 @@ impl RunFolder {
         Ok(())
     }
 
-    fn exists(&self, name: &str) -> Result<bool, WorkerError> {
+    /// Whether the store has a file.
+    ///
+    /// # Errors
+    /// [`WorkerError::Transfer`] when the store fails.
+    pub fn exists(&self, name: &str) -> Result<bool, WorkerError> {
         Ok(self.wait(conrec_store::read(self.objects.as_ref(), name))?.is_some())
     }
 

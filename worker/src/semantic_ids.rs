@@ -37,6 +37,8 @@ pub struct MadeIds {
     pub input_error: Vec<f64>,
     /// Candidates that a file has no id for: they have no cell.
     pub without_id: usize,
+    /// What was fitted; none where nothing was.
+    pub quantizer: Option<Fitted>,
 }
 
 /// Makes the ids that the config asks for.
@@ -60,7 +62,8 @@ pub fn make_ids(source: &IdSource<'_>) -> Result<MadeIds, WorkerError> {
         Control::None => cell_vectors(&ids, &codebooks)?,
         Control::Random | Control::Shuffled => cell_means(&ids, source.vectors),
     };
-    Ok(MadeIds { ids, cell_vectors, input_error: fitted.input_error().to_vec(), without_id: 0 })
+    let input_error = fitted.input_error().to_vec();
+    Ok(MadeIds { ids, cell_vectors, input_error, without_id: 0, quantizer: Some(fitted) })
 }
 
 /// Fits the config's quantizer to the candidates.
@@ -114,10 +117,12 @@ fn from_file(source: &IdSource<'_>, file: &Path) -> Result<MadeIds, WorkerError>
     sid_control::apply(spec.control, &mut of_item, levels, codes, (&known, source.spec.seed));
     let ids = SemanticIds::new(levels, codes, of_item, &membership(&known, source.dataset.items.len()))?;
     let cell_vectors = cell_means(&ids, source.vectors);
-    Ok(MadeIds { ids, cell_vectors, input_error: Vec::new(), without_id: source.candidates.len() - known.len() })
+    let without_id = source.candidates.len() - known.len();
+    Ok(MadeIds { ids, cell_vectors, input_error: Vec::new(), without_id, quantizer: None })
 }
 
-fn membership(items: &[u32], of: usize) -> Vec<bool> {
+/// Which of `of` items are among these.
+pub(crate) fn membership(items: &[u32], of: usize) -> Vec<bool> {
     let mut member = vec![false; of];
     for item in items {
         if let Some(slot) = member.get_mut(*item as usize) {

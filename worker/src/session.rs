@@ -7,12 +7,15 @@ use crate::compute::Compute;
 use crate::connect::connect;
 use crate::error::WorkerError;
 use crate::leave::{Leave, Wish};
+use crate::over;
 use conrec_domain::effect::Command;
 use conrec_domain::event::Hello;
+use conrec_jobs::JobObjects;
 use conrec_proto::MAX_MESSAGE_BYTES;
 use conrec_proto::message::{FromWorker, ToWorker, Welcome};
 use conrec_proto::wire::session_client::SessionClient;
 use conrec_proto::wire::{CoordinatorMessage, WorkerMessage};
+use conrec_vitals::Vitals;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -29,8 +32,10 @@ const QUEUE: usize = 64;
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Where the coordinator is and how others reach this worker.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SessionOptions {
+    /// What others may look at.
+    pub vitals: Vitals,
     /// `host:port` of the coordinator.
     pub coordinator: String,
     /// Host name or address at which other workers reach this one.
@@ -58,23 +63,24 @@ pub struct SessionOptions {
 /// How a worker's life ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The coordinator said stop.
-    Stopped,
-    /// It was asked to end by a signal.
+    /// The run is complete.
+    Complete,
+    /// It was asked to end, by a signal or by a coordinator whose run is not complete.
     Left,
 }
 
 impl Ended {
-    /// The exit code: a worker that left may be started again, and joins the run.
+    /// The exit code: a worker that left may be started again, and joins the run. 0 is for a complete run alone, so that
+    /// whoever starts workers again knows when to end.
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Stopped => 0,
+            Self::Complete => 0,
             Self::Left => LEFT,
         }
     }
 }
 
-/// Asked to end before the work was done; as for `conrec train`.
+/// Asked to end before the run was complete; as for `conrec train`.
 const LEFT: u8 = 75;
 
 /// Joins the run and works until told to stop, by the coordinator or by a signal. When a session breaks off it joins again, with what it holds: the
@@ -86,12 +92,16 @@ pub async fn run(options: &SessionOptions) -> Result<Ended, WorkerError> {
     let mut leave = Leave::listen(options.grace)
         .map_err(|error| WorkerError::Protocol(format!("cannot listen to signals: {error}")))?;
     let (mut compute, mut forget, mut backoff) = (None, false, Backoff::default());
+    let mut job = None;
     loop {
         let began = Instant::now();
-        match session(options, &mut compute, forget, &mut leave).await {
+        let ended = session(options, (&mut compute, &mut job), forget, &mut leave).await;
+        options.vitals.set_ready(false);
+        match ended {
             Err(WorkerError::Interrupted { .. }) if leave.is_asked() => return Ok(Ended::Left),
             Err(WorkerError::Interrupted { address, message, given_up }) => {
                 tracing::warn!(%address, message, "the session broke off; joining again");
+                options.vitals.count("conrec_worker_sessions_broken_total");
                 forget = given_up;
                 if began.elapsed() > GOOD {
                     backoff = Backoff::default();
@@ -108,7 +118,7 @@ pub async fn run(options: &SessionOptions) -> Result<Ended, WorkerError> {
 
 async fn session(
     options: &SessionOptions,
-    compute: &mut Option<Compute>,
+    (compute, job): (&mut Option<Compute>, &mut Option<JobObjects>),
     forget: bool,
     leave: &mut Leave,
 ) -> Result<Ended, WorkerError> {
@@ -116,7 +126,11 @@ async fn session(
         joined = join(options, compute, forget) => joined?,
         // The run does not count on it yet.
         _ = leave.next() => return Ok(Ended::Left),
+        () = over::until_over(job.as_ref()) => return Ok(Ended::Complete),
     };
+    options.vitals.set_ready(true);
+    options.vitals.count("conrec_worker_sessions_total");
+    *job = over::job(options.store.as_deref().unwrap_or(&welcome.store_url), &welcome.run_id);
     tracing::info!(worker = %welcome.worker, run = %welcome.run_id, "joined");
     let compute = match compute.take().filter(|compute| compute.is_for(&welcome)) {
         Some(same) => compute.insert(same),
@@ -152,7 +166,7 @@ async fn join(options: &SessionOptions, compute: &mut Option<Compute>, forget: b
     let mut incoming = open(options, outgoing).await?;
     let welcome = match receive(&mut incoming, address).await? {
         Some(ToWorker::Welcome(welcome)) => welcome,
-        Some(ToWorker::Command(Command::Stop { reason })) => return Err(lost(address, reason)),
+        Some(ToWorker::Command(Command::Stop { reason, .. })) => return Err(lost(address, reason)),
         Some(ToWorker::Command(_)) => return Err(lost(address, "did not answer Hello with Welcome")),
         None => return Err(interrupted(address, "closed the session before its Welcome")),
     };
@@ -168,9 +182,9 @@ async fn work(
     loop {
         tokio::select! {
             message = receive(incoming, coordinator) => match message? {
-                Some(ToWorker::Command(Command::Stop { reason })) => {
+                Some(ToWorker::Command(Command::Stop { reason, complete })) => {
                     tracing::info!(reason, "stopped");
-                    return Ok(if leave.is_asked() { Ended::Left } else { Ended::Stopped });
+                    return Ok(if complete { Ended::Complete } else { Ended::Left });
                 }
                 Some(ToWorker::Command(command)) => compute.take(command),
                 Some(ToWorker::Welcome(_)) => return Err(WorkerError::Protocol("a second Welcome".to_owned())),

@@ -9,8 +9,8 @@ mod subject;
 use crate::error::WorkerError;
 use crate::stored_run::StoreArgs;
 use clap::Args;
-use conrec_process::Output;
-use std::path::PathBuf;
+use conrec_process::{Output, ReportFiles};
+use std::path::{Path, PathBuf};
 
 pub use findings::{Finding, Verdict};
 pub use measure::{Column, SidReport};
@@ -20,8 +20,8 @@ pub use stability::{NoiseStability, QuantizerStability, SeedStability, TimeStabi
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  conrec sid-report configs/demo.toml --html sids.html     a page with plots; a table here
-  conrec sid-report demo-1a2b3c4d                          the ids of a run, from its prepared data
+  conrec sid-report configs/demo.toml                      tables here; sid-report.html, .md and .json in reports/demo
+  conrec sid-report demo-1a2b3c4d --out reports/ids        the ids of a run, from its prepared data
   conrec sid-report configs/demo.toml --set semantic_id.quantizer=residual_k_means --output json")]
 pub struct SidReportArgs {
     /// A config file, or the name of a run
@@ -33,10 +33,13 @@ pub struct SidReportArgs {
     /// The store.
     #[command(flatten)]
     store: StoreArgs,
-    /// Writes the report as a page that needs no network
+    /// The folder that gets the report; default: reports/ and the name of config or run
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Writes the page to this file too
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// How it is printed
+    /// What is printed at the end
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -52,14 +55,11 @@ pub fn run(args: &SidReportArgs) -> Result<(), WorkerError> {
     if let Some(file) = &args.html {
         std::fs::write(file, document.html()).map_err(|e| WorkerError::file(file, e))?;
     }
-    match args.output {
-        Output::Text => conrec_process::say!("{}", document.terminal()),
-        Output::Json => {
-            let text = serde_json::to_string_pretty(&report).map_err(|e| WorkerError::Protocol(e.to_string()))?;
-            conrec_process::say!("{text}");
-        }
-    }
-    Ok(())
+    let json = serde_json::to_value(&report).map_err(|e| WorkerError::Protocol(e.to_string()))?;
+    let name = Path::new(&args.subject).file_stem().unwrap_or_default();
+    let folder = args.out.clone().unwrap_or_else(|| Path::new("reports").join(name));
+    let files = ReportFiles { folder: &folder, name: "sid-report" };
+    files.write(&document, &json, args.output).map_err(|(place, e)| WorkerError::file(place, e))
 }
 
 #[cfg(test)]

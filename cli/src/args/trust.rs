@@ -19,11 +19,10 @@ pub struct TrustArgs {
     pub operator_token_file: Option<PathBuf>,
 }
 
-/// `conrec status` and `conrec stop`.
+/// `conrec stop`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Examples:
-  conrec status 127.0.0.1:7000
+Example:
   conrec stop coordinator.example:7000 --tls certs/operator --operator-token-file token
 
 A coordinator without --operator-token-file answers operators over loopback only.")]
@@ -34,20 +33,6 @@ pub struct OperatorArgs {
     /// Certificates and token.
     #[command(flatten)]
     pub trust: TrustArgs,
-}
-
-/// `conrec status`.
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// Which coordinator.
-    #[command(flatten)]
-    pub operator: OperatorArgs,
-    /// Every later status too, one a line, until the run ends
-    #[arg(long)]
-    pub follow: bool,
-    /// How it is printed
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
 }
 
 /// `conrec certs`.

@@ -61,6 +61,8 @@ pub struct Crew {
     prospects: Prospects,
     /// Why the run has failed, as the coordinator showed it: its log may not have had room for it.
     reason: Option<String>,
+    /// Whether the run has shown its end: whoever ends now has done so with it.
+    over: bool,
     /// Workers that are not started again, as the user was told.
     told: BTreeSet<usize>,
 }
@@ -91,6 +93,7 @@ impl Crew {
             coordinator_restarts: Restarts::default(),
             prospects: Prospects::default(),
             reason: None,
+            over: false,
             told: BTreeSet::new(),
         })
     }
@@ -171,7 +174,7 @@ impl Crew {
 
     /// Starts workers again that died, as often as the run makes its way between their deaths.
     fn start_again(&mut self, plan: &Plan<'_>) -> Result<(), Failure> {
-        let Some(address) = self.coordinator_address.clone().filter(|_| self.stops == 0) else {
+        let Some(address) = self.coordinator_address.clone().filter(|_| self.stops == 0 && !self.over) else {
             return Ok(());
         };
         for (index, number) in (0..self.workers.len()).zip(1..) {
@@ -210,6 +213,7 @@ impl Crew {
     fn show(&mut self, status: &Status) {
         self.iteration = Some(status.iteration.0);
         self.prospects.hear(status);
+        self.over = status.activity.is_an_end();
         if let Activity::Failed { reason } = &status.activity {
             self.reason = Some(reason.clone());
         }
@@ -264,7 +268,11 @@ impl Crew {
     /// From the coordinator's end to the run's.
     fn judge(&mut self, ended: ExitStatus) -> Result<u8, Failure> {
         match ended.code().and_then(|code| u8::try_from(code).ok()) {
-            Some(code) if code == ExitCode::Done.code() || code == ExitCode::Stopped.code() => Ok(code),
+            Some(code)
+                if [ExitCode::Done, ExitCode::Stopped, ExitCode::Cancelled].map(ExitCode::code).contains(&code) =>
+            {
+                Ok(code)
+            }
             Some(code) => Err(Failure { message: self.why(&ended), code }),
             None if self.stops > 1 => {
                 let message = "killed; the same command goes on from the last checkpoint";
@@ -374,11 +382,16 @@ fn coordinator_command(plan: &Plan<'_>, address_file: &Path) -> Result<Command, 
         .map_err(|error| Failure::new(ExitCode::Failed, format!("cannot find this program's own path: {error}")))?;
     let args = plan.args;
     let mut command = Command::new(own);
-    command.arg("coordinator").arg(&args.config.config);
-    for set in &args.config.set {
-        command.args(["--set", set]);
+    command.arg("coordinator");
+    if plan.job {
+        command.args(["--job", plan.run_id.as_str()]);
+    } else {
+        command.arg(&args.config.config).args(["--run-id", plan.run_id.as_str()]);
+        for set in &args.config.set {
+            command.args(["--set", set]);
+        }
     }
-    command.args(["--run-id", plan.run_id.as_str(), "--store", &args.store.store]);
+    command.args(["--store", &args.store.store]);
     command.args(["--workers", &args.workers.to_string()]);
     command.args([OsStr::new("--address-file"), address_file.as_os_str()]);
     Ok(command)

@@ -1,7 +1,7 @@
 //! Does the curriculum matter? Arms that differ from a given config in the order of its GRPO stages' contexts, and sweeps
 //! of gamma, beta and the horizon. The given config stands first in each list; the others are compared with it.
 
-use super::{Arm, GIVEN, contexts, distinct, is_grpo};
+use super::{Arm, GIVEN, contexts, distinct, is_grpo, lean};
 use crate::spec::{Context, RewardVariant, RunConfig, ServedContext};
 
 /// Values of the sweeps; the given config's own value is left out, as its arm is there already.
@@ -26,7 +26,7 @@ pub fn order_arms(given: &RunConfig) -> Vec<Arm> {
         order("only_last", "every GRPO stage has the last one's context", &|_, _| last),
         order("mixed", "every GRPO stage draws a context for each instance", &|_, _| Context::Mixed),
     ];
-    distinct(std::iter::once(given_arm).chain(arms))
+    distinct(lean(given, std::iter::once(given_arm).chain(arms).collect()))
 }
 
 /// `reward.gamma`, where the reward has that term.
@@ -40,7 +40,7 @@ pub fn gamma_arms(given: &RunConfig) -> Vec<Arm> {
         config.reward.gamma = gamma;
         Arm::new(format!("gamma_{gamma}"), format!("reward.gamma = {gamma}"), config)
     });
-    distinct(std::iter::once(as_given(given)).chain(arms))
+    distinct(lean(given, std::iter::once(as_given(given)).chain(arms).collect()))
 }
 
 /// beta of every GRPO stage, times a factor.
@@ -50,7 +50,7 @@ pub fn beta_arms(given: &RunConfig) -> Vec<Arm> {
         config.stage.iter_mut().filter(|stage| is_grpo(stage)).for_each(|stage| stage.beta *= factor);
         Arm::new(format!("beta_x{factor}"), format!("beta of each GRPO stage times {factor}"), config)
     });
-    distinct(std::iter::once(as_given(given)).chain(arms))
+    distinct(lean(given, std::iter::once(as_given(given)).chain(arms).collect()))
 }
 
 /// `data.horizon_days`. Training ends and windows begin when they do in the given config: what the horizon takes at the
@@ -66,7 +66,7 @@ pub fn horizon_arms(given: &RunConfig) -> Vec<Arm> {
         let says = format!("data.horizon_days = {days}; the test window is {} days long", config.data.test_days);
         Arm::new(format!("horizon_{days}d"), says, config)
     });
-    distinct(std::iter::once(as_given(given)).chain(arms))
+    distinct(lean(given, std::iter::once(as_given(given)).chain(arms).collect()))
 }
 
 fn as_given(given: &RunConfig) -> Arm {

@@ -53,6 +53,24 @@ impl Run {
         }
     }
 
+    /// Before an iteration: the checkpoint that an operator asked for; whether there was one to write. Nowhere else, as
+    /// a key must not repeat: the curriculum asks for its own after an iteration, and here one is still to come.
+    pub(super) fn write_wanted(&mut self, out: &mut Vec<Effect>) -> bool {
+        let at = self.cursor.iteration;
+        let whole = self.resume.as_ref().is_some_and(|newest| newest.iteration == at);
+        if whole || self.save.as_ref().is_some_and(|save| save.iteration == at) {
+            self.wanted = false;
+            return false;
+        }
+        if self.save.is_some() || self.missed.as_ref() == Some(&Manifest::key(at, self.fence)) {
+            // After the next iteration, under a key of its own.
+            return false;
+        }
+        self.wanted = false;
+        self.write_checkpoint(self.cursor.clone(), out);
+        true
+    }
+
     /// A stop was asked for: the run ends once the newest checkpoint holds all that it cannot repeat.
     pub(super) fn stop_with_checkpoint(&mut self, out: &mut Vec<Effect>) {
         if self.save.is_some() {

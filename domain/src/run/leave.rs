@@ -92,7 +92,7 @@ impl Run {
             roster.members.retain(|id| *id != worker);
             roster.broken = true;
         }
-        let command = Command::Stop { reason: "the run goes on without this worker".into() };
+        let command = Command::Stop { reason: "the run goes on without this worker".into(), complete: false };
         out.push(Effect::Send { worker, command });
         let activity = Activity::Left { reason: reason.clone() };
         out.push(Effect::Show(Status { activity, ..self.status() }));

@@ -117,6 +117,7 @@ impl Run {
             Phase::Reporting { .. } => Activity::Evaluating,
             Phase::Ended(Ending::Completed) => Activity::Completed,
             Phase::Ended(Ending::Stopped) => Activity::Stopped,
+            Phase::Ended(Ending::Cancelled) => Activity::Cancelled,
             Phase::Ended(Ending::Failed { reason, .. }) => Activity::Failed { reason: reason.clone() },
         }
     }

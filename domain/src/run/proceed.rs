@@ -58,6 +58,7 @@ impl Run {
             NextAction::Validate => self.start_validation(out),
             NextAction::Ask => self.start_questions(out),
             NextAction::Clean => self.start_cleaning(out),
+            NextAction::Train if self.wanted && self.write_wanted(out) => {}
             NextAction::Train => self.start_rollout(out),
             NextAction::Checkpoint => self.start_checkpoint(out),
             NextAction::Report => self.start_report(out),

@@ -48,8 +48,9 @@ impl Run {
 
     /// Ends the run for this process: every worker is told, then whoever watches, then the shell.
     pub(super) fn finish(&mut self, ending: Ending, why: &str, out: &mut Vec<Effect>) {
+        let complete = ending.leaves_nothing_to_do();
         for worker in self.workers.keys().copied() {
-            out.push(Effect::Send { worker, command: Command::Stop { reason: why.to_owned() } });
+            out.push(Effect::Send { worker, command: Command::Stop { reason: why.to_owned(), complete } });
         }
         self.enter(Phase::Ended(ending.clone()), out);
         out.push(Effect::Finish(ending));

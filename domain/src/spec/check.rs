@@ -6,6 +6,7 @@ mod baseline;
 mod data;
 mod evaluation;
 mod model;
+mod nightly;
 mod reward;
 mod semantic_id;
 mod stages;
@@ -30,6 +31,8 @@ pub(super) fn violations(config: &RunConfig) -> Vec<Violation> {
         alarm,
         checkpoint,
         cluster,
+        warm_start,
+        nightly,
     } = config;
     let mut findings = Findings::default();
     let toml_limit = u64::try_from(i64::MAX).unwrap_or(u64::MAX);
@@ -48,6 +51,8 @@ pub(super) fn violations(config: &RunConfig) -> Vec<Violation> {
     alarm::check(alarm, &mut findings);
     evaluation::check_checkpoint(checkpoint, &mut findings);
     evaluation::check_cluster(cluster, &mut findings);
+    nightly::check_warm_start(warm_start, semantic_id, &mut findings);
+    nightly::check(nightly, &mut findings);
     findings.0
 }
 

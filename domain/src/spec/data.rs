@@ -1,7 +1,9 @@
 //! `[data]`: which events are read, how they are split in time, and what makes an instance.
 
 use super::TableSpec;
+use crate::day::Day;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Where events come from and how they become instances (method: time split, thresholds).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +28,12 @@ pub struct DataSpec {
     pub validation_days: u32,
     /// Length of the test window, in days.
     pub test_days: u32,
+    /// First day whose events are read, such as `2013-04-03` (UTC); empty: from the first event on.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub from: String,
+    /// Last day whose events are read; empty: to the last event.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub until: String,
     /// The reader stops when more than this share of lines cannot be read.
     pub malformed_share: f64,
     /// Keep only the first n users by id (0: all); for quick runs.
@@ -50,6 +58,8 @@ impl Default for DataSpec {
             gap_days: 7,
             validation_days: 14,
             test_days: 25,
+            from: String::new(),
+            until: String::new(),
             malformed_share: 0.001,
             max_users: 0,
             keep_unlisted_items: true,
@@ -58,6 +68,42 @@ impl Default for DataSpec {
         }
     }
 }
+
+impl DataSpec {
+    /// The days that are read; none where the config leaves them open.
+    pub fn days(&self) -> (Option<Day>, Option<Day>) {
+        (self.from.parse().ok(), self.until.parse().ok())
+    }
+
+    /// The times that are read: from the first second of `from` to before the first second after `until`.
+    pub fn times(&self) -> Range<i64> {
+        let (from, until) = self.days();
+        from.map_or(i64::MIN, Day::start)..until.map_or(i64::MAX, Day::end)
+    }
+
+    /// Names of the table's files of events, with the days of the window in the place of `{date}`, oldest first.
+    pub fn event_files(&self) -> Vec<String> {
+        let days: Vec<Day> = match self.days() {
+            (Some(from), Some(until)) => from.through(until).collect(),
+            _ => Vec::new(),
+        };
+        let of = |name: &String| -> Vec<String> {
+            if !name.contains(DATE) {
+                return vec![name.clone()];
+            }
+            days.iter().map(|day| name.replace(DATE, &day.to_string())).collect()
+        };
+        self.table.events.iter().flat_map(of).collect()
+    }
+
+    /// Whether each day has files of its own.
+    pub fn is_daily(&self) -> bool {
+        self.source == Source::Table && self.table.events.iter().any(|name| name.contains(DATE))
+    }
+}
+
+/// What stands for a day in the name of a file.
+pub const DATE: &str = "{date}";
 
 /// The datasets that have a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

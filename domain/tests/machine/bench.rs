@@ -90,7 +90,7 @@ pub fn grant(worker: u64, id: u32, work: Work) -> Effect {
 }
 
 pub fn stop(worker: u64, reason: &str) -> Effect {
-    send(worker, Command::Stop { reason: reason.into() })
+    send(worker, Command::Stop { reason: reason.into(), complete: reason == "the run is complete" })
 }
 
 /// A run with its clock; each event comes a second after the one before.

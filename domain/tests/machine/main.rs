@@ -7,6 +7,7 @@ mod life;
 mod losses;
 mod missed;
 mod overrun;
+mod wished;
 
 mod refusals;
 

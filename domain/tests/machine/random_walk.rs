@@ -121,8 +121,19 @@ fn every_walk_ends_with_the_same_bits() {
     assert_eq!(asked, 3, "before the first stage and after both of the select pass");
     let rung = |s: &Simulation| s.decisions.iter().filter(|d| d.reason.starts_with("alarm")).count();
     assert!(quiet.iter().all(|s| rung(s) > 0), "it must meet alarms");
-    let kinds =
-        ["killed", "hangs", "joins", "corrupt", "stop", "coordinator", "full", "refused", "leaving", "all leave"];
+    let kinds = [
+        "killed",
+        "hangs",
+        "joins",
+        "corrupt",
+        "stop",
+        "coordinator",
+        "full",
+        "refused",
+        "leaving",
+        "all leave",
+        "asked",
+    ];
     let met = kinds.iter().all(|kind| faults.get(kind) > Some(&20));
     assert!(met && repeated > 0, "the walk must meet every fault: {faults:?}");
 }

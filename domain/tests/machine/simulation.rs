@@ -152,6 +152,7 @@ impl Simulation {
                 Some(Ending::Failed { reason, .. }) if FOR_A_PERSON.iter().any(|known| reason.contains(known)) => {
                     self.resume();
                 }
+                Some(Ending::Cancelled) => return Err("nobody cancelled the run".into()),
                 Some(Ending::Failed { reason, .. }) => {
                     return Err(format!("the run has failed: {reason}"));
                 }

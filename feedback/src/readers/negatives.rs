@@ -1,9 +1,11 @@
 //! What a source's negatives are, so that no report leaves it unsaid.
 
 use conrec_domain::spec::{DataSpec, Source};
+use serde::{Deserialize, Serialize};
 
 /// Whether people were asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NegativeKind {
     /// People said themselves that they dislike it.
     Explicit,
@@ -14,7 +16,7 @@ pub enum NegativeKind {
 }
 
 /// What counts as a negative in a dataset.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Negatives {
     /// Whether people were asked.
     pub kind: NegativeKind,

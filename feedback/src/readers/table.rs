@@ -5,12 +5,15 @@ use super::layout::{
 };
 use super::{ReadError, files};
 use crate::dataset_builder::Catalogue;
-use conrec_domain::spec::TableSpec;
+use conrec_domain::day::Day;
+use conrec_domain::spec::{DATE, DataSpec, TableSpec};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The files below `folder`.
-pub(super) fn layout(table: &TableSpec, folder: &Path) -> Result<Layout, ReadError> {
-    let events = found(folder, &table.events)?;
+pub(super) fn layout(spec: &DataSpec, folder: &Path) -> Result<Layout, ReadError> {
+    let table = &spec.table;
+    let events = if spec.is_daily() { of_days(spec, folder)? } else { found(folder, &table.events)? };
     let items = found(folder, &table.items)?;
     let event = |path: PathBuf| EventFile {
         format: format(table, &path),
@@ -41,6 +44,41 @@ pub(super) fn layout(table: &TableSpec, folder: &Path) -> Result<Layout, ReadErr
         items: items.into_iter().map(item).collect(),
         catalogue: Catalogue::WithEvents,
     })
+}
+
+/// The files of a window of days. A day without files is one without events; not so all of them.
+fn of_days(spec: &DataSpec, folder: &Path) -> Result<Vec<PathBuf>, ReadError> {
+    let mut all = Vec::new();
+    for pattern in spec.event_files() {
+        all.extend(files::matching(folder, &pattern)?);
+    }
+    if all.is_empty() {
+        let (from, until) = (&spec.from, &spec.until);
+        let wanted: Vec<String> =
+            spec.table.events.iter().map(|name| format!("{name} with a day from {from} to {until}")).collect();
+        let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        return Err(files::none_of(folder, "data.table", &wanted));
+    }
+    Ok(all)
+}
+
+/// Days of the window that lack one of their files, each with the first name that is missing. None where files have no day
+/// in their names.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn missing_days(spec: &DataSpec) -> Result<BTreeMap<Day, String>, ReadError> {
+    let mut missing = BTreeMap::new();
+    let (Some(from), Some(until), true) = (spec.days().0, spec.days().1, spec.is_daily()) else { return Ok(missing) };
+    for day in from.through(until) {
+        for name in spec.table.events.iter().filter(|name| name.contains(DATE)) {
+            let name = name.replace(DATE, &day.to_string());
+            if files::matching(Path::new(&spec.path), &name)?.is_empty() {
+                missing.entry(day).or_insert(name);
+            }
+        }
+    }
+    Ok(missing)
 }
 
 /// The files of all patterns; each pattern must name one.

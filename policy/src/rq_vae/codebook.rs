@@ -2,6 +2,7 @@
 
 use super::k_means::{Points, k_means};
 use crate::random_normal::shuffle_front;
+use conrec_feedback::matrix::Matrix;
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, TchError, Tensor};
 
@@ -52,6 +53,13 @@ impl Codebook {
         let sums = codewords.iter().enumerate().map(|(j, c)| f64::from(*c) * counts[j / width]).collect();
         let table = to_table(&codewords, width)?;
         Ok(Self { table, counts, sums, codewords, width })
+    }
+
+    /// Codewords that move no more.
+    pub fn fixed(codewords: &Matrix) -> Result<Self, TchError> {
+        let (width, codewords) = (codewords.cols, codewords.data.clone());
+        let table = to_table(&codewords, width)?;
+        Ok(Self { table, counts: Vec::new(), sums: Vec::new(), codewords, width })
     }
 
     /// Moves the codewords towards the residuals that chose them; returns the number of dead codes set anew.

@@ -4,11 +4,14 @@ use crate::fixture::{Fixture, VOCABULARY, prompts};
 use conrec_domain::spec::{Objective, RunConfig, RunSpec};
 use conrec_domain::work::{Pass, StateChange};
 use conrec_policy::base_model::BaseModel;
+use conrec_policy::beam_search::BeamSearch;
 use conrec_policy::grpo::{GroupPrompt, GrpoLease, GrpoSettings};
+use conrec_policy::lora::LoraConfig;
 use conrec_policy::rollout::{DrawKey, sample};
 use conrec_policy::shared_prefix::Prefix;
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
 use conrec_policy::training_state::TrainingState;
+use conrec_policy::warm_start::WarmStart;
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
@@ -256,4 +259,48 @@ fn a_list_without_numbers_that_claims_a_huge_shape_is_an_error() {
     let part = |name: &str| parts.get(name).map(Vec::as_slice);
     let error = TrainingState::from_parts(&spec, &scratch(&spec), &part).err().unwrap().to_string();
     assert!(error.contains("best") && error.contains("18446744073709551615"), "{error}");
+}
+
+/// From scratch the adapter is folded in: another run goes on from the same function, with a fresh adapter and optimiser.
+#[test]
+fn a_warm_start_is_the_same_function_in_both_passes() {
+    let (fixture, spec) = (Fixture::new(Kind::Float), spec());
+    let mut earlier = begin(&spec, 0);
+    (0..3).for_each(|_| drop(learn(&mut earlier, &fixture, &spec)));
+    earlier.apply(StateChange::BeginStage { stage: 1 }, &spec).unwrap();
+    (0..3).for_each(|i| drop(reinforce(&mut earlier, &fixture, &spec, i)));
+    let prompts = prompts();
+    let prompts: Vec<&[i64]> = prompts.iter().map(Vec::as_slice).collect();
+    let start = WarmStart::of(&earlier).unwrap();
+    start.check(&scratch(&spec), earlier.lora_config()).unwrap();
+    let warm = scratch(&spec).going_on_from(start);
+    let mut state = TrainingState::new(&spec, &warm).unwrap();
+    for pass in [Pass::Select, Pass::Refit] {
+        state.apply(StateChange::BeginPass { pass }, &spec).unwrap();
+        let best = |state: &TrainingState| {
+            let policy = state.frozen().unwrap();
+            let search = BeamSearch::new(&policy, fixture.legal(), 3).unwrap();
+            let found = search.search(&prompts).unwrap();
+            found.iter().flatten().map(|beam| (beam.cell, beam.log_probability)).collect::<Vec<_>>()
+        };
+        for ((cell, now), (then, before)) in best(&state).into_iter().zip(best(&earlier)) {
+            assert_eq!(cell, then);
+            assert!((now - before).abs() < 1e-4, "{now} {before}");
+        }
+        assert!(state.base() != earlier.base(), "the adapter is folded in");
+        // What trains in one pass is not what the next begins with.
+        state.apply(StateChange::BeginStage { stage: 0 }, &spec).unwrap();
+        learn(&mut state, &fixture, &spec);
+    }
+
+    let other = RunConfig { lora: conrec_domain::spec::LoraSpec { rank: 2, ..spec.lora.clone() }, ..(*spec).clone() };
+    let wider =
+        RunConfig { model: conrec_domain::spec::ModelSpec { hidden: 24, ..spec.model.clone() }, ..(*spec).clone() };
+    let start = WarmStart::of(&earlier).unwrap();
+    // A fresh adapter may have any rank; another width is another model.
+    let other = RunSpec::check(other).unwrap();
+    start.check(&scratch(&other), LoraConfig::new(&other.lora).unwrap()).unwrap();
+    let wider = RunSpec::check(wider).unwrap();
+    let error = start.check(&scratch(&wider), earlier.lora_config()).unwrap_err().to_string();
+    assert!(error.contains("warm_start.run has another model"), "{error}");
 }

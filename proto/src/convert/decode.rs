@@ -120,7 +120,9 @@ impl TryFrom<wire::CoordinatorMessage> for ToWorker {
             }
             Body::Remember(remember) => Command::Remember(json("Remember.bookmark", &remember.bookmark)?),
             Body::Abort(abort) => Command::Abort { fence: Fence(abort.fence) },
-            Body::Stop(stop) => Command::Stop { reason: text("Stop.reason", stop.reason, MAX_SENTENCE_BYTES)? },
+            Body::Stop(stop) => {
+                Command::Stop { reason: text("Stop.reason", stop.reason, MAX_SENTENCE_BYTES)?, complete: stop.complete }
+            }
         };
         Ok(Self::Command(command))
     }
@@ -239,6 +241,8 @@ impl TryFrom<wire::status_message::Activity> for Activity {
                 Self::Skipped { reason: text("Skipped.reason", skipped.reason, MAX_SENTENCE_BYTES)? }
             }
             Wire::Checkpointing(wire::Checkpointing {}) => Self::Checkpointing,
+            Wire::Checkpointed(whole) => Self::Checkpointed { key: key("Checkpointed.key", whole.key)? },
+            Wire::Cancelled(wire::Cancelled {}) => Self::Cancelled,
             Wire::Evaluating(wire::Evaluating {}) => Self::Evaluating,
             Wire::Completed(wire::Completed {}) => Self::Completed,
             Wire::Stopped(wire::Stopped {}) => Self::Stopped,

@@ -224,7 +224,7 @@ impl From<Command> for wire::coordinator_message::Body {
             Command::Remember(bookmark) => Self::Remember(wire::Remember { bookmark: json(&bookmark) }),
             Command::WriteParts { fence, key } => Self::WriteParts(wire::WriteParts { fence: fence.0, key }),
             Command::Abort { fence } => Self::Abort(wire::Abort { fence: fence.0 }),
-            Command::Stop { reason } => Self::Stop(wire::Stop { reason: sentence(reason) }),
+            Command::Stop { reason, complete } => Self::Stop(wire::Stop { reason: sentence(reason), complete }),
         }
     }
 }
@@ -355,6 +355,8 @@ impl From<Activity> for wire::status_message::Activity {
             }
             Activity::Skipped { reason } => Self::Skipped(wire::Skipped { reason: sentence(reason) }),
             Activity::Checkpointing => Self::Checkpointing(wire::Checkpointing {}),
+            Activity::Checkpointed { key } => Self::Checkpointed(wire::Checkpointed { key }),
+            Activity::Cancelled => Self::Cancelled(wire::Cancelled {}),
             Activity::Evaluating => Self::Evaluating(wire::Evaluating {}),
             Activity::Completed => Self::Completed(wire::Completed {}),
             Activity::Stopped => Self::Stopped(wire::Stopped {}),

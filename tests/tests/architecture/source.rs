@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const MEMBERS: [&str; 8] = ["domain", "feedback", "policy", "proto", "coordinator", "worker", "cli", "tests"];
+const MEMBERS: [&str; 10] =
+    ["domain", "feedback", "policy", "proto", "jobs", "vitals", "coordinator", "worker", "cli", "tests"];
 
 /// One source file: its path below the root, with `/`, and its text.
 pub struct Source {

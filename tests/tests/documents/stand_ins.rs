@@ -4,11 +4,13 @@
 use std::net::TcpListener;
 
 /// Commands that are not run, and why.
-const LEFT_OUT: [(&str, &str); 5] = [
+const LEFT_OUT: [(&str, &str); 7] = [
     ("./conrec curriculum-report demo", "it takes hours; tests/tests/curriculum_report.rs runs it on the tiny config"),
     ("scripts/test", "it runs this test"),
     ("scripts/setup", "it downloads libtorch; a build without it has no tests"),
     ("scripts/setup-emulators", "it downloads what only the tests need"),
+    ("scripts/setup-kubernetes", "it downloads what only the tests need"),
+    ("scripts/check-manifests --case overlays/prod", "tests/tests/manifests.rs runs it where its tools are"),
     ("./conrec reproduce DATASET", "tests/tests/reproduce.rs runs it; every arm is a run"),
 ];
 
@@ -38,8 +40,22 @@ const SMALL: &str = "--set stage.0.warmup=0 --set stage.1.warmup=0 --set stage.2
     --set stage.0.iterations=1 --set stage.1.iterations=1 --set stage.2.iterations=1 --set stage.3.iterations=1 \
     --set stage.4.iterations=1 --set stage.5.iterations=1";
 
+/// The same for a config with three stages, of which each night is to be good enough.
+const SMALL_NIGHT: &str = "--set stage.0.warmup=0 --set semantic_id.epochs=2 --set semantic_id.text_dimensions=16 \
+    --set model.hidden=32 --set model.layers=1 --set model.intermediate=64 --set model.max_prompt_tokens=32 \
+    --set evaluation.bootstrap=20 --set evaluation.validation_instances=16 --set stage.0.iterations=1 \
+    --set stage.1.iterations=1 --set stage.2.iterations=1 --set nightly.tolerance=1.0";
+
+/// A job that is still under way whenever an operator comes.
+const ENDLESS: &str = "--set data.max_users=1500 --set semantic_id.epochs=2 --set semantic_id.text_dimensions=16 \
+    --set semantic_id.interaction_dimensions=16 --set model.hidden=32 --set model.layers=1 --set model.intermediate=64 \
+    --set model.max_prompt_tokens=32 --set stage.0.iterations=1000000";
+
 /// The beginning of a command, what is added at its end, and why. The first that fits counts.
-const ADDED: [(&str, &str, &str); 8] = [
+const ADDED: [(&str, &str, &str); 11] = [
+    ("./conrec nightly configs/nightly.toml", SMALL_NIGHT, "a night is to be promoted, and soon"),
+    ("./conrec submit configs/smoke.toml", SMALL, "one whole smoke run is enough"),
+    ("./conrec submit configs/demo.toml", ENDLESS, "it must not be over before it is paused"),
     ("./conrec train configs/table.toml", SMALL, "it takes as long as the demo"),
     ("./conrec prepare configs/table.toml", SMALL, "the whole catalogue takes half a minute"),
     ("./conrec train configs/demo.toml", SMALL, "it takes five minutes"),

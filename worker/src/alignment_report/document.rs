@@ -1,10 +1,8 @@
 //! The report for people.
 
-use super::Findings;
-use super::measure::Measured;
+use super::{Findings, Moment};
 use conrec_domain::ids::RunId;
 use conrec_domain::spec::Distractor;
-use conrec_domain::work::QuestionCounts;
 use conrec_feedback::bootstrap::MetricValue;
 use conrec_page::{Block, Cell, Document, Plot, Section, Series, Table};
 
@@ -16,6 +14,7 @@ pub(super) fn document(run: &RunId, findings: &Findings) -> Document {
     }
     sections.push(probe(findings));
     sections.push(planes(findings));
+    sections.push(Section::identity(findings.identity.rows()));
     let asked = if findings.report.questions.is_empty() {
         vec!["No stage asks alignment questions: only the probe and the pictures say something.".to_owned()]
     } else {
@@ -24,7 +23,7 @@ pub(super) fn document(run: &RunId, findings: &Findings) -> Document {
     Document {
         title: format!("Alignment of {run}"),
         facts: vec![
-            format!("{} pairs of a disliked and a liked item", findings.pairs),
+            format!("{} pairs of a disliked and a liked item, of {} users", findings.pairs.0, findings.pairs.1),
             format!("state {}", findings.report.state_digest.to_string().chars().take(12).collect::<String>()),
         ],
         notes: findings.report.notes.iter().cloned().chain(asked).collect(),
@@ -37,22 +36,35 @@ fn questions(findings: &Findings) -> Section {
     let heads: Vec<(&str, &str)> =
         std::iter::once(("after stage", "")).chain(kinds.iter().map(|kind| (kind.as_str(), ""))).collect();
     let mut table = Table::with_columns(&heads);
-    let row = |name: &str, counts: &QuestionCounts| {
-        let found = counts.accuracies();
-        let cell = |kind: &Distractor| {
-            let accuracy = found.iter().find(|(other, ..)| other == kind);
-            accuracy.map_or(Cell::Empty, |(_, accuracy, _)| Cell::Number(*accuracy, 4))
-        };
-        std::iter::once(Cell::text(name)).chain(Distractor::ALL.iter().map(cell)).collect()
+    let row = |name: &str, cell: &dyn Fn(Distractor) -> Cell| {
+        std::iter::once(Cell::text(name)).chain(Distractor::ALL.map(cell)).collect::<Vec<Cell>>()
     };
-    for point in &findings.report.questions {
-        table.push(row(shown(&point.stage), &point.counts));
+    let measured = |found: &[(Distractor, MetricValue)], kind: Distractor| {
+        found.iter().find(|(other, _)| *other == kind).map_or(Cell::Empty, |(_, value)| interval(value))
+    };
+    for stage in &findings.stages {
+        let cell = |kind: Distractor| match &stage.measured {
+            Some(found) => measured(found, kind),
+            None => {
+                let found = stage.counts.accuracies().into_iter().find(|(other, ..)| *other == kind);
+                found.map_or(Cell::Empty, |(_, accuracy, _)| Cell::interval(accuracy, None))
+            }
+        };
+        table.push_own(row(shown(&stage.name), &cell));
     }
     for moment in &findings.moments {
-        table.push(row(&format!("control: {}, drawn answers", shown(&moment.name)), &moment.drawn_answers));
+        let name = format!("control: {}, drawn answers", shown(&moment.measured.name));
+        table.push(row(&name, &|kind| measured(&moment.drawn_answers, kind)));
     }
+    let asked = |kind: Distractor| {
+        let counts = findings.stages.first().map(|stage| stage.counts.accuracies()).unwrap_or_default();
+        let found = counts.iter().find(|(other, ..)| *other == kind).map(|(_, _, asked)| *asked);
+        found.map_or(Cell::Empty, |asked| Cell::text(asked.to_string()))
+    };
+    table.push(row("questions", &asked));
     Section::new("Which of four did the user dislike?", vec![Block::Table(table)]).with_hint(
-        "Held-out questions (validation window), by where the other three items come from; chance is 0.25. In the control \
+        "Held-out questions (validation window), by where the other three items come from; chance is 0.25. In brackets 95 % \
+         intervals over users; a stage whose checkpoint is gone has none (checkpoint.keep_stage_ends keeps all). In the control \
          rows what counts as right is drawn among the four: they must show chance, whatever the policy knows.",
     )
 }
@@ -60,16 +72,21 @@ fn questions(findings: &Findings) -> Section {
 fn forgetting(findings: &Findings) -> Section {
     let mut table = Table::with_columns(&[
         ("distractors", ""),
-        ("before GRPO", "after the last supervised stage"),
-        ("after", "after the last stage"),
-        ("forget rate", "(before - after) / before; below 0 nothing was forgotten"),
+        ("before GRPO", "accuracy after the last supervised stage"),
+        ("after", "accuracy after the last stage"),
+        ("forget rate", "(before - after) / before, on the same questions; below 0 nothing was forgotten"),
     ]);
     for lost in &findings.forgotten {
-        let rate = lost.rate.map_or(Cell::Empty, |rate| Cell::Number(rate, 4));
-        let (before, after) = (Cell::Number(lost.before, 4), Cell::Number(lost.after, 4));
-        table.push(vec![Cell::text(lost.kind.to_string()), before, after, rate]);
+        let rate =
+            lost.rate.map_or(Cell::Empty, |of| Cell::Difference { value: of.value, range: Some((of.low, of.high)) });
+        table.push(vec![Cell::text(lost.kind.to_string()), interval(&lost.before), interval(&lost.after), rate]);
     }
     Section::new("What GRPO forgot", vec![Block::Table(table)])
+        .with_hint("Validation window; 95 % intervals over users.")
+}
+
+fn interval(of: &MetricValue) -> Cell {
+    if of.n == 0 { Cell::Empty } else { Cell::interval(of.value, Some((of.low, of.high))) }
 }
 
 fn probe(findings: &Findings) -> Section {
@@ -78,19 +95,18 @@ fn probe(findings: &Findings) -> Section {
         ("finds the disliked one", "share of pairs, on users that it was not fitted on; chance is 0.5"),
         ("with drawn labels", "control: must be chance"),
     ]);
-    let cell = |m: &MetricValue| {
-        if m.n == 0 { Cell::Empty } else { Cell::interval(m.value, Some((m.low, m.high))) }
-    };
+    let cell = interval;
     for (name, found, drawn) in &findings.controls {
         table.push(vec![Cell::text(*name), cell(found), cell(drawn)]);
     }
     for moment in &findings.moments {
+        let moment = &moment.measured;
         let name = format!("states of the policy, {}", shown(&moment.name));
         table.push_own(vec![Cell::text(name), cell(&moment.probe), cell(&moment.probe_of_drawn_labels)]);
     }
     table.mark_best(1, true);
     Section::new("What a plane can tell", vec![Block::Table(table)]).with_hint(
-        "A user is about to dislike one item and to like another: logistic regression on features of the two, fitted on half \
+        "Validation window. A user is about to dislike one item and to like another: logistic regression on features of the two, fitted on half \
          of the users and asked on the other half. In brackets 95 % intervals over users. Where states of the policy tell no \
          more than co-occurrence does, its alignment may be co-purchase in disguise.",
     )
@@ -99,7 +115,8 @@ fn probe(findings: &Findings) -> Section {
 fn planes(findings: &Findings) -> Section {
     let first = findings.moments.first();
     let last = findings.moments.last().filter(|_| findings.moments.len() > 1);
-    let plot = |moment: &Measured| {
+    let plot = |moment: &Moment| {
+        let moment = &moment.measured;
         let of = |disliked: bool| {
             let points = moment.plane.points.iter().zip(&findings.disliked);
             points.filter(|(_, is)| **is == disliked).map(|(point, _)| *point).collect::<Vec<_>>()

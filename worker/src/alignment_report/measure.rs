@@ -1,11 +1,11 @@
 //! What is measured of each policy.
 
+use super::answers::{Answers, Asked};
 use super::pairs::{ProbePairs, cell_states};
 use crate::error::WorkerError;
-use crate::held_out_questions::{HeldOutQuestion, answers, ask};
+use crate::held_out_questions::HeldOutQuestion;
 use crate::lease::Loaded;
 use conrec_domain::spec::RunSpec;
-use conrec_domain::work::QuestionCounts;
 use conrec_feedback::bootstrap::{MetricValue, Resampling, interval};
 use conrec_feedback::event::Sign;
 use conrec_feedback::instance::evenly;
@@ -14,6 +14,7 @@ use conrec_feedback::matrix::Matrix;
 use conrec_feedback::principal_plane::PrincipalPlane;
 use conrec_policy::random_normal::{below, stream};
 use conrec_policy::transformer::Policy;
+use std::collections::BTreeSet;
 
 /// So many semantic ids are drawn at most.
 const DRAWN: usize = 1500;
@@ -23,9 +24,9 @@ pub(crate) struct Measured {
     /// The stage that had ended; empty before the first.
     pub name: String,
     /// Held-out questions.
-    pub questions: QuestionCounts,
+    pub questions: Answers,
     /// The same, where what counts as right was drawn among the four: chance, whatever the policy knows.
-    pub drawn_answers: QuestionCounts,
+    pub drawn_answers: Answers,
     /// How often a probe of its states finds the disliked item of a pair.
     pub probe: MetricValue,
     /// The same with drawn labels.
@@ -39,7 +40,8 @@ pub(super) struct Measuring<'a> {
     spec: &'a RunSpec,
     loaded: &'a Loaded,
     pairs: ProbePairs<'a>,
-    drawn: Vec<HeldOutQuestion>,
+    drawn: Vec<Vec<HeldOutQuestion>>,
+    users: Vec<u32>,
     cells: Vec<u32>,
     disliked: Vec<bool>,
 }
@@ -58,9 +60,10 @@ impl<'a> Measuring<'a> {
             question.cells.swap(0, below(&mut random, 4));
             question
         };
-        let drawn = loaded.questions().iter().flatten().map(&mut redrawn).collect();
+        let drawn = loaded.questions().iter().map(|of| of.iter().map(&mut redrawn).collect()).collect();
+        let users = loaded.validation()?.users();
         let (cells, disliked) = cells(loaded);
-        Ok(Self { spec, loaded, pairs, drawn, cells, disliked })
+        Ok(Self { spec, loaded, pairs, drawn, users, cells, disliked })
     }
 
     /// Measures a policy.
@@ -69,17 +72,11 @@ impl<'a> Measuring<'a> {
     /// What the policy refuses.
     pub fn measure(&self, name: String, policy: &Policy) -> Result<Measured, WorkerError> {
         let data = &self.loaded.data;
-        let questions = self.loaded.questions();
-        let mut drawn_answers = QuestionCounts::default();
-        let drawn: Vec<&HeldOutQuestion> = self.drawn.iter().collect();
-        for (question, right) in drawn.iter().zip(answers(data, policy, &drawn)?) {
-            drawn_answers.count(question.kind, right);
-        }
         let (probe, probe_of_drawn_labels) = self.probe(&self.pairs.states(self.spec, policy)?);
         Ok(Measured {
             name,
-            questions: ask(data, questions, policy, 0..questions.len())?,
-            drawn_answers,
+            questions: Answers::of(data, policy, self.loaded.questions())?,
+            drawn_answers: Answers::of(data, policy, &self.drawn)?,
             probe,
             probe_of_drawn_labels,
             plane: PrincipalPlane::of(&cell_states(self.spec, data, policy, &self.cells)?),
@@ -98,6 +95,20 @@ impl<'a> Measuring<'a> {
         ]
     }
 
+    /// Who is asked.
+    pub fn asked(&self) -> Asked<'_> {
+        Asked { users: &self.users, resampling: self.resampling() }
+    }
+
+    /// The probe's users: of all pairs, each once.
+    pub fn pair_users(&self) -> usize {
+        self.pairs.users.iter().collect::<BTreeSet<_>>().len()
+    }
+
+    fn resampling(&self) -> Resampling {
+        Resampling { times: self.spec.evaluation.bootstrap, seed: self.spec.evaluation.seed }
+    }
+
     /// Number of pairs.
     pub fn pairs(&self) -> usize {
         self.pairs.users.len()
@@ -112,8 +123,7 @@ impl<'a> Measuring<'a> {
     fn probe(&self, features: &Matrix) -> (MetricValue, MetricValue) {
         let users = &self.pairs.users;
         let pairs = Pairs { features, users };
-        let resampling = Resampling { times: self.spec.evaluation.bootstrap, seed: self.spec.evaluation.seed };
-        let of = |swapped: &[bool]| interval(users, &pairs.found(swapped), resampling);
+        let of = |swapped: &[bool]| interval(users, &pairs.found(swapped), self.resampling());
         (of(&[]), of(&self.pairs.coins))
     }
 }

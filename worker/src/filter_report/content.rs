@@ -6,6 +6,7 @@ use conrec_domain::ids::RunId;
 use conrec_feedback::bootstrap::MetricValue;
 use conrec_feedback::evaluation::Evaluation;
 use conrec_feedback::filter_curve::{FilterCurve, MEASURES, Measure};
+use conrec_feedback::provenance::Provenance;
 use conrec_page::{Block, Cell, Document, Plot, Section, Series, Table};
 use serde_json::{Value, json};
 
@@ -30,6 +31,9 @@ pub(super) struct Content<'a> {
     /// The run's own first.
     pub filters: Vec<Filter>,
     pub notes: Vec<String>,
+    /// Semantic ids of a predict set.
+    pub set_size: u32,
+    pub identity: Provenance,
 }
 
 /// Heading and meaning of a measure.
@@ -86,9 +90,16 @@ impl Content<'_> {
             facts: vec![
                 format!("{} instances of the test window", self.window.instances().len()),
                 format!("{} categories", self.categories),
+                format!("predict sets of {} semantic ids", self.set_size),
             ],
             notes,
-            sections: vec![self.at_equal_rates(), self.against_the_rule(), self.plots(), self.thresholds()],
+            sections: vec![
+                self.at_equal_rates(),
+                self.against_the_rule(),
+                self.plots(),
+                self.thresholds(),
+                Section::identity(self.identity.rows()),
+            ],
         }
     }
 
@@ -113,14 +124,25 @@ impl Content<'_> {
                     Measure::Filtered | Measure::Catalogue => {}
                 }
             }
-            if !table.rows.is_empty() {
+            table.push(self.counts());
+            if table.rows.len() > 1 {
                 blocks.push(Block::Table(table));
             }
         }
         Section::new("At equal filtering rates", blocks).with_hint(
-            "Each filter at its lowest threshold that takes away no more than so much of what is shown; in brackets 95 % \
-             intervals over users. A filter that draws by chance has recall = false filter = filtered.",
+            "Test window. Each filter at its lowest threshold that takes away no more than so much of what is shown; in brackets 95 % \
+             intervals over users. Rates are matched on these instances; a filter that takes away more at every threshold has no \
+             row. A filter that draws by chance has recall = false filter = filtered.",
         )
+    }
+
+    /// How many instances each measure is a mean of; the same for all filters.
+    fn counts(&self) -> Vec<Cell> {
+        let any = self.filters.first().map(|filter| &filter.curve);
+        let count = |measure| {
+            any.map_or(Cell::Empty, |curve| Cell::text(curve.interval(measure, 0, self.window).n.to_string()))
+        };
+        [Cell::text("instances"), Cell::Empty].into_iter().chain(MEASURES.map(count)).collect()
     }
 
     /// The rule at each of its settings, and the run's filter where it filters no more.
@@ -220,6 +242,23 @@ impl Content<'_> {
         )
     }
 
+    /// Every filter at equal rates, with intervals.
+    fn at_rates(&self) -> Value {
+        let of = |filter: &Filter, rate: f64| {
+            let at = filter.curve.at_most(rate)?;
+            let measures: serde_json::Map<String, Value> = MEASURES
+                .map(|measure| (key(measure).to_owned(), json!(filter.curve.interval(measure, at, self.window))))
+                .into_iter()
+                .collect();
+            Some(json!({"filter": filter.name, "threshold": filter.curve.thresholds[at], "measures": measures}))
+        };
+        let rate = |rate: f64| {
+            let filters: Vec<Value> = self.filters.iter().filter_map(|filter| of(filter, rate)).collect();
+            json!({"at_most": rate, "filters": filters})
+        };
+        RATES.into_iter().map(rate).collect()
+    }
+
     pub fn json(&self) -> Value {
         let curve = |curve: &FilterCurve| -> Value {
             let mut columns: serde_json::Map<String, Value> =
@@ -230,7 +269,7 @@ impl Content<'_> {
         let filters: serde_json::Map<String, Value> =
             self.filters.iter().map(|filter| (filter.name.clone(), curve(&filter.curve))).collect();
         json!({
-            "run_id": self.run, "instances": self.window.instances().len(), "categories": self.categories,
+            "run_id": self.run, "identity": self.identity, "set_size": self.set_size, "at_rates": self.at_rates(), "instances": self.window.instances().len(), "categories": self.categories,
             "filters": filters, "category_rule": curve(&self.category_rule), "category_rule_blocks_from": BLOCKED_FROM,
         })
     }

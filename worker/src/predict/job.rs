@@ -1,6 +1,7 @@
 //! What is predicted, written beside the parts and into the result, so that another job never takes them for its own.
 
 use crate::error::WorkerError;
+use clap::ValueEnum;
 use conrec_domain::ids::{Digest, RunId};
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::predict_sets;
@@ -37,6 +38,18 @@ pub(super) struct Job {
     pub users_per_part: u32,
     /// Parts.
     pub parts: u32,
+    /// What users without negatives get.
+    pub without_negatives: WithoutNegatives,
+}
+
+/// What users get who have disliked nothing before the moment that is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WithoutNegatives {
+    /// What all users disliked most in the last evaluation.share_days days, as source = fallback
+    Fallback,
+    /// No row
+    Skip,
 }
 
 /// What stands where the result is to be.
@@ -50,7 +63,7 @@ pub(super) enum Found {
 
 impl Job {
     /// The format that is written.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// As it stands in files; the same job gives the same text.
     ///
@@ -89,7 +102,7 @@ impl Job {
             Ok(found) if serde_json::from_slice::<Self>(&found).is_ok_and(|found| found == *self) => Ok(()),
             Ok(_) => Err(WorkerError::file(
                 &file,
-                "these are the parts of another job (another run, moment, list of users or size of parts); \
+                "these are the parts of another job (another run, moment, list of users, size of parts or --without-negatives); \
                  remove the folder, or give another --out",
             )),
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -173,6 +186,7 @@ mod tests {
             users: digest,
             users_per_part: 2,
             parts: 3,
+            without_negatives: WithoutNegatives::Fallback,
         }
     }
 
@@ -182,6 +196,8 @@ mod tests {
         let parts = folder.path().join("out.parts");
         job(1).claim(&parts).unwrap();
         job(1).claim(&parts).unwrap();
+        let skipping = Job { without_negatives: WithoutNegatives::Skip, ..job(1) };
+        assert!(skipping.claim(&parts).is_err());
         let error = job(2).claim(&parts).unwrap_err().to_string();
         assert!(error.contains("another job") && error.contains("remove"), "{error}");
         fs::write(parts.join(NAME), b"{").unwrap();

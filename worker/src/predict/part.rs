@@ -1,5 +1,6 @@
 //! The rows of one part: beam search for users with negatives, popular cells for the others.
 
+use super::job::WithoutNegatives;
 use crate::error::WorkerError;
 use crate::pass_data::PassData;
 use crate::stored_run::StoredRun;
@@ -22,6 +23,7 @@ pub(super) struct Predicting<'a> {
     policy: Policy,
     popular: CellPopularity,
     at: i64,
+    without_negatives: WithoutNegatives,
 }
 
 impl<'a> Predicting<'a> {
@@ -29,11 +31,15 @@ impl<'a> Predicting<'a> {
     ///
     /// # Errors
     /// A state that makes no policy.
-    pub fn new(stored: &'a StoredRun, data: &'a PassData, at: i64) -> Result<Self, WorkerError> {
+    pub fn new(
+        stored: &'a StoredRun,
+        data: &'a PassData,
+        (at, without_negatives): (i64, WithoutNegatives),
+    ) -> Result<Self, WorkerError> {
         let spec = &stored.spec;
         let known = TrainingTime::new(&data.prepared.dataset, at);
         let popular = CellPopularity::fit(&known, &data.prepared.ids, spec.evaluation.share_days);
-        Ok(Self { spec, data, policy: stored.state.frozen()?, popular, at })
+        Ok(Self { spec, data, policy: stored.state.frozen()?, popular, at, without_negatives })
     }
 
     /// The rows of these users. They depend on the users and their order alone.
@@ -70,6 +76,7 @@ impl<'a> Predicting<'a> {
         let source = if set.is_some() { RowSource::Policy } else { RowSource::Fallback };
         let cells: Vec<(u32, f64)> = match set {
             Some(beams) => beams.iter().map(|beam| (beam.cell, beam.log_probability)).collect(),
+            None if self.without_negatives == WithoutNegatives::Skip => Vec::new(),
             None => {
                 let best = self.popular.list(ids, &excluded, settings.beams as usize).into_iter();
                 best.map(|cell| (cell, self.popular.log_share(cell, settings.share_smoothing))).collect()

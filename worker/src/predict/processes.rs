@@ -2,6 +2,7 @@
 
 use super::PredictArgs;
 use crate::error::WorkerError;
+use clap::ValueEnum;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
@@ -23,9 +24,15 @@ impl Processes {
             let mut command = Command::new(&program);
             command.args(["predict", args.run.as_str(), "--store", &args.store.store, "--quiet"]);
             command.args(["--at", &at.to_string(), "--users-per-part", &args.users_per_part.to_string()]);
+            if let Some(value) = args.without_negatives.to_possible_value() {
+                command.args(["--without-negatives", value.get_name()]);
+            }
             command.args(["--share", &format!("{of}/{}", args.workers)]);
             command.args(["--parent", &std::process::id().to_string()]);
             command.arg("--out").arg(args.out());
+            if let Some(other) = &args.policy_of {
+                command.args(["--policy-of", other.as_str()]);
+            }
             for (option, path) in [("--users", &args.users), ("--scratch", &args.store.scratch)] {
                 if let Some(path) = path {
                     command.arg(option).arg(path);

@@ -4,6 +4,9 @@ use conrec_domain::ids::{Digest, RunId};
 use conrec_domain::ledger::StateLink;
 use conrec_domain::spec::Statistics;
 use conrec_domain::work::{Decision, Pass, QuestionPoint, Score};
+use conrec_feedback::provenance::Provenance;
+pub use conrec_feedback::provenance::SplitWindow;
+use conrec_feedback::readers::Negatives;
 use conrec_feedback::report_order::{base_of, in_order};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,6 +34,9 @@ pub struct ReportData {
     pub statistics: Statistics,
     /// The data and its windows.
     pub split: Split,
+    /// What counts as a negative, and whether anybody was asked; none in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub negatives: Option<Negatives>,
     /// Model name (`grpo`, `sft`, `neg_pop_28d`, …) to metric name (`fhr@20`, `cand_acc`, `sid_fhr@20`, …) to value.
     pub models: BTreeMap<String, BTreeMap<String, Interval>>,
     /// The same on the validation window, with the policy as it was at the end of the pass that chose everything.
@@ -115,23 +121,6 @@ pub struct Split {
     pub windows: Vec<SplitWindow>,
 }
 
-/// One evaluated window and the end of the training time that goes with it; seconds since 1970.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SplitWindow {
-    /// `validation` or `test`.
-    pub name: String,
-    /// Statistics and training end before this moment.
-    pub train_end: i64,
-    /// The window's first moment.
-    pub from: i64,
-    /// The first moment after the window.
-    pub to: i64,
-    /// Instances in the window.
-    pub instances: u64,
-    /// Users with an instance in the window.
-    pub users: u64,
-}
-
 /// How well the codes are used in one pass.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SemanticIdUsage {
@@ -168,6 +157,23 @@ pub struct LevelUsage {
 }
 
 impl ReportData {
+    /// What names the report's numbers.
+    pub(super) fn provenance(&self) -> Provenance {
+        Provenance {
+            run_id: Some(self.run_id.to_string()),
+            config_digest: self.config_digest,
+            data_digest: Some(self.data_digest),
+            state_digest: Some(self.state_digest),
+            code_version: Some(self.code_version.clone()),
+            report_version: self.code_version.clone(),
+            source: self.split.source.clone(),
+            negatives: self.negatives.clone(),
+            statistics: self.statistics,
+            windows: self.split.windows.clone(),
+            entered: None,
+        }
+    }
+
     /// The report as if the validation window were the one that it is about; none without a validation table.
     pub(super) fn on_validation(&self) -> Option<Self> {
         (!self.validation.is_empty()).then(|| Self { models: self.validation.clone(), ..self.clone() })

@@ -15,7 +15,10 @@ pub(super) fn section(report: &ReportData) -> String {
     if figures.is_empty() {
         return figures;
     }
-    format!("<section>\n<h2>Who is above whom</h2>\n<div class=\"pair\">{figures}</div>\n</section>")
+    format!(
+        "<section>\n<h2>Who is above whom</h2>\n<p class=\"hint\">Test window, item level. Bars: 95 % intervals over users; \
+             for differences read the paired ones below, not the overlap of bars.</p>\n<div class=\"pair\">{figures}</div>\n</section>"
+    )
 }
 
 fn figure(report: &ReportData, metric: &str) -> Option<String> {

@@ -3,8 +3,9 @@
 use super::{BaselineChoice, Difference, Interval, LevelUsage, ReportData, SemanticIdUsage, Split, SplitWindow};
 use conrec_domain::ids::{Digest, Iteration};
 use conrec_domain::metrics_line::MetricsLine;
-use conrec_domain::spec::Statistics;
+use conrec_domain::spec::{DataSpec, Statistics};
 use conrec_domain::work::{Decision, Pass, Score};
+use conrec_feedback::readers::Negatives;
 use std::collections::BTreeMap;
 
 /// Name, FHR with its ends, HR, FRecall, LUF, LIF, CandAcc, PosHit.
@@ -33,6 +34,7 @@ pub(super) fn run() -> (ReportData, Vec<MetricsLine>) {
         wall_seconds: 271.4,
         statistics: Statistics::Refit,
         split: split(),
+        negatives: Some(Negatives::of(&DataSpec::default())),
         models: models(),
         validation: BTreeMap::new(),
         outcomes: BTreeMap::new(),
@@ -89,6 +91,8 @@ fn split() -> Split {
         to,
         instances,
         users,
+        users_seen: Some(users + 400),
+        users_without_negatives: Some(390),
     };
     Split {
         source: "MovieTweetings 100K".into(),

@@ -1,10 +1,10 @@
 //! The page's tables: metrics, paired differences, decisions of the gate, the split.
 
 use super::data::{Interval, ReportData};
-use crate::moment::shown;
 use conrec_domain::spec::Statistics;
 use conrec_domain::work::Pass;
 use conrec_feedback::metrics::COLUMNS;
+use conrec_feedback::moment::shown;
 use conrec_feedback::report_order::{base_of, is_own};
 use conrec_page::escape::text;
 
@@ -13,7 +13,9 @@ pub(super) fn metrics(report: &ReportData, window: &str) -> String {
     if report.models.is_empty() {
         return String::new();
     }
-    let names = report.model_order();
+    let mut names = report.model_order();
+    // Some models have cells to show only.
+    names.retain(|model| COLUMNS.iter().any(|column| report.metric(model, column.base).is_some()));
     let columns: Vec<_> =
         COLUMNS.iter().filter(|column| names.iter().any(|m| report.metric(m, column.base).is_some())).collect();
     let head: String = columns
@@ -39,15 +41,21 @@ pub(super) fn metrics(report: &ReportData, window: &str) -> String {
             format!("<tr{own}><th scope=\"row\">{}</th>{cells}</tr>", text(model))
         })
         .collect();
+    let count = |column: &&conrec_feedback::metrics::Column| {
+        let n = names.iter().find_map(|model| report.metric(model, column.base)?.1.n);
+        n.map_or_else(|| "<td class=\"none\">–</td>".to_owned(), |n| format!("<td>{}</td>", thousands(n)))
+    };
+    let counts: String = columns.iter().map(count).collect();
     let legend: String =
         columns.iter().map(|column| format!("<b>{}</b> {}. ", column.heading, text(column.says))).collect();
     format!(
         "<section>\n<h2>Metrics on the {window} window</h2>\n<p class=\"hint\">Item level. Statistics <b>{}</b>. In brackets: \
          95 % bootstrap intervals over users. Bold: the best of a column.</p>\n\
          <div class=\"scroll\"><table class=\"metrics\"><thead><tr><th scope=\"col\">model</th>{head}</tr></thead>\
-         <tbody>{rows}</tbody></table></div>\n<p class=\"hint\">{legend}</p>\n{}</section>",
+         <tbody>{rows}<tr><th scope=\"row\">instances</th>{counts}</tr></tbody></table></div>\n\
+         <p class=\"hint\">{legend}</p>\n{}</section>",
         statistics_name(report.statistics),
-        other_metrics(report, &names),
+        other_metrics(report, &report.model_order()),
     )
 }
 
@@ -121,9 +129,12 @@ pub(super) fn differences(report: &ReportData) -> String {
         return rows;
     }
     format!(
-        "<section>\n<h2>Paired differences</h2>\n<p class=\"hint\">Both models on the same resampled users. An interval \
-         without 0 is a difference that chance hardly explains.</p>\n<div class=\"scroll\"><table><thead><tr><th>models</th>\
-         <th>metric</th><th>difference</th><th>95 %</th></tr></thead><tbody>{rows}</tbody></table></div>\n</section>"
+        "<section>\n<h2>Paired differences</h2>\n<p class=\"hint\">Test window, both models on the same resampled users, 95 % \
+         intervals. Which pairs stand here was fixed before any run. {} differences are shown and no interval is widened for \
+         that: were all truly 0, about {:.0} would still have an interval without 0.</p>\n<div class=\"scroll\"><table><thead><tr><th>models</th>\
+         <th>metric</th><th>difference</th><th>95 %</th></tr></thead><tbody>{rows}</tbody></table></div>\n</section>",
+        report.differences.len(),
+        (report.differences.len() as f64 / 20.0).ceil()
     )
 }
 
@@ -230,6 +241,14 @@ mod tests {
         assert!(html.contains("<b>0.2398</b>"));
         assert!(html.contains("<b>0.0236</b>"));
         assert_eq!(html.matches("<b>0.2159</b>").count(), 0);
+    }
+
+    #[test]
+    fn every_column_says_of_how_many_instances_it_is_a_mean() {
+        let (report, _) = sample::run();
+        let html = metrics(&report, "test");
+        let row = html.split("<th scope=\"row\">instances</th>").nth(1).unwrap().split("</tr>").next().unwrap();
+        assert_eq!(row.matches("<td>2,098</td>").count(), 7, "{row}");
     }
 
     #[test]

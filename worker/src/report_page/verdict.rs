@@ -1,7 +1,7 @@
 //! The run's outcome in words: GRPO against SFT and against recent popularity, no better than the intervals allow.
 
 use super::data::{Interval, ReportData};
-use conrec_feedback::report_order::base_of;
+use conrec_feedback::report_order::{base_of, is_own};
 
 /// Which way GRPO lies from SFT on the main metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,23 @@ pub fn verdict(report: &ReportData) -> Verdict {
         let c = comparison(report, "grpo", rival, "fhr")?;
         Some(format!("Against recent popularity: {}", c.sentence()))
     }));
+    for metric in ["fhr", "cand_acc"] {
+        sentences.extend(best_rival(report, metric));
+    }
+    sentences.push(
+        "One run with one seed: runs that differ in nothing but their seed differ too. `conrec reproduce` trains three."
+            .to_owned(),
+    );
     Verdict { tone: main.tone, headline, sentences }
+}
+
+/// Against the baseline that is best on this very window: the choice favours it, and leaves no room for choosing rivals.
+fn best_rival(report: &ReportData, metric: &str) -> Option<String> {
+    let rivals: Vec<&str> = report.models.keys().map(String::as_str).filter(|name| !is_own(name)).collect();
+    let rival = best_of(report, &rivals, metric)?;
+    let measured = rivals.iter().filter(|name| report.metric(name, metric).is_some()).count();
+    let found = comparison(report, "grpo", rival, metric)?;
+    Some(format!("Against the best of {measured} baselines, chosen on this window in its favour: {}", found.sentence()))
 }
 
 /// The name with the highest value of the metric.
@@ -208,11 +224,23 @@ mod tests {
     }
 
     #[test]
+    fn the_best_baseline_is_named_whatever_it_is_and_so_is_the_single_seed() {
+        let mut report = report(interval(0.3, 0.28, 0.32), interval(0.2, 0.18, 0.22), None);
+        report.models.get_mut("rocchio").unwrap().insert("fhr@20".into(), interval(0.58, 0.5, 0.63));
+        report.models.get_mut("sft").unwrap().insert("cand_acc".into(), interval(0.9, 0.8, 0.95));
+        let v = verdict(&report);
+        let all = v.sentences.join("\n");
+        assert!(all.contains("best of 6 baselines") && all.contains("GRPO is below rocchio, intervals apart"), "{all}");
+        assert!(all.contains("CandAcc: GRPO is below dislike_rate"), "SFT is no baseline: {all}");
+        assert!(all.contains("one seed"), "{all}");
+    }
+
+    #[test]
     fn recent_popularity_is_named_with_its_best_member() {
         let mut report = report(interval(0.2, 0.18, 0.22), interval(0.2, 0.18, 0.22), None);
         report.models.get_mut("neg_pop_7d").unwrap().insert("fhr@20".into(), interval(0.24, 0.225, 0.267));
         let v = verdict(&report);
-        let last = v.sentences.last().unwrap();
+        let last = v.sentences.iter().find(|sentence| sentence.starts_with("Against recent")).unwrap();
         assert!(last.contains("GRPO is below neg_pop_7d, intervals apart"), "{last}");
     }
 }

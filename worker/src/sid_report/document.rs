@@ -1,7 +1,8 @@
 //! The report in words, tables and plots, written as a reviewer would want to read it.
 
-use super::measure::{Column, SidReport};
+use super::measure::{Column, QUERIES, SidReport};
 use super::stability::QuantizerStability;
+use conrec_feedback::moment::shown;
 use conrec_feedback::sid_quality::{Agreement, DepthQuality, DepthStability};
 use conrec_page::{Block, Cell, Document, Plot, Section, Series, Table};
 
@@ -30,6 +31,7 @@ pub(super) fn document(report: &SidReport) -> Document {
             format!("source: {}", report.source),
             format!("{} items", report.items),
             format!("vectors of {} dimensions", report.dimensions),
+            format!("training time ends {} UTC", shown(report.train_end)),
         ],
         notes,
         sections: vec![
@@ -39,6 +41,7 @@ pub(super) fn document(report: &SidReport) -> Document {
             codes(report),
             errors(report),
             stability(report),
+            Section::identity(report.identity.rows()),
         ],
     }
 }
@@ -107,8 +110,9 @@ fn summary(report: &SidReport) -> Section {
     }
     let hint = format!(
         "Ids that mean something keep neighbours together; `shuffled` are the same ids on other items and `random` are drawn \
-         code by code: what they reach, chance reaches. Neighbours: the {} nearest by cosine.",
-        report.neighbours
+         code by code: what they reach, chance reaches. Neighbours: the {} nearest by cosine, of {} items evenly over the catalogue.",
+        report.neighbours,
+        report.items.min(QUERIES)
     );
     Section::new("In one table", vec![Block::Table(table)]).with_hint(hint)
 }

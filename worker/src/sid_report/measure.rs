@@ -8,6 +8,7 @@ use crate::item_vectors::item_vectors;
 use crate::semantic_ids::{IdSource, MadeIds, fit, ids_of, make_ids};
 use conrec_domain::spec::{Collisions, Control, Quantizer, RunConfig, RunSpec, written};
 use conrec_feedback::matrix::Matrix;
+use conrec_feedback::provenance::Provenance;
 use conrec_feedback::semantic_id::SemanticIds;
 use conrec_feedback::sid_control;
 use conrec_feedback::sid_quality::{Evidence, SidQuality, nearest_neighbours};
@@ -16,7 +17,7 @@ use conrec_policy::quantizer::Fitted;
 use serde::Serialize;
 
 /// Items whose neighbours are looked at, evenly over the catalogue, and neighbours of each.
-const QUERIES: usize = 2000;
+pub(super) const QUERIES: usize = 2000;
 const NEIGHBOURS: usize = 10;
 
 /// The name of the control that has the same cells with other items.
@@ -39,6 +40,8 @@ pub struct SidReport {
     pub neighbours: usize,
     /// Whether the ids made here are those that the run has; none for a config.
     pub same_as_run: Option<bool>,
+    /// What names the figures.
+    pub identity: Provenance,
     /// What the figures say of the ids in question.
     pub findings: Vec<Finding>,
     /// The ids in question first, then another quantizer, then controls.
@@ -134,6 +137,7 @@ pub(super) fn measure(subject: &Subject) -> Result<SidReport, WorkerError> {
         dimensions: vectors.cols,
         neighbours: NEIGHBOURS,
         same_as_run: subject.of_run.as_ref().map(|run: &SemanticIds| own_ids == *run),
+        identity: subject.identity.clone(),
         findings,
         columns,
         stability,

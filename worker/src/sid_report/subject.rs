@@ -5,11 +5,13 @@ use crate::base_folder::open_base;
 use crate::error::WorkerError;
 use crate::item_vectors::take_vectors;
 use crate::prepare::read;
+use crate::provenance::{VERSION, of_run};
 use conrec_domain::ids::RunId;
 use conrec_domain::spec::{RunConfig, RunSpec, Statistics, VectorSource};
 use conrec_domain::work::Pass;
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::prepared::PreparedPass;
+use conrec_feedback::provenance::Provenance;
 use conrec_feedback::semantic_id::SemanticIds;
 use conrec_feedback::split::passes;
 use std::path::Path;
@@ -22,6 +24,8 @@ pub(super) struct Subject {
     pub dataset: Arc<Dataset>,
     /// End of training time of each pass; the last is the one whose ids are reported.
     pub train_ends: Vec<i64>,
+    /// What names the figures.
+    pub identity: Provenance,
     /// The ids that the run has.
     pub of_run: Option<SemanticIds>,
 }
@@ -44,7 +48,8 @@ impl Subject {
         let (first, last) = (dataset.first_time().unwrap_or_default(), dataset.last_time().unwrap_or_default());
         let windows = passes(&spec.data, spec.evaluation.statistics, first, last)?;
         let train_ends = windows.iter().map(|windows| windows.train_end).collect();
-        Ok(Self { name: args.subject.clone(), spec, dataset: Arc::new(dataset), train_ends, of_run: None })
+        let identity = Provenance::new(&spec, spec.digest()?, VERSION);
+        Ok(Self { name: args.subject.clone(), spec, dataset: Arc::new(dataset), train_ends, identity, of_run: None })
     }
 
     fn of_run(args: &SidReportArgs) -> Result<Self, WorkerError> {
@@ -68,9 +73,10 @@ impl Subject {
             train_ends.push(prepared.windows.train_end);
             newest = Some(prepared);
         }
-        let PreparedPass { dataset, ids, .. } =
-            newest.ok_or_else(|| WorkerError::Protocol("a run without a pass".into()))?;
-        Ok(Self { name: args.subject.clone(), spec, dataset, train_ends, of_run: Some(ids) })
+        let pass = newest.ok_or_else(|| WorkerError::Protocol("a run without a pass".into()))?;
+        let identity = of_run(&spec, &folder, &pass, None)?;
+        let PreparedPass { dataset, ids, .. } = pass;
+        Ok(Self { name: args.subject.clone(), spec, dataset, train_ends, identity, of_run: Some(ids) })
     }
 }
 

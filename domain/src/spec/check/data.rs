@@ -1,6 +1,7 @@
 //! The rules of `[data]` and `[data.synthetic]`; those of `[data.table]` stand beside.
 
 use super::{Findings, table};
+use crate::day::{Day, SECONDS};
 use crate::spec::{DataSpec, Source, Statistics, SyntheticSpec, Violation};
 
 /// Longest stream and window in days: a century; larger numbers are typing errors.
@@ -18,6 +19,8 @@ pub(super) fn check(data: &DataSpec, statistics: Statistics, findings: &mut Find
         gap_days,
         validation_days,
         test_days,
+        from,
+        until,
         malformed_share,
         max_users: _, // every number is allowed: 0 keeps all users
         keep_unlisted_items: _,
@@ -47,6 +50,7 @@ pub(super) fn check(data: &DataSpec, statistics: Statistics, findings: &mut Find
         findings.require((1..=DAYS_AT_MOST).contains(&days), key, days, "1 to 36500 days");
     }
     check_gap(*gap_days, *horizon_days, findings);
+    check_days((from, until), data.is_daily(), findings);
     findings.share("data.malformed_share", *malformed_share);
     check_synthetic(synthetic, findings);
     // A gap that is too short would count for less than it must.
@@ -68,6 +72,25 @@ fn check_gap(gap_days: u32, horizon_days: u32, findings: &mut Findings) {
              a shorter data.horizon_days"
         ),
     );
+}
+
+/// The window of days; files with a day in their name need both of its ends.
+fn check_days((from, until): (&str, &str), is_daily: bool, findings: &mut Findings) {
+    let parsed = [("data.from", from), ("data.until", until)].map(|(key, text)| {
+        let day = text.parse::<Day>().ok();
+        let allowed = if is_daily {
+            "a day such as 2013-04-03: data.table.events has {date} in it, so the window must be known"
+        } else {
+            "a day such as 2013-04-03, or \"\""
+        };
+        findings.require(day.is_some() || (text.is_empty() && !is_daily), key, format!("{text:?}"), allowed);
+        day
+    });
+    if let [Some(first), Some(last)] = parsed {
+        let days = last.start().saturating_sub(first.start()) / SECONDS;
+        let holds = first <= last && days < i64::from(DAYS_AT_MOST);
+        findings.require(holds, "data.until", last, &format!("data.from = {first} or up to 36500 days later"));
+    }
 }
 
 /// The generator's stream must be longer than horizon, windows and gaps. Other sources are as long as they are: what

@@ -13,10 +13,20 @@ impl Faults {
     /// Everything but workers that leave as they are asked to.
     pub const WITHOUT_LEAVING: Self = Self(&["killed", "hangs", "joins", "corrupt", "killed", "stop", "coordinator"]);
     /// Everything.
-    pub const ALL: Self =
-        Self(&["killed", "hangs", "joins", "corrupt", "killed", "stop", "coordinator", "leaving", "all leave"]);
+    pub const ALL: Self = Self(&[
+        "killed",
+        "hangs",
+        "joins",
+        "corrupt",
+        "killed",
+        "stop",
+        "coordinator",
+        "leaving",
+        "all leave",
+        "asked",
+    ]);
     /// Only what is asked for: nothing that was committed may be lost.
-    pub const ORDERLY: Self = Self(&["joins", "stop", "leaving", "leaving", "all leave"]);
+    pub const ORDERLY: Self = Self(&["joins", "stop", "leaving", "leaving", "all leave", "asked"]);
 }
 
 impl Simulation {
@@ -63,6 +73,11 @@ impl Simulation {
                     1 => worker.reduced = flipped,
                     _ => worker.state.now = flipped,
                 }
+            }
+            // An operator asks for a checkpoint, at any moment.
+            "asked" => {
+                *self.faults.entry(kind).or_default() += 1;
+                return self.deliver(Event::CheckpointRequested);
             }
             "stop" => {
                 *self.faults.entry(kind).or_default() += 1;

@@ -95,6 +95,33 @@ fn without_a_header_columns_are_numbers_and_latin_1_is_read() {
     assert_eq!(events(&data), [("café", "x", 10, Negative), ("café", "y", 11, Positive)]);
 }
 
+#[test]
+fn a_window_of_days_is_read_day_by_day() {
+    let row = |day: i64, user: &str| format!("user,item,rating,time\n{user},x,2,{}\n", day * 86_400 + 5);
+    let rows: Vec<(String, String)> = [(1, "1970-01-02"), (2, "1970-01-03"), (4, "1970-01-05")]
+        .map(|(n, day)| (format!("{day}.csv"), row(n, day)))
+        .into();
+    let files: Vec<(&str, &[u8])> = rows.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+    let folder = folder(&files);
+    let spec = |from: &str, until: &str| {
+        let daily = TableSpec { events: vec!["{date}.csv".into()], ..TableSpec::default() };
+        DataSpec { from: from.into(), until: until.into(), ..table(&folder, daily) }
+    };
+    let users = |spec: &DataSpec| read(spec, NOW).unwrap().users;
+    assert_eq!(users(&spec("1970-01-02", "1970-01-04")), ["1970-01-02", "1970-01-03"]);
+    assert_eq!(users(&spec("1970-01-03", "1970-01-05")), ["1970-01-03", "1970-01-05"]);
+    let missing = missing_days(&spec("1970-01-03", "1970-01-05")).unwrap();
+    assert_eq!(missing.into_values().collect::<Vec<_>>(), ["1970-01-04.csv"]);
+    let error = read(&spec("1971-01-01", "1971-01-02"), NOW).unwrap_err().to_string();
+    assert!(error.contains("{date}.csv with a day from 1971-01-01 to 1971-01-02"), "{error}");
+
+    // One file with more than the window: what lies outside is counted.
+    let all = TableSpec { events: vec!["*.csv".into()], ..TableSpec::default() };
+    let data = read(&DataSpec { until: "1970-01-03".into(), ..table(&folder, all) }, NOW).unwrap();
+    assert_eq!((data.events.len(), data.dropped.events_of_other_days), (2, 1));
+    assert_eq!(data.days().into_values().collect::<Vec<_>>(), [1, 1]);
+}
+
 /// The same rows as CSV, gzipped CSV, Parquet and JSON lines give the same dataset.
 #[test]
 fn the_format_of_a_table_does_not_matter() {

@@ -121,7 +121,7 @@ fn to_worker() -> Vec<ToWorker> {
         })),
         Command::WriteParts { fence, key: "checkpoints/2".into() },
         Command::Abort { fence },
-        Command::Stop { reason: "done".into() },
+        Command::Stop { reason: "done".into(), complete: true },
     ];
     let welcome = Welcome {
         worker: WorkerId(1),

@@ -1,0 +1,64 @@
+//! What a run's objects are made of: rendered manifests, by default those of `k8s/base` that the program carries. A
+//! platform team hands over its own overlay: `kubectl kustomize OVERLAY` or `helm template` is such a file.
+
+use crate::error::ClusterError;
+use crate::kinds::{is_of_a_run, text};
+use serde_json::Value;
+
+/// The label that says which part of a run an object is.
+pub(crate) const COMPONENT: &str = "/metadata/labels/app.kubernetes.io~1component";
+/// What names of a run's objects begin with, after the run's prefix.
+const STEM: &str = "conrec-";
+
+/// The run's objects of rendered manifests, and the prefix that their names have there.
+#[derive(Debug, Clone)]
+pub struct Template {
+    pub(crate) objects: Vec<Value>,
+    pub(crate) prefix: String,
+}
+
+impl Template {
+    /// `k8s/base` as this version of the program has it.
+    ///
+    /// # Errors
+    /// Never for a program that was built from a checked source tree.
+    pub fn base() -> Result<Self, ClusterError> {
+        Self::parse(include_str!("../templates/run.yaml"))
+    }
+
+    /// Reads rendered manifests, several documents of YAML; kinds that do not belong to a run are left out.
+    ///
+    /// # Errors
+    /// It is not YAML, or has not what a run needs: a coordinator, workers, both ConfigMaps.
+    pub fn parse(yaml: &str) -> Result<Self, ClusterError> {
+        let documents: Vec<Value> =
+            serde_saphyr::from_multiple(yaml).map_err(|error| ClusterError::BadTemplate(error.to_string()))?;
+        let objects: Vec<_> = documents.into_iter().filter(|object| is_of_a_run(text(object, "/kind"))).collect();
+        let run = objects.iter().find(|object| is_workload(object) && text(object, COMPONENT) != "worker");
+        let name = run.map(|object| text(object, "/metadata/name")).ok_or_else(|| {
+            ClusterError::BadTemplate(
+                "neither a coordinator's Job nor a JobSet is in it; expected what `kubectl kustomize` prints of an overlay"
+                    .to_owned(),
+            )
+        })?;
+        let at = name.find(STEM).ok_or_else(|| {
+            ClusterError::BadTemplate(format!("{name} has no {STEM:?} in its name; names of the base end so"))
+        })?;
+        let template = Self { prefix: name[..at].to_owned(), objects };
+        for needed in ["conrec-run", "conrec-configs"] {
+            if template.find("ConfigMap", needed).is_none() {
+                return Err(ClusterError::BadTemplate(format!("ConfigMap {}{needed} is missing", template.prefix)));
+            }
+        }
+        Ok(template)
+    }
+
+    fn find(&self, kind: &str, base_name: &str) -> Option<&Value> {
+        let name = format!("{}{base_name}", self.prefix);
+        self.objects.iter().find(|object| text(object, "/kind") == kind && text(object, "/metadata/name") == name)
+    }
+}
+
+fn is_workload(object: &Value) -> bool {
+    matches!(text(object, "/kind"), "Job" | "JobSet")
+}

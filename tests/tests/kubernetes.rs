@@ -1,0 +1,155 @@
+//! The verbs with `--kubernetes`, run as the real command against a server that speaks the cluster's protocol on a socket.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use conrec_tests::kubernetes_api::ApiServer;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::Output;
+
+const NAMESPACE: &str = "recommenders";
+const RUN: &str = "nightly-2026-11-02";
+
+struct Cluster {
+    server: ApiServer,
+    folder: tempfile::TempDir,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let (server, folder) = (ApiServer::start().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(folder.path().join("kubeconfig"), server.kubeconfig(NAMESPACE)).unwrap();
+        Self { server, folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, line: &str) -> Output {
+        let words: Vec<_> = line.split(' ').chain(["--kubernetes"]).collect();
+        let mut command = conrec_tests::conrec(&words).unwrap();
+        command.env("KUBECONFIG", self.path("kubeconfig")).output().unwrap()
+    }
+
+    /// Exit code, and what was printed as JSON.
+    fn json(&self, line: &str) -> (Option<i32>, Value) {
+        let output = self.run(&format!("{line} --output json"));
+        let text = String::from_utf8_lossy(&output.stdout);
+        let last = text.lines().last().unwrap_or_default();
+        let value = serde_json::from_str(last).unwrap_or_else(|_| json!(conrec_tests::text(&output)));
+        (output.status.code(), value)
+    }
+
+    fn submit(&self, more: &str) -> (Option<i32>, Value) {
+        self.json(&format!("submit configs/smoke.toml --key {RUN} --workers 2 --store s3://bucket/runs{more}"))
+    }
+
+    fn job(&self, component: &str) -> Value {
+        self.server.get(NAMESPACE, "jobs", &format!("{RUN}-conrec-{component}")).unwrap()
+    }
+
+    /// The coordinator's pod has ended, and its Job says how.
+    fn end(&self, exit_code: i32, condition: &str) {
+        let labels = json!({"app.kubernetes.io/component": "coordinator", "app.kubernetes.io/instance": RUN});
+        let ended = json!({"name": "coordinator", "state": {"terminated": {"exitCode": exit_code}}});
+        let pod = json!({"metadata": {"name": "c-0", "labels": labels}, "status": {"containerStatuses": [ended]}});
+        self.server.put(NAMESPACE, "pods", pod);
+        let condition = json!({"type": condition, "status": "True", "reason": "Test", "message": ""});
+        let name = format!("{RUN}-conrec-coordinator");
+        self.server.set_status(NAMESPACE, "jobs", &name, json!({"conditions": [condition]}));
+    }
+}
+
+#[test]
+fn a_key_is_submitted_once_and_another_config_is_refused() {
+    let cluster = Cluster::start();
+    let (code, seen) = cluster.submit("");
+    assert_eq!((code, &seen["action"], &seen["state"]), (Some(0), &json!("created"), &json!("pending")), "{seen}");
+    assert_eq!((&seen["run"], &seen["namespace"], &seen["version"]), (&json!(RUN), &json!(NAMESPACE), &json!(1)));
+    let (code, seen) = cluster.submit("");
+    assert_eq!((code, &seen["action"]), (Some(0), &json!("attached")), "{seen}");
+    let (code, seen) = cluster.submit(" --if-exists fail");
+    assert_eq!((code, &seen["action"]), (Some(11), &json!("already submitted")), "{seen}");
+    let (code, words) = cluster.submit(" --set seed=7");
+    assert_eq!(code, Some(78), "{words}");
+    assert!(words.as_str().unwrap().contains("choose another key"), "{words}");
+
+    let config = cluster.server.get(NAMESPACE, "configmaps", &format!("{RUN}-conrec-configs")).unwrap();
+    assert!(config["data"]["run.toml"].as_str().unwrap().contains("[semantic_id]"), "{config}");
+    let told = cluster.server.get(NAMESPACE, "configmaps", &format!("{RUN}-conrec-run")).unwrap();
+    assert_eq!((&told["data"]["STORE"], &told["data"]["RUN_ID"]), (&json!("s3://bucket/runs"), &json!(RUN)));
+}
+
+#[test]
+fn a_bad_config_and_a_bad_template_reach_no_cluster() {
+    let cluster = Cluster::start();
+    assert_eq!(cluster.submit(" --set reward.shape=\"x\"").0, Some(78));
+    std::fs::write(cluster.path("none.yaml"), "kind: Service\nmetadata: {name: x}\n").unwrap();
+    let (code, words) = cluster.submit(&format!(" --template {}", cluster.path("none.yaml").display()));
+    assert_eq!(code, Some(78), "{words}");
+    assert!(cluster.server.requests().iter().all(|request| !request.starts_with("POST")), "{words}");
+}
+
+#[test]
+fn operators_pause_resume_scale_and_remove() {
+    let cluster = Cluster::start();
+    assert_eq!(cluster.json(&format!("status {RUN}")).0, Some(64), "it is not there yet");
+    cluster.submit("");
+    let (code, seen) = cluster.json(&format!("pause {RUN}"));
+    assert_eq!((code, &seen["state"]), (Some(0), &json!("suspended")), "{seen}");
+    assert_eq!(
+        (&cluster.job("coordinator")["spec"]["suspend"], &cluster.job("worker")["spec"]["suspend"]),
+        (&json!(true), &json!(true))
+    );
+    let (code, seen) = cluster.json(&format!("resume --key {RUN}"));
+    assert_eq!((code, &seen["state"]), (Some(0), &json!("pending")), "{seen}");
+    let output = cluster.run(&format!("scale {RUN} --workers 5"));
+    assert_eq!(output.status.code(), Some(0), "{}", conrec_tests::text(&output));
+    assert_eq!(cluster.json(&format!("status {RUN}")).1["workers"], json!({"ready": 0, "wanted": 5}));
+    assert_eq!(cluster.json(&format!("cancel {RUN}")).0, Some(0));
+    assert!(cluster.server.names(NAMESPACE, "jobs").is_empty());
+    assert_eq!(cluster.json(&format!("cancel {RUN}")).0, Some(64));
+}
+
+#[test]
+fn waiting_ends_with_the_runs_own_exit_code() {
+    for (exit_code, condition, expected, state) in
+        [(0, "Complete", 0, "completed"), (10, "Failed", 10, "failed"), (78, "Failed", 78, "failed")]
+    {
+        let cluster = Cluster::start();
+        cluster.submit("");
+        cluster.end(exit_code, condition);
+        let result = cluster.path("result.json");
+        let (code, seen) = cluster.json(&format!("wait {RUN} --result-file {}", result.display()));
+        assert_eq!((code, &seen["state"]), (Some(expected), &json!(state)), "{seen}");
+        let kept: Value = serde_json::from_str(&std::fs::read_to_string(result).unwrap()).unwrap();
+        assert_eq!(kept["exit_code"], expected);
+    }
+    let cluster = Cluster::start();
+    cluster.submit("");
+    assert_eq!(cluster.json(&format!("wait {RUN} --timeout 1")).0, Some(75));
+    // Submitted again when it is over, a key gives its result.
+    cluster.end(0, "Complete");
+    let (code, seen) = cluster.submit(" --wait");
+    assert_eq!((code, &seen["state"]), (Some(0), &json!("completed")), "{seen}");
+}
+
+#[test]
+fn logs_are_those_of_the_runs_pods() {
+    let cluster = Cluster::start();
+    cluster.submit("");
+    cluster.end(0, "Complete");
+    cluster.server.set_log("c-0", "committed 1\ncommitted 2\n");
+    let output = cluster.run(&format!("logs {RUN}"));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "committed 1\ncommitted 2\n");
+    assert_eq!(cluster.run(&format!("logs {RUN} --process worker")).status.code(), Some(64));
+}
+
+#[test]
+fn without_a_cluster_the_verbs_say_what_is_missing() {
+    let cluster = Cluster::start();
+    std::fs::write(cluster.path("kubeconfig"), "not: [a kubeconfig").unwrap();
+    let output = cluster.run(&format!("status {RUN}"));
+    assert_eq!(output.status.code(), Some(69), "{}", conrec_tests::text(&output));
+    assert!(conrec_tests::text(&output).contains("KUBECONFIG"), "{}", conrec_tests::text(&output));
+}
