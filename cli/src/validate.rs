@@ -7,6 +7,7 @@ use conrec_coordinator::exit_code::ExitCode;
 use conrec_domain::decoder_shape::DecoderShape;
 use conrec_domain::derived::Derived;
 use conrec_domain::spec::RunSpec;
+use conrec_feedback::plain_file;
 use conrec_process::{result, say};
 use serde_json::json;
 use std::path::Path;
@@ -42,7 +43,7 @@ fn base_shape(spec: &RunSpec) -> Result<Option<DecoderShape>, Failure> {
     let file = folder.join("config.json");
     let refused =
         |message: String| Failure::new(ExitCode::BadData, format!("model.base: {}: {message}", file.display()));
-    let text = std::fs::read_to_string(&file).map_err(|e| refused(e.to_string()))?;
+    let text = plain_file::read_text(&file).map_err(|e| refused(e.to_string()))?;
     DecoderShape::parse(&text).map(Some).map_err(|e| refused(e.to_string()))
 }
 

@@ -8,7 +8,7 @@ mod paper;
 pub use curriculum::{beta_arms, gamma_arms, horizon_arms, order_arms};
 pub use paper::{PAPER, paper_arm};
 
-use crate::spec::{Context, Distractors, RewardTargets, RewardVariant, RunConfig, StageKind, StageSpec};
+use crate::spec::{Answers, Context, Distractors, RewardTargets, RewardVariant, RunConfig, StageKind, StageSpec};
 
 /// One arm.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +68,7 @@ pub fn ablation_arms(given: &RunConfig) -> Vec<Arm> {
             supervised_too(contexts(given, |_, _| Context::Negatives), Context::Negatives),
         ),
     ];
-    arms.extend(alignment_arm(given));
+    arms.extend(alignment_arms(given));
     arms.splice(1..1, paper_arm(given));
     lean(given, arms)
 }
@@ -85,19 +85,23 @@ fn lean(given: &RunConfig, arms: Vec<Arm>) -> Vec<Arm> {
     arms.into_iter().map(lean).collect()
 }
 
-/// The config without its alignment stages, or with one where it has none; as many samples. None where no stage learns
-/// the next negative, in whose place alignment could stand.
-fn alignment_arm(given: &RunConfig) -> Option<Arm> {
-    let mut config = given.clone();
-    let aligned = |stage: &StageSpec| stage.kind == StageKind::Alignment;
-    if given.stage.iter().any(aligned) {
-        for stage in config.stage.iter_mut().filter(|stage| aligned(stage)) {
+/// The config without its alignment stages, or with one where it has none; and with one whose answers are drawn, which tells
+/// what alignment teaches from what its prompts and iterations do. All of as many samples. None where no stage learns the
+/// next negative, in whose place alignment could stand.
+fn alignment_arms(given: &RunConfig) -> Vec<Arm> {
+    if given.stage.iter().any(is_alignment) {
+        let mut config = given.clone();
+        for stage in config.stage.iter_mut().filter(|stage| is_alignment(stage)) {
             stage.kind = StageKind::NextNegative;
-            stage.distractors = Distractors::default();
+            (stage.distractors, stage.answers) = (Distractors::default(), Answers::default());
         }
-        return Some(Arm::new("no_alignment", "the next negative in place of alignment; as many samples", config));
+        let without = Arm::new("no_alignment", "the next negative in place of alignment; as many samples", config);
+        return vec![without, by_lot(given)];
     }
-    let at = config.stage.iter().position(|s| s.kind == StageKind::NextNegative && s.iterations > 1)?;
+    let mut config = given.clone();
+    let Some(at) = config.stage.iter().position(|s| s.kind == StageKind::NextNegative && s.iterations > 1) else {
+        return Vec::new();
+    };
     let mut alignment = config.stage[at].clone();
     alignment.kind = StageKind::Alignment;
     alignment.name = format!("alignment_before_{}", alignment.name);
@@ -108,7 +112,19 @@ fn alignment_arm(given: &RunConfig) -> Option<Arm> {
     }
     config.stage.insert(at, alignment);
     let says = "alignment in half of the iterations of the first stage of next negatives; as many samples";
-    Some(Arm::new("alignment", says, config))
+    let by_lot = by_lot(&config);
+    vec![Arm::new("alignment", says, config), by_lot]
+}
+
+/// Alignment questions with answers that are drawn.
+fn by_lot(aligned: &RunConfig) -> Arm {
+    let mut config = aligned.clone();
+    config.stage.iter_mut().filter(|stage| is_alignment(stage)).for_each(|stage| stage.answers = Answers::Drawn);
+    Arm::new("alignment_by_lot", "alignment questions with drawn answers: a control", config)
+}
+
+fn is_alignment(stage: &StageSpec) -> bool {
+    stage.kind == StageKind::Alignment
 }
 
 /// Without Swing neighbours.
@@ -218,6 +234,12 @@ mod tests {
         let without = ablation_arms(arm("alignment"));
         let without = &without.iter().find(|arm| arm.name == "no_alignment").unwrap().config;
         assert_eq!(kinds(without)[1..3], [(StageKind::NextNegative, 75); 2]);
+        // The same questions, but for their answers.
+        let mut by_lot = arm("alignment_by_lot").clone();
+        assert_eq!(by_lot.stage[1].answers, Answers::Drawn);
+        by_lot.stage[1].answers = Answers::Disliked;
+        assert_eq!(by_lot, *arm("alignment"));
+        assert!(ablation_arms(arm("alignment")).iter().any(|other| other.config == *arm("alignment_by_lot")));
         // Baselines do not depend on the policy: the config itself has them, no other arm.
         assert!(given.baseline.tune && given.baseline.sasrec.enabled);
         for arm in arms.iter().skip(1).chain(reward_arms(&given).iter().filter(|arm| arm.config != given)) {

@@ -8,6 +8,10 @@ pub const KNOWN: [&str; 3] = ["LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForC
 
 /// No width, count or vocabulary of a decoder is larger.
 const LARGEST: u64 = 1 << 24;
+/// No decoder has more layers.
+const MOST_LAYERS: u64 = 4096;
+/// No decoder that a machine holds has more weights: 2^40.
+const MOST_WEIGHTS: u128 = 1 << 40;
 
 /// Which decoder it is. All share the Llama layout; biases and norms of heads tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,16 +143,20 @@ impl DecoderShape {
         }
         let (rope_theta, rope_scaling) = keys.rope()?;
         let attention_bias = keys.flag("attention_bias", false)?;
+        let layers = keys.count("num_hidden_layers", None)?;
+        if u64::from(layers) > MOST_LAYERS {
+            return Err(wrong("num_hidden_layers", layers, format!("a whole number of 1 to {MOST_LAYERS}")));
+        }
         let biases = Biases {
             query_key_value: attention_bias || family == Family::Qwen2,
             output: attention_bias && family != Family::Qwen2,
             mlp: keys.flag("mlp_bias", false)? && family == Family::Llama,
         };
-        Ok(Self {
+        let shape = Self {
             family,
             vocab: keys.count("vocab_size", None)?,
             hidden,
-            layers: keys.count("num_hidden_layers", None)?,
+            layers,
             heads,
             kv_heads,
             head_dim,
@@ -160,21 +168,40 @@ impl DecoderShape {
             tied: keys.flag("tie_word_embeddings", false)?,
             biases,
             head_norms: family == Family::Qwen3,
-        })
+        };
+        shape.refuse_absurd()
+    }
+
+    /// The shape, unless no machine could hold it: a wrong digit in a size is better told than tried.
+    fn refuse_absurd(self) -> Result<Self, ShapeError> {
+        let weights = self.weights();
+        if weights <= MOST_WEIGHTS {
+            return Ok(self);
+        }
+        let found = format!(
+            "{} in {} layers with {} heads of {}, num_key_value_heads = {}, intermediate_size = {} and vocab_size = {}: {weights} \
+             weights",
+            self.hidden, self.layers, self.heads, self.head_dim, self.kv_heads, self.intermediate, self.vocab
+        );
+        Err(wrong("hidden_size", found, format!("sizes of at most {MOST_WEIGHTS} weights together")))
     }
 
     /// Weights of the decoder, by what it is made of; the head counts where it is not the embedding.
     pub fn parameters(&self) -> u64 {
-        let [hidden, mlp, dim] = [self.hidden, self.intermediate, self.head_dim].map(u64::from);
-        let (query, key) = (u64::from(self.heads) * dim, u64::from(self.kv_heads) * dim);
-        let when = |has: bool, size: u64| if has { size } else { 0 };
+        u64::try_from(self.weights()).unwrap_or(u64::MAX)
+    }
+
+    fn weights(&self) -> u128 {
+        let [hidden, mlp, dim] = [self.hidden, self.intermediate, self.head_dim].map(u128::from);
+        let (query, key) = (u128::from(self.heads) * dim, u128::from(self.kv_heads) * dim);
+        let when = |has: bool, size: u128| if has { size } else { 0 };
         let a_layer = hidden * (2 * query + 2 * key + 3 * mlp + 2)
             + when(self.biases.query_key_value, query + 2 * key)
             + when(self.biases.output, hidden)
             + when(self.biases.mlp, 2 * mlp + hidden)
             + when(self.head_norms, 2 * dim);
         let embeddings = if self.tied { 1 } else { 2 };
-        u64::from(self.vocab) * hidden * embeddings + u64::from(self.layers) * a_layer + hidden
+        u128::from(self.vocab) * hidden * embeddings + u128::from(self.layers) * a_layer + hidden
     }
 }
 
@@ -186,7 +213,15 @@ fn family(json: &Map<String, Value>) -> Result<Family, ShapeError> {
         Some(name) => name == family.architecture(),
         None => kind == Some(family.model_type()),
     });
-    found.ok_or_else(|| ShapeError::Architecture { found: named.or(kind).unwrap_or("nothing").to_owned() })
+    let family =
+        found.ok_or_else(|| ShapeError::Architecture { found: named.or(kind).unwrap_or("nothing").to_owned() })?;
+    match json.get("model_type").filter(|kind| !kind.is_null() && kind.as_str() != Some(family.model_type())) {
+        None => Ok(family),
+        Some(other) => {
+            let expected = format!("{:?}, as architectures says {}", family.model_type(), family.architecture());
+            Err(wrong("model_type", other, expected))
+        }
+    }
 }
 
 /// The settings of a file, or of a section of it.
@@ -244,11 +279,27 @@ impl Keys<'_> {
         Ok(())
     }
 
-    /// Base and rescaling of the angles: `rope_parameters` (transformers 5), else `rope_theta` and `rope_scaling`.
+    /// Base and rescaling of the angles: `rope_parameters` (transformers 5), else `rope_theta` and `rope_scaling`. Where a
+    /// file has both, programs differ in which they read: they must say the same.
     fn rope(&self) -> Result<(f64, Option<Llama3Scaling>), ShapeError> {
-        let section = ["rope_parameters", "rope_scaling"].into_iter().find_map(|key| Some((key, self.get(key)?)));
-        let theta = self.number("rope_theta", Some(10_000.0))?;
-        let Some((name, value)) = section else { return Ok((above_zero(theta, "rope_theta")?, None)) };
+        let theta = self.get("rope_theta").map(|_| self.number("rope_theta", None)).transpose()?;
+        let theta = theta.map(|theta| above_zero(theta, "rope_theta")).transpose()?;
+        let of = |key| self.rope_section(key, theta.unwrap_or(10_000.0));
+        match (of("rope_parameters")?, of("rope_scaling")?) {
+            (None, None) => Ok((theta.unwrap_or(10_000.0), None)),
+            (Some(only), None) | (None, Some(only)) => Ok(only),
+            (Some(new), Some(old)) if new == old => Ok(new),
+            (Some(_), Some(_)) => {
+                let (new, old) = (self.shown("rope_parameters"), self.shown("rope_scaling"));
+                let expected = format!("the same as rope_parameters = {new} says, or only one of the two");
+                Err(wrong("rope_scaling", old, expected))
+            }
+        }
+    }
+
+    /// One of the two sections; none where it is not there.
+    fn rope_section(&self, name: &'static str, theta: f64) -> Result<Option<(f64, Option<Llama3Scaling>)>, ShapeError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
         let object = value.as_object().ok_or_else(|| wrong(name, value, "an object"))?;
         let keys = Keys(object);
         let theta = above_zero(keys.number("rope_theta", Some(theta))?, "rope_theta")?;
@@ -256,7 +307,7 @@ impl Keys<'_> {
             return Err(wrong("partial_rotary_factor", found, "1.0: every column of a head is rotated"));
         }
         match keys.get("rope_type").or_else(|| keys.get("type")).map(|kind| kind.as_str().unwrap_or_default()) {
-            None | Some("default") => Ok((theta, None)),
+            None | Some("default") => Ok(Some((theta, None))),
             Some("llama3") => {
                 let number = |key| above_zero(keys.number(key, None)?, key);
                 let scaling = Llama3Scaling {
@@ -269,10 +320,14 @@ impl Keys<'_> {
                     let expected = format!("a number above low_freq_factor = {}", scaling.low_freq_factor);
                     return Err(wrong("high_freq_factor", scaling.high_freq_factor, expected));
                 }
-                Ok((theta, Some(scaling)))
+                Ok(Some((theta, Some(scaling))))
             }
             Some(other) => Err(wrong("rope_type", format!("{other:?}"), "\"default\" or \"llama3\"")),
         }
+    }
+
+    fn shown(&self, key: &str) -> String {
+        self.get(key).map_or_else(String::new, ToString::to_string)
     }
 }
 
@@ -285,78 +340,4 @@ fn wrong(key: &'static str, found: impl ToString, expected: impl Into<String>) -
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SMOL: &str = r#"{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 49152,
-        "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
-        "num_key_value_heads": 3, "max_position_embeddings": 8192, "rms_norm_eps": 1e-05, "rope_theta": 100000,
-        "tie_word_embeddings": true, "hidden_act": "silu", "torch_dtype": "bfloat16", "rope_scaling": null}"#;
-
-    fn with(key: &str, value: &str) -> Result<DecoderShape, ShapeError> {
-        let mut json: Map<String, Value> = serde_json::from_str(SMOL).unwrap();
-        json.insert(key.to_owned(), serde_json::from_str(value).unwrap());
-        DecoderShape::parse(&Value::from(json).to_string())
-    }
-
-    #[test]
-    fn a_published_config_is_read() {
-        let shape = DecoderShape::parse(SMOL).unwrap();
-        assert_eq!((shape.head_dim, shape.kv_heads, shape.tied), (64, 3, true));
-        assert_eq!((shape.rope_theta, shape.rope_scaling), (1e5, None));
-        // The number that the model is named after.
-        assert_eq!(shape.parameters(), 134_515_008);
-    }
-
-    #[test]
-    fn both_ways_of_writing_rotary_settings_are_one() {
-        let of_5 = with("rope_parameters", r#"{"rope_type": "default", "rope_theta": 250000.0}"#).unwrap();
-        assert_eq!((of_5.rope_theta, of_5.rope_scaling), (2.5e5, None));
-        let llama3 = r#""rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 8192"#;
-        let of_4 = with("rope_scaling", &format!("{{{llama3}}}")).unwrap();
-        let of_5 = with("rope_parameters", &format!(r#"{{"rope_theta": 100000.0, {llama3}}}"#)).unwrap();
-        assert_eq!(of_4, of_5);
-        assert_eq!(of_4.rope_scaling.map(|s| s.factor), Some(8.0));
-    }
-
-    #[test]
-    fn families_differ_in_biases_and_norms() {
-        let qwen2 = with("architectures", r#"["Qwen2ForCausalLM"]"#).unwrap();
-        assert!(qwen2.biases.query_key_value && !qwen2.biases.output && !qwen2.head_norms);
-        let qwen3 = with("architectures", r#"["Qwen3ForCausalLM"]"#).unwrap();
-        assert!(!qwen3.biases.query_key_value && qwen3.head_norms);
-        let biased = with("attention_bias", "true").unwrap();
-        assert!(biased.biases.query_key_value && biased.biases.output && !biased.biases.mlp);
-        assert_eq!(biased.parameters(), 134_515_008 + 30 * (576 + 2 * 192 + 576));
-    }
-
-    #[test]
-    fn what_would_be_computed_otherwise_is_refused_by_name() {
-        let refused = |key, value, says: &str| {
-            let error = with(key, value).unwrap_err().to_string();
-            assert!(error.contains(says), "{key} = {value}: {error}");
-        };
-        let known =
-            "architecture GemmaForCausalLM: expected one of LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM";
-        refused("architectures", r#"["GemmaForCausalLM"]"#, known);
-        refused("rope_scaling", r#"{"type": "yarn", "factor": 4}"#, "rope_type: found \"yarn\", expected");
-        refused("rope_scaling", r#"{"type": "llama3", "factor": 4}"#, "low_freq_factor: found nothing");
-        refused("layer_types", r#"["full_attention", "sliding_attention"]"#, "layer_types: found");
-        refused("hidden_act", r#""gelu""#, "hidden_act: found \"gelu\", expected \"silu\"");
-        refused("num_key_value_heads", "2", "expected a divisor of num_attention_heads = 9");
-        refused("head_dim", "63", "head_dim: found 63, expected an even width");
-        refused("vocab_size", "-1", "vocab_size: found -1, expected a whole number of 1 to 16777216");
-        refused("quantization_config", r#"{"bits": 4}"#, "quantization_config: found");
-        refused("rms_norm_eps", "0", "rms_norm_eps: found 0, expected a number above 0");
-        let mut json: Map<String, Value> = serde_json::from_str(SMOL).unwrap();
-        json.insert("architectures".into(), serde_json::json!(["Qwen2ForCausalLM"]));
-        json.insert("use_sliding_window".into(), true.into());
-        json.insert("max_window_layers".into(), 21.into());
-        let error = DecoderShape::parse(&Value::from(json.clone()).to_string()).unwrap_err().to_string();
-        assert!(error.starts_with("use_sliding_window: found true"), "{error}");
-        json.insert("max_window_layers".into(), 30.into());
-        assert!(DecoderShape::parse(&Value::from(json).to_string()).is_ok(), "no layer has a window");
-        assert!(DecoderShape::parse("[]").is_err() && DecoderShape::parse("{}").is_err());
-    }
-}
+mod tests;

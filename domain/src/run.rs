@@ -35,6 +35,7 @@ mod fail;
 mod fall_back;
 mod leave;
 mod lose;
+mod overrun;
 mod stop;
 
 // What several verbs keep.
@@ -120,6 +121,8 @@ pub struct Run {
     failed_rosters: u32,
     /// Where the run went back to when all workers were lost, and how often in a row.
     rolled_back: Option<(Iteration, u32)>,
+    /// How often in a row preparing or reporting took longer than it may.
+    overruns: u32,
     /// The last worker that was lost, and why.
     last_loss: Option<String>,
     /// The highest fence minted so far.
@@ -169,6 +172,7 @@ impl Run {
             begun: false,
             failed_rosters: 0,
             rolled_back: None,
+            overruns: 0,
             last_loss: None,
             fence: minted,
             state: None,

@@ -21,7 +21,7 @@ mod windows;
 mod written;
 
 pub use alarm::AlarmSpec;
-pub use alignment::{Distractor, Distractors};
+pub use alignment::{Answers, Distractor, Distractors};
 pub use baseline::{BaselineSpec, SasRecLoss, SasRecSpec};
 pub use cleaning::Clean;
 pub use data::{DATE, DataSpec, Source, SyntheticSpec};

@@ -29,6 +29,9 @@ const TRIES: usize = 64;
 /// The salt of the draw that chooses a kind; kinds have their place in [`Distractor::ALL`].
 const KIND: u8 = 255;
 
+/// The salt of the draw of an answer.
+const ANSWER: u8 = 254;
+
 /// What questions are drawn from.
 #[derive(Clone, Copy, Debug)]
 pub struct QuestionSource<'a> {
@@ -55,6 +58,13 @@ pub struct Question {
     pub disliked: u32,
     /// The four cells in the order of the prompt, all different.
     pub shown: [u32; OTHERS + 1],
+}
+
+impl Question {
+    /// One of the four cells, drawn by (seed, user, moment, item) alone: the answer of the control.
+    pub fn drawn(&self, seed: u64, instance: &Instance) -> u32 {
+        self.shown[below(&mut Stream::new(seed, instance, ANSWER).0, self.shown.len())]
+    }
 }
 
 /// Draws questions.

@@ -4,7 +4,7 @@ use crate::event::{Event, Sign};
 use crate::history::History;
 use crate::instance::Instance;
 use crate::numpy_random::NumpyRandom;
-use crate::split::DAY;
+use crate::split::{DAY, Window, days};
 
 /// Events of a day that are shuffled as a whole; it is part of what fixes the candidates.
 const SHUFFLED_AT_MOST: usize = 1 << 14;
@@ -12,11 +12,19 @@ const SHUFFLED_AT_MOST: usize = 1 << 14;
 /// Draws for each candidate from a larger day, before the shuffle after all.
 const DRAWS_A_CANDIDATE: usize = 64;
 
+/// The events that the candidates of a window are drawn from: none after its last horizon. The day of a next negative may go
+/// on longer, into the window that comes after.
+pub fn within_reach(window: Window, horizon_days: u32, events: &[Event]) -> &[Event] {
+    let end = window.to + days(horizon_days);
+    &events[..events.partition_point(|e| e.time < end)]
+}
+
 /// Draws candidates for each instance: the true item first, then up to `others` distinct items.
 ///
 /// The pool of an instance is every rating (any sign) of OTHER users on the UTC day of the next negative, so an item comes
 /// as often as it was rated that day. Items that the user rated before t0 and items of the GTS are left out. One generator serves
-/// all instances in their order, so `instances` must be the whole window. `events` are sorted by time.
+/// all instances in their order, so `instances` must be the whole window. `events` are sorted by time; see
+/// [`within_reach`].
 ///
 /// On a day of at most 16,384 events the pool is shuffled and taken from its front, as numpy would do it. On a larger one
 /// that would cost a day of events an instance: items are drawn one by one instead, with the same probabilities, and the

@@ -1,6 +1,7 @@
 //! A dataset as every part of the program sees it: dense indices, events in time order.
 
 use crate::event::Event;
+use crate::malformed::{MalformedKind, told};
 use crate::matrix::Matrix;
 use conrec_domain::day::Day;
 use serde::{Deserialize, Serialize};
@@ -128,6 +129,9 @@ pub struct Dropped {
     pub malformed_lines: u64,
     /// `file:line: reason` of the first such line.
     pub first_malformed: Option<String>,
+    /// The same lines by what is wrong with them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub malformed: Vec<MalformedKind>,
     /// Items whose id had come before; the first was kept.
     pub duplicate_items: u64,
     /// Ratings of items that the catalogue does not have.
@@ -171,8 +175,10 @@ impl fmt::Display for Dropped {
             true => f.write_str("nothing dropped")?,
             false => write!(f, "dropped {}", parts.join(", "))?,
         }
-        if let Some(first) = &self.first_malformed {
-            write!(f, " (the first: {first})")?;
+        match (self.malformed.as_slice(), &self.first_malformed) {
+            ([], None) => {}
+            ([] | [_], Some(first)) => write!(f, " (the first: {first})")?,
+            (kinds, _) => write!(f, " ({})", told(kinds))?,
         }
         if self.unlisted_items > 0 {
             write!(f, "; kept {} items that the catalogue lacks, with their ids as titles", self.unlisted_items)?;

@@ -5,6 +5,7 @@
 use crate::dataset::{Dataset, Dropped, Item};
 use crate::event::{Event, Sign};
 use crate::key_table::KeyTable;
+use crate::malformed::{count, told};
 use conrec_domain::spec::DataSpec;
 use rayon::prelude::*;
 
@@ -44,7 +45,7 @@ pub enum Catalogue {
 pub enum BuildError {
     /// Too many lines cannot be read.
     #[error(
-        "{first}; {malformed} of {lines} lines cannot be read, more than data.malformed_share = {share} allows; \
+        "{told}; {malformed} of {lines} lines cannot be read, more than data.malformed_share = {share} allows; \
          repair the file or raise data.malformed_share"
     )]
     Malformed {
@@ -54,8 +55,8 @@ pub enum BuildError {
         lines: u64,
         /// The share allowed.
         share: f64,
-        /// `file:line: reason` of the first.
-        first: String,
+        /// `file:line: reason` of the first; of several kinds each with its number.
+        told: String,
     },
     /// Every rating counts as a negative.
     #[error(
@@ -158,8 +159,12 @@ impl DatasetBuilder {
     pub fn line(&mut self, outcome: Result<(), String>, place: impl FnOnce() -> String) {
         self.lines += 1;
         if let Err(reason) = outcome {
-            self.dropped.malformed_lines += 1;
-            self.dropped.first_malformed.get_or_insert_with(|| format!("{}: {reason}", place()));
+            let dropped = &mut self.dropped;
+            dropped.malformed_lines += 1;
+            count(&mut dropped.malformed, &reason, place);
+            if dropped.first_malformed.is_none() {
+                dropped.first_malformed = dropped.malformed.first().map(|kind| kind.first.clone());
+            }
         }
     }
 
@@ -280,8 +285,8 @@ impl DatasetBuilder {
     fn check(&mut self) -> Result<(), BuildError> {
         let (malformed, share) = (self.dropped.malformed_lines, self.limits.malformed_share);
         if malformed as f64 > share * self.lines as f64 {
-            let first = self.dropped.first_malformed.take().unwrap_or_default();
-            return Err(BuildError::Malformed { malformed, lines: self.lines, share, first });
+            let told = told(&self.dropped.malformed);
+            return Err(BuildError::Malformed { malformed, lines: self.lines, share, told });
         }
         match self.ratings {
             Some((lowest, highest)) if lowest < highest && highest <= self.limits.negative_at_most => {

@@ -4,7 +4,7 @@
 //! same candidates, same resamples of users.
 
 use crate::bootstrap::{MetricValue, Resampling, interval, paired_difference};
-use crate::candidates::draw_candidates;
+use crate::candidates::{draw_candidates, within_reach};
 use crate::dataset::{Dataset, Truth};
 use crate::event::Sign;
 use crate::history::History;
@@ -77,7 +77,8 @@ impl Evaluation {
         let name = if is_test { "test" } else { "validation" };
         let instances = instances_in(windows.evaluate, name, &dataset.events, history, data.into())?;
         let others = spec.candidates as usize;
-        let candidates = draw_candidates(&instances, &dataset.events, history, others, spec.seed);
+        let pool = within_reach(windows.evaluate, data.horizon_days, &dataset.events);
+        let candidates = draw_candidates(&instances, pool, history, others, spec.seed);
         let excluded = instances.iter().map(|i| excluded_items(history, i, spec.exclude)).collect();
         let user_negatives = training.user_negatives();
         let few = |user: u32| user_negatives[user as usize] < spec.few_user_negatives;

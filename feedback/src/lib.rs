@@ -12,10 +12,12 @@ mod held_decoder;
 pub mod history;
 pub mod keyed_random;
 pub mod matrix;
+pub mod plain_file;
 
 // Where events come from.
 pub mod dataset_builder;
 pub mod key_table;
+pub mod malformed;
 pub mod prepared;
 pub mod readers;
 pub mod synthetic;

@@ -10,6 +10,7 @@
 //! | `source` | string | `policy`, or `fallback`: popularity stands in, as the user has no negatives |
 
 use crate::held_decoder::held;
+use crate::plain_file;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::{Array, ArrayRef, Float64Array, ListArray, RecordBatch, StringArray, UInt32Array};
 use parquet::arrow::ArrowWriter;
@@ -206,7 +207,7 @@ fn metadata(file: &Path, key: &str) -> Result<Option<String>, PredictSetsError> 
 }
 
 fn open(file: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, PredictSetsError> {
-    let opened = File::open(file).map_err(|source| PredictSetsError::File { file: file.to_owned(), source })?;
+    let opened = plain_file::open(file).map_err(|source| PredictSetsError::File { file: file.to_owned(), source })?;
     held(|| ParquetRecordBatchReaderBuilder::try_new(opened))
         .map_err(|said| PredictSetsError::Parquet { file: file.to_owned(), source: ParquetError::General(said) })
 }

@@ -45,7 +45,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// A file cannot be read to its end.
-    #[error("cannot read {}: {source}; set data.path to the folder of the dataset's files", path.display())]
+    #[error("cannot read {}: {source}; set data.path to the folder of the dataset's files{}", path.display(), begins(path))]
     File {
         /// The file.
         path: PathBuf,
@@ -114,6 +114,16 @@ pub enum ReadError {
     /// The records make no dataset.
     #[error("{0}")]
     Build(#[from] BuildError),
+}
+
+/// Where a relative path begins, as a sentence part.
+fn begins(path: &Path) -> String {
+    match std::env::current_dir() {
+        Ok(here) if path.is_relative() => {
+            format!(": a relative one begins where the command runs, here in {}", here.display())
+        }
+        _ => String::new(),
+    }
 }
 
 /// Reads and cleans the dataset that `spec` names. `now` is the present, Unix seconds: what lies after it is refused.

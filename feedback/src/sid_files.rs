@@ -5,6 +5,7 @@ mod lines;
 mod ordered_map;
 
 use crate::dataset::Item;
+use crate::plain_file;
 use crate::semantic_id::{SemanticIds, parse_token, token};
 use conrec_domain::spec::Missing;
 use ordered_map::OrderedMap;
@@ -258,7 +259,7 @@ pub fn read_item_texts(file: &Path) -> Result<Vec<(String, ItemText)>, SidFileEr
 }
 
 fn read_json<T: for<'de> Deserialize<'de>>(file: &Path, expected: &'static str) -> Result<T, SidFileError> {
-    let text = std::fs::read_to_string(file).map_err(|source| SidFileError::File { file: file.to_owned(), source })?;
+    let text = plain_file::read_text(file).map_err(|source| SidFileError::File { file: file.to_owned(), source })?;
     serde_json::from_str(&text).map_err(|source| SidFileError::Json { file: file.to_owned(), source, expected })
 }
 

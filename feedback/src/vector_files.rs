@@ -5,6 +5,7 @@ mod table;
 
 use crate::dataset::Item;
 use crate::matrix::Matrix;
+use crate::plain_file;
 use conrec_domain::spec::Missing;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,13 +19,23 @@ pub struct VectorFile {
     pub vectors: Matrix,
 }
 
+/// The items that want vectors.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The catalogue.
+    pub items: &'a [Item],
+    /// One flag an item: whether training time knows it. The mean that stands for a vector is taken over these, so that no
+    /// later event has a say in it.
+    pub known: &'a [bool],
+}
+
 /// Vectors of a catalogue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ItemVectors {
     /// One row an item of the catalogue.
     pub vectors: Matrix,
-    /// Items that the file does not have; their rows are the mean of the others.
-    pub filled: usize,
+    /// Items that the file does not have, ascending; their rows are the mean of those that training time knows.
+    pub filled: Vec<u32>,
 }
 
 /// Why a file of vectors cannot be used.
@@ -60,10 +71,23 @@ pub enum VectorFileError {
         /// The value.
         found: f32,
     },
+    /// Vectors that tell no item from another.
+    #[error(
+        "{}: found the same vector in all {rows} rows{}, expected vectors that tell items apart", file.display(),
+        if *zero { ", zeros only" } else { "" }
+    )]
+    AllEqual {
+        /// The file.
+        file: PathBuf,
+        /// Rows.
+        rows: usize,
+        /// Whether all values are 0.
+        zero: bool,
+    },
     /// Items of the catalogue have no vector.
     #[error(
-        "{}: {count} of {items} items have no vector, the first is `{first}`; expected one for each item of the \
-         catalogue: add them, or set semantic_id.missing = \"accept\" to give them the mean of the others", file.display()
+        "{}: {count} of {items} items have no vector (or one of zeros only), the first is `{first}`; expected one for each \
+         item of the catalogue: add them, or set semantic_id.missing = \"accept\" to give them the mean of the others", file.display()
     )]
     Missing {
         /// The file.
@@ -83,11 +107,12 @@ impl VectorFileError {
     }
 }
 
-/// Reads a `.npy` file (versions 1 to 3, f32 or f64, C order, two dimensions) or a `.parquet` file (see [`table`]).
+/// Reads a `.npy` file (versions 1 to 3, f16, f32 or f64, two dimensions) or a `.parquet` file (see [`table`]).
 /// `keys` names a text file with the item key of each row of a `.npy`, one a line; none: rows are in catalogue order.
 ///
 /// # Errors
-/// Files that cannot be read, are of another form, truncated, or hold a value that is no finite number.
+/// Files that cannot be read, are of another form, truncated, or hold a value that is no finite number; and vectors that are
+/// all equal.
 pub fn read_vectors(file: &Path, keys: Option<&Path>) -> Result<VectorFile, VectorFileError> {
     let read = match file.extension().and_then(|extension| extension.to_str()) {
         Some("npy") => VectorFile { vectors: npy::read(file)?, keys: keys.map(read_keys).transpose()? },
@@ -98,6 +123,11 @@ pub fn read_vectors(file: &Path, keys: Option<&Path>) -> Result<VectorFile, Vect
     if let Some(at) = data.iter().position(|value| !value.is_finite()) {
         let (row, column) = (at / cols, at % cols);
         return Err(VectorFileError::NotFinite { file: file.to_owned(), row, column, found: data[at] });
+    }
+    let first = data.get(..*cols).unwrap_or_default();
+    if *rows > 1 && data.chunks_exact(*cols).all(|row| row == first) {
+        let zero = first.iter().all(|value| *value == 0.0);
+        return Err(VectorFileError::AllEqual { file: file.to_owned(), rows: *rows, zero });
     }
     if let (Some(found), Some(keys)) = (&read.keys, keys)
         && found.len() != *rows
@@ -110,8 +140,8 @@ pub fn read_vectors(file: &Path, keys: Option<&Path>) -> Result<VectorFile, Vect
 
 /// The lines of a file, without the empty ones at its end.
 fn read_keys(file: &Path) -> Result<Vec<String>, VectorFileError> {
-    let text =
-        std::fs::read_to_string(file).map_err(|source| VectorFileError::File { file: file.to_owned(), source })?;
+    let text = plain_file::read_text(file).map_err(|source| VectorFileError::File { file: file.to_owned(), source })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     Ok(text.trim_end().lines().map(|line| line.trim_end_matches('\r').to_owned()).collect())
 }
 
@@ -121,30 +151,15 @@ impl VectorFile {
     ///
     /// # Errors
     /// A key that comes twice, another number of rows where there are no keys, and items without a vector where
-    /// `missing` refuses them or all are without.
-    pub fn of_items(self, items: &[Item], missing: Missing, file: &Path) -> Result<ItemVectors, VectorFileError> {
-        let Some(keys) = self.keys else {
-            if self.vectors.rows != items.len() {
-                let found = format!("{} rows", self.vectors.rows);
-                let expected = format!(
-                    "{}, one for each item of the catalogue; or name a file with the rows' keys in \
-                     semantic_id.vectors_keys",
-                    items.len()
-                );
-                return Err(VectorFileError::form(file, found, expected));
-            }
-            return Ok(ItemVectors { vectors: self.vectors, filled: 0 });
-        };
-        let mut row_of: BTreeMap<&str, usize> = BTreeMap::new();
-        for (row, key) in keys.iter().enumerate() {
-            if row_of.insert(key, row).is_some() {
-                return Err(VectorFileError::form(file, format!("two rows with the key `{key}`"), "one"));
-            }
-        }
-        let rows: Vec<Option<usize>> = items.iter().map(|item| row_of.get(item.key.as_str()).copied()).collect();
+    /// `missing` refuses them or all of training time are without.
+    pub fn of_items(self, wanted: Wanted<'_>, missing: Missing, file: &Path) -> Result<ItemVectors, VectorFileError> {
+        let items = wanted.items;
+        let rows = self.row_of_each(items, file)?;
         let absent: Vec<usize> = (0..items.len()).filter(|item| rows[*item].is_none()).collect();
+        let known = rows.iter().zip(wanted.known).filter(|(_, known)| **known);
+        let present: Vec<usize> = known.filter_map(|(row, _)| *row).collect();
         if let Some(first) = absent.first()
-            && (missing == Missing::Refuse || absent.len() == items.len())
+            && (missing == Missing::Refuse || present.is_empty())
         {
             return Err(VectorFileError::Missing {
                 file: file.to_owned(),
@@ -153,13 +168,35 @@ impl VectorFile {
                 first: items[*first].key.clone(),
             });
         }
-        let present: Vec<usize> = rows.iter().flatten().copied().collect();
         let mean = mean_of(&self.vectors, &present);
         let mut vectors = Matrix::zeros(items.len(), self.vectors.cols);
         for (item, row) in rows.iter().enumerate() {
             vectors.row_mut(item).copy_from_slice(row.map_or(mean.as_slice(), |row| self.vectors.row(row)));
         }
-        Ok(ItemVectors { vectors, filled: absent.len() })
+        Ok(ItemVectors { vectors, filled: absent.into_iter().map(|item| item as u32).collect() })
+    }
+
+    /// The row of each item. A row of zeros, which has no direction, is none.
+    fn row_of_each(&self, items: &[Item], file: &Path) -> Result<Vec<Option<usize>>, VectorFileError> {
+        let says = |row: &usize| self.vectors.row(*row).iter().any(|value| *value != 0.0);
+        let Some(keys) = &self.keys else {
+            if self.vectors.rows == items.len() {
+                return Ok((0..items.len()).map(|row| Some(row).filter(says)).collect());
+            }
+            let found = format!("{} rows", self.vectors.rows);
+            let expected = format!(
+                "{}, one for each item of the catalogue; or name a file with the rows' keys in semantic_id.vectors_keys",
+                items.len()
+            );
+            return Err(VectorFileError::form(file, found, expected));
+        };
+        let mut row_of: BTreeMap<&str, usize> = BTreeMap::new();
+        for (row, key) in keys.iter().enumerate() {
+            if row_of.insert(key, row).is_some() {
+                return Err(VectorFileError::form(file, format!("two rows with the key `{key}`"), "one"));
+            }
+        }
+        Ok(items.iter().map(|item| row_of.get(item.key.as_str()).copied().filter(says)).collect())
     }
 }
 

@@ -72,7 +72,7 @@ mod tests {
         let writer = Writer { host: host(), process: process.id() };
         let (own, other): (RunId, RunId) = ("k".parse().unwrap(), "kk".parse().unwrap());
         assert!(serves(&writer, &own) && !serves(&writer, &other));
-        assert!(!serves(&Writer { host: "elsewhere".into(), ..writer.clone() }, &own));
+        assert!(!serves(&Writer { host: "elsewhere".into(), ..writer }, &own));
         process.kill().unwrap();
         process.wait().unwrap();
         assert!(!serves(&writer, &own));

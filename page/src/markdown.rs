@@ -1,6 +1,6 @@
 //! A document as Markdown (with tables as GitHub reads them).
 
-use crate::{Block, Document, Section, Table};
+use crate::{Block, Cell, Document, Section, Table};
 
 /// A plot with more points than this is named, not listed.
 const MOST_POINTS: usize = 24;
@@ -57,8 +57,10 @@ fn table(of: &Table, out: &mut String) {
     out.push_str(&row((0..of.columns.len()).map(|i| if i == 0 { "---".into() } else { "---:".into() }).collect()));
     for at in 0..of.rows.len() {
         let cells = (0..of.columns.len()).map(|column| {
-            let words = line(&of.cell(at, column).plain());
-            if of.rows[at].own && column == 0 { format!("**{words}**") } else { words }
+            let cell = of.cell(at, column);
+            let words = line(&cell.plain());
+            let best = matches!(cell, Cell::Interval { best: true, .. });
+            if best || (of.rows[at].own && column == 0) { format!("**{words}**") } else { words }
         });
         out.push_str(&row(cells.collect()));
     }
@@ -96,7 +98,7 @@ mod tests {
         for row in rows {
             assert_eq!(row.replace("\\|", "").matches('|').count(), 4, "{row}");
         }
-        assert!(text.contains("| **ours** | 0.2500 [0.200, 0.300] |"), "{text}");
+        assert!(text.contains("| **ours** | **0.2500 [0.200, 0.300]** |"), "{text}");
         assert!(text.contains("0 → 0.1, 1 → 0.4"), "{text}");
         assert!(text.contains("\n**FHR@20**: any hit.\n"), "what columns say is left out: {text}");
         assert!(text.contains("* run: a \\| b c\n* data digest: 12ab\n"), "{text}");

@@ -1,6 +1,8 @@
 //! Files that are whole or not there: written under a temporary name in the same folder, synced, renamed.
 
 use crate::file_error::FileError;
+use crate::tensor_file::pointer;
+use conrec_feedback::plain_file;
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -43,8 +45,11 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), FileError> 
 /// # Errors
 /// [`FileError::Read`] or [`FileError::Malformed`].
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, FileError> {
-    let bytes = fs::read(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
-    serde_json::from_slice(&bytes).map_err(|e| FileError::malformed(path, e))
+    let bytes = plain_file::read(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+    serde_json::from_slice(&bytes).map_err(|e| match pointer(&bytes) {
+        Some(found) => FileError::malformed(path, found),
+        None => FileError::malformed(path, e),
+    })
 }
 
 /// Beside the file, so that the rename stays inside one file system; with the process, so that two do not collide.

@@ -74,6 +74,7 @@ impl BaseModel {
         let config = LlamaConfig::pretrained(&shape, names.len(), &spec.model)?;
         let tokenizer = TextTokenizer::open(folder, config.vocab)?;
         tokenizer.refuse_known(&names)?;
+        refuse_ends(spec, &tokenizer, folder)?;
         let frame = frame(spec, &tokenizer, shape.vocab as usize)?;
         let wording = spec.translates().then(|| wording(spec, &tokenizer, folder)).transpose()?;
         let [negative, neutral, positive] = &spec.model.sign_words;
@@ -131,6 +132,29 @@ pub fn vocabulary(spec: &RunSpec) -> Vocabulary {
 /// Tokens of a decoder from scratch: the special ones, the codes of all levels, and the question's where a stage asks any.
 pub fn vocabulary_size(spec: &RunSpec) -> usize {
     vocabulary(spec).size() + usize::from(spec.asks_questions())
+}
+
+/// Refuses words of the config that hold the token which ends the base's texts: what comes after it the base reads as
+/// another text.
+fn refuse_ends(spec: &RunSpec, tokenizer: &TextTokenizer, folder: &Path) -> Result<(), BaseError> {
+    let Some(end) = end_of_text(folder)? else { return Ok(()) };
+    let model = &spec.model;
+    let words = |key, texts: &[String]| texts.iter().map(move |text| (key, text.clone())).collect::<Vec<_>>();
+    let all = [
+        words("instruction", std::slice::from_ref(&model.instruction)),
+        words("question", std::slice::from_ref(&model.question)),
+        words("sign_words", &model.sign_words),
+        words("title_prompt", &model.title_prompt),
+        words("item_prompt", &model.item_prompt),
+    ];
+    for (key, text) in all.into_iter().flatten() {
+        if tokenizer.encode(&text)?.contains(&end) {
+            let expected =
+                format!("a text without the token that ends the base's texts ({})", tokenizer.decode(&[end])?);
+            return Err(PolicyError::Shape { key, found: format!("{text:?}"), expected }.into());
+        }
+    }
+    Ok(())
 }
 
 /// Instruction and question in the base's tokens.

@@ -3,6 +3,7 @@
 use crate::atomic_write::{read_json, write_json};
 use crate::file_error::FileError;
 use crate::pretrained_files::TOKENIZER;
+use conrec_feedback::plain_file;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -39,7 +40,7 @@ pub fn write_extended_tokenizer(folder: &Path, base: &Path, (first, names): (i64
     write_json(&folder.join(TOKENIZER), &file)?;
     for name in SETTINGS.into_iter().filter(|name| base.join(name).is_file()) {
         let from = base.join(name);
-        let content = std::fs::read(&from).map_err(|source| FileError::Read { path: from, source })?;
+        let content = plain_file::read(&from).map_err(|source| FileError::Read { path: from, source })?;
         crate::atomic_write::write_atomically(&folder.join(name), &content)?;
     }
     Ok(())

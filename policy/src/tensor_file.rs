@@ -4,11 +4,11 @@ use crate::atomic_write::write_atomically;
 use crate::error::PolicyError;
 use crate::file_error::FileError;
 use crate::flat_parameters::FlatParameters;
+use conrec_feedback::plain_file;
 use memmap2::Mmap;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 use tch::{Kind, Tensor};
 
@@ -41,7 +41,7 @@ pub fn write_tensors(path: &Path, layout: &FlatParameters, flat: &Tensor) -> Res
 /// When the file is missing or damaged, a tensor is missing, unknown, no f32, or of another shape.
 pub fn read_tensors(path: &Path, layout: &FlatParameters) -> Result<Tensor, FileError> {
     let map = map_file(path)?;
-    let tensors = SafeTensors::deserialize(&map).map_err(|e| FileError::malformed(path, e))?;
+    let tensors = contents(path, &map)?;
     let mut values = vec![0f32; layout.len()];
     for entry in layout.entries() {
         let expected = format!("F32 {:?}", entry.shape);
@@ -72,10 +72,29 @@ pub fn read_tensors(path: &Path, layout: &FlatParameters) -> Result<Tensor, File
 /// A file as bytes that are read when they are looked at.
 pub(crate) fn map_file(path: &Path) -> Result<Mmap, FileError> {
     let read = |source| FileError::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(read)?;
+    let file = plain_file::open(path).map_err(read)?;
     // SAFETY: our writers replace files by renaming and never change one in place, and so do those who publish models;
     // so the map's bytes stay as they are.
     unsafe { Mmap::map(&file) }.map_err(read)
+}
+
+/// How the small file begins that git-lfs leaves in the place of a large one.
+const POINTER: &[u8] = b"version https://git-lfs";
+
+/// What a file is instead of what it should be, where that is known.
+pub(crate) fn pointer(bytes: &[u8]) -> Option<&'static str> {
+    let says = "found a pointer of git-lfs in the place of the file itself; fetch it with `git lfs pull` in its folder";
+    bytes.starts_with(POINTER).then_some(says)
+}
+
+/// The table of contents of a mapped safetensors file.
+///
+/// # Errors
+/// A file that is no safetensors file, or only the beginning of one.
+pub(crate) fn contents<'a>(path: &Path, map: &'a Mmap) -> Result<SafeTensors<'a>, FileError> {
+    SafeTensors::deserialize(map).map_err(|e| {
+        pointer(map).map_or_else(|| FileError::malformed(path, e), |found| FileError::malformed(path, found))
+    })
 }
 
 /// A tensor of a file in F32, F16 or BF16, copied to the CPU in the kind that it has there.

@@ -2,8 +2,10 @@
 
 use crate::file_error::FileError;
 use crate::pretrained_files::TOKENIZER;
+use crate::tensor_file::pointer;
+use conrec_feedback::plain_file;
 use std::path::{Path, PathBuf};
-use tokenizers::{Encoding, Tokenizer};
+use tokenizers::{Encoding, ModelWrapper, Tokenizer};
 
 /// A base's tokeniser.
 pub struct TextTokenizer {
@@ -37,6 +39,30 @@ impl std::fmt::Debug for TextTokenizer {
     }
 }
 
+/// Reads a `tokenizer.json`; where there is none, says what lies there in its place.
+pub(crate) fn read_tokenizer(path: &Path) -> Result<Tokenizer, FileError> {
+    let bytes = plain_file::read(path).map_err(|source| {
+        let other = OTHER_FORMS.into_iter().find(|name| path.with_file_name(name).is_file());
+        match other.filter(|_| source.kind() == std::io::ErrorKind::NotFound) {
+            None => FileError::Read { path: path.to_owned(), source },
+            Some(other) => {
+                let message = format!(
+                    "not there, but {other} is: save the tokeniser as {TOKENIZER} with transformers \
+                     (AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER))"
+                );
+                FileError::Tokenizer { path: path.to_owned(), message }
+            }
+        }
+    })?;
+    Tokenizer::from_bytes(&bytes).map_err(|e| match pointer(&bytes) {
+        Some(found) => FileError::malformed(path, found),
+        None => FileError::malformed(path, e),
+    })
+}
+
+/// Tokenisers in files that are not read.
+const OTHER_FORMS: [&str; 4] = ["tokenizer.model", "spiece.model", "vocab.json", "vocab.txt"];
+
 impl TextTokenizer {
     /// Reads `tokenizer.json` in `folder`, for a base whose embedding has `vocab` rows.
     ///
@@ -44,8 +70,14 @@ impl TextTokenizer {
     /// A file that is missing or damaged, and tokens that the base has no row for.
     pub fn open(folder: &Path, vocab: i64) -> Result<Self, FileError> {
         let path = folder.join(TOKENIZER);
-        let bytes = std::fs::read(&path).map_err(|source| FileError::Read { path: path.clone(), source })?;
-        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|e| FileError::malformed(&path, e))?;
+        let mut tokenizer = read_tokenizer(&path)?;
+        if matches!(tokenizer.get_model(), ModelWrapper::Unigram(_)) {
+            let message =
+                "a tokeniser of kind Unigram (SentencePiece), expected BPE, WordPiece or WordLevel: to these tokens \
+                           can be added, as a run does"
+                    .to_owned();
+            return Err(FileError::Tokenizer { path, message });
+        }
         // A file may ask for both; a prompt is whole, and padding is the business of who computes.
         let _ = tokenizer.with_truncation(None).map_err(|e| FileError::malformed(&path, e))?;
         let _ = tokenizer.with_padding(None);

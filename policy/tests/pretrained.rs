@@ -7,6 +7,9 @@ mod logits;
 #[path = "pretrained/files.rs"]
 mod files;
 
+#[path = "pretrained/odd_files.rs"]
+mod odd_files;
+
 #[path = "pretrained/training.rs"]
 mod training;
 

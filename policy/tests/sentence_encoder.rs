@@ -162,3 +162,31 @@ fn damaged_weights_are_refused() {
     let error = SentenceEncoder::open(folder.path()).err().unwrap().to_string();
     assert!(error.contains("embeddings.LayerNorm.bias") && error.contains("NaN at position 0"), "{error}");
 }
+
+/// The weights in two files with an index give the same bits; a file that is missing, or a pointer in its place, is named.
+#[test]
+fn weights_in_several_files_are_one_encoder() {
+    let folder = changed("bert", "config.json", |bytes| bytes);
+    let whole = std::fs::read(golden("bert/model.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&whole).unwrap();
+    let mut names: Vec<String> = tensors.names().into_iter().map(ToString::to_string).collect();
+    names.sort_unstable();
+    let file = |at: usize| format!("model-{:05}-of-00002.safetensors", at % 2 + 1);
+    for half in 0..2 {
+        let own = names.iter().enumerate().filter(|(at, _)| at % 2 == half);
+        let views = own.map(|(_, name)| (name.clone(), tensors.tensor(name).unwrap()));
+        std::fs::write(folder.path().join(file(half)), safetensors::serialize(views, None).unwrap()).unwrap();
+    }
+    let map: Vec<String> = names.iter().enumerate().map(|(at, name)| format!("{name:?}: {:?}", file(at))).collect();
+    let index = format!("{{\"weight_map\": {{{}}}}}", map.join(", "));
+    std::fs::write(folder.path().join("model.safetensors.index.json"), index).unwrap();
+    std::fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+    let texts = ["the night", "the city of night"].map(str::to_owned);
+    let encoded = |folder: &Path| SentenceEncoder::open(folder).map(|e| e.encode(&texts, &mut |_| ()).unwrap().data);
+    assert_eq!(encoded(folder.path()).unwrap(), encoded(&golden("bert")).unwrap());
+    std::fs::write(folder.path().join(file(1)), "version https://git-lfs.github.com/spec/v1\n").unwrap();
+    let message = encoded(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("model-00002-of-00002.safetensors") && message.contains("git-lfs"), "{message}");
+    std::fs::remove_file(folder.path().join(file(1))).unwrap();
+    assert!(encoded(folder.path()).unwrap_err().to_string().contains("model-00002-of-00002.safetensors"));
+}

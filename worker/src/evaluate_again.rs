@@ -103,7 +103,10 @@ pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
     let policy = args.policy();
     // An adapter is no state of the run.
     let own = args.adapter.is_none().then(|| stored.state.digest()).transpose()?;
-    let state = own.map(|own| state_of(&stored.folder, own)).transpose()?;
+    let state = match (own, &args.policy_of) {
+        (Some(own), None) => Some(state_of(&stored.folder, own)?),
+        (own, _) => own,
+    };
     let identity = of_run(spec, &stored.folder, &data.prepared, state)?.with_entered("test", &window.users());
     if args.output == Output::Json {
         let whole = json!({

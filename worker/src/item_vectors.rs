@@ -8,9 +8,10 @@ use conrec_feedback::content_vectors::{centre, content_vectors};
 use conrec_feedback::dataset::{Dataset, Item};
 use conrec_feedback::interaction_features::interaction_features;
 use conrec_feedback::matrix::Matrix;
+use conrec_feedback::split::passes;
 use conrec_feedback::tf_idf::TextFeatures;
 use conrec_feedback::training_time::TrainingTime;
-use conrec_feedback::vector_files::{mean_of, read_vectors};
+use conrec_feedback::vector_files::{Wanted, mean_of, read_vectors};
 use conrec_feedback::vectorizer::{Content, Vectorizer};
 use conrec_policy::base_model::BaseModel;
 use conrec_policy::base_vectors::{TextVectors, text_vectors};
@@ -35,12 +36,22 @@ pub fn take_vectors(
         VectorSource::Encoder => of_encoder(&dataset.items, Path::new(&spec.semantic_id.vectors_path))?,
         VectorSource::BaseModel => {
             let base = base.ok_or_else(|| WorkerError::Protocol("item vectors of a base that is not open".into()))?;
-            of_base(&dataset.items, spec, base)?
+            of_base(Wanted { items: &dataset.items, known: &known(dataset, spec)? }, spec, base)?
         }
-        VectorSource::File => of_file(&dataset.items, &spec.semantic_id)?,
+        VectorSource::File => {
+            of_file(Wanted { items: &dataset.items, known: &known(dataset, spec)? }, &spec.semantic_id)?
+        }
     };
     dataset.vectors = Some(vectors);
     Ok(Some(sentence))
+}
+
+/// One flag an item: whether the training time of the first pass, and so that of every pass, knows it.
+fn known(dataset: &Dataset, spec: &RunSpec) -> Result<Vec<bool>, WorkerError> {
+    let (first, last) = (dataset.first_time().unwrap_or_default(), dataset.last_time().unwrap_or_default());
+    let passes = passes(&spec.data, spec.evaluation.statistics, first, last)?;
+    let end = passes.iter().map(|windows| windows.train_end).min().unwrap_or(first);
+    Ok(TrainingTime::new(dataset, end).seen())
 }
 
 fn of_encoder(items: &[Item], path: &Path) -> Result<(Matrix, String), WorkerError> {
@@ -53,11 +64,11 @@ fn of_encoder(items: &[Item], path: &Path) -> Result<(Matrix, String), WorkerErr
     Ok((vectors, sentence))
 }
 
-fn of_base(items: &[Item], spec: &RunSpec, base: &BaseModel) -> Result<(Matrix, String), WorkerError> {
-    let texts: Vec<String> = items.iter().map(text_of).collect();
+fn of_base(wanted: Wanted<'_>, spec: &RunSpec, base: &BaseModel) -> Result<(Matrix, String), WorkerError> {
+    let texts: Vec<String> = wanted.items.iter().map(text_of).collect();
     let longest = spec.model.max_prompt_tokens as usize;
     let TextVectors { mut vectors, empty } = text_vectors(base, &texts, longest, &mut tell(texts.len()))?;
-    fill(&mut vectors, items, &empty, spec.semantic_id.missing)?;
+    fill(&mut vectors, wanted, &empty, spec.semantic_id.missing)?;
     let mut sentence = format!("Item vectors of {} dimensions from the base {}", vectors.cols, spec.model.base);
     if !empty.is_empty() {
         sentence += &format!("; {} items without a text have the mean", empty.len());
@@ -65,17 +76,16 @@ fn of_base(items: &[Item], spec: &RunSpec, base: &BaseModel) -> Result<(Matrix, 
     Ok((vectors, sentence + "."))
 }
 
-fn of_file(items: &[Item], spec: &SemanticIdSpec) -> Result<(Matrix, String), WorkerError> {
+fn of_file(wanted: Wanted<'_>, spec: &SemanticIdSpec) -> Result<(Matrix, String), WorkerError> {
     let path = Path::new(&spec.vectors_path);
     let keys = (!spec.vectors_keys.is_empty()).then(|| Path::new(&spec.vectors_keys));
-    let found = read_vectors(path, keys)?.of_items(items, spec.missing, path)?;
-    let sentence = format!(
-        "Item vectors of {} dimensions from {}; {} items without one have the mean.",
-        found.vectors.cols,
-        path.display(),
-        found.filled
-    );
-    Ok((found.vectors, sentence))
+    let found = read_vectors(path, keys)?.of_items(wanted, spec.missing, path)?;
+    let mut sentence = format!("Item vectors of {} dimensions from {}", found.vectors.cols, path.display());
+    if let Some(first) = found.filled.first() {
+        let key = &wanted.items[*first as usize].key;
+        sentence += &format!("; {} items without one have the mean, the first is `{key}`", found.filled.len());
+    }
+    Ok((found.vectors, sentence + "."))
 }
 
 /// A line of the log now and then; is told how many of `all` texts are done.
@@ -89,10 +99,13 @@ fn tell(all: usize) -> impl FnMut(usize) {
     }
 }
 
-/// Gives items without a text the mean of the others, or refuses them.
-fn fill(vectors: &mut Matrix, items: &[Item], empty: &[usize], missing: Missing) -> Result<(), WorkerError> {
+/// Gives items without a text the mean of the others that training time knows, or refuses them.
+fn fill(vectors: &mut Matrix, wanted: Wanted<'_>, empty: &[usize], missing: Missing) -> Result<(), WorkerError> {
+    let (items, known) = (wanted.items, wanted.known);
     let Some(first) = empty.first() else { return Ok(()) };
-    if missing == Missing::Refuse || empty.len() == items.len() {
+    let has_text = |item: &usize| known[*item] && empty.binary_search(item).is_err();
+    let present: Vec<usize> = (0..items.len()).filter(has_text).collect();
+    if missing == Missing::Refuse || present.is_empty() {
         return Err(WorkerError::Config {
             key: "semantic_id.vectors",
             found: format!(
@@ -107,7 +120,6 @@ fn fill(vectors: &mut Matrix, items: &[Item], empty: &[usize], missing: Missing)
                     .to_owned(),
         });
     }
-    let present: Vec<usize> = (0..items.len()).filter(|item| empty.binary_search(item).is_err()).collect();
     let mean = mean_of(vectors, &present);
     for item in empty {
         vectors.row_mut(*item).copy_from_slice(&mean);
@@ -210,14 +222,20 @@ mod tests {
         let items: Vec<Item> = (0..3).map(|i| Item { key: format!("item-{i}"), ..Item::default() }).collect();
         let of = |data: &[f32]| Matrix { rows: 3, cols: 2, data: data.to_vec() };
         let before = of(&[1.0, 0.0, 0.0, 0.0, 0.0, 0.5]);
-        let filled = |empty: &[usize], missing| {
+        let filled_of = |known: [bool; 3], empty: &[usize], missing| {
             let mut vectors = before.clone();
-            fill(&mut vectors, &items, empty, missing).map(|()| vectors).map_err(|e| e.to_string())
+            let wanted = Wanted { items: &items, known: &known };
+            fill(&mut vectors, wanted, empty, missing).map(|()| vectors).map_err(|e| e.to_string())
         };
+        let filled = |empty: &[usize], missing| filled_of([true; 3], empty, missing);
         assert_eq!(filled(&[], Missing::Refuse).unwrap(), before);
         assert_eq!(filled(&[1], Missing::Accept).unwrap(), of(&[1.0, 0.0, 0.5, 0.25, 0.0, 0.5]));
         let refused = filled(&[1], Missing::Refuse).unwrap_err();
         assert!(refused.contains("1 of 3 items have no text, the first is `item-1`"), "{refused}");
         assert!(filled(&[0, 1, 2], Missing::Accept).is_err(), "there is no mean of nothing");
+        // The last item comes after training time: it has no say.
+        let early = [true, true, false];
+        assert_eq!(filled_of(early, &[1], Missing::Accept).unwrap(), of(&[1.0, 0.0, 1.0, 0.0, 0.0, 0.5]));
+        assert!(filled_of(early, &[0, 1], Missing::Accept).is_err());
     }
 }

@@ -14,7 +14,7 @@ use conrec_domain::manifest::Part;
 use conrec_domain::spec::{RunSpec, Source, Statistics};
 use conrec_domain::work::{Pass, Prepared, PreparedPass as PassSummary};
 use conrec_feedback::bursts::Bursts;
-use conrec_feedback::candidates::draw_candidates;
+use conrec_feedback::candidates::{draw_candidates, within_reach};
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::history::History;
 use conrec_feedback::instance::{evenly, instances_in, training_instances};
@@ -267,7 +267,8 @@ fn evaluation_sets(
     let set = |role: Role, name: &str, window: Window| -> Result<EvaluationSet, WorkerError> {
         let instances = instances_in(window, name, &dataset.events, history, (&spec.data).into())?;
         let others = spec.evaluation.candidates as usize;
-        let candidates = draw_candidates(&instances, &dataset.events, history, others, spec.evaluation.seed);
+        let pool = within_reach(window, spec.data.horizon_days, &dataset.events);
+        let candidates = draw_candidates(&instances, pool, history, others, spec.evaluation.seed);
         Ok(EvaluationSet { role, window, instances, candidates })
     };
     let test = test_window(&spec.data, dataset.last_time().unwrap_or_default());

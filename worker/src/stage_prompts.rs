@@ -2,7 +2,7 @@
 //! (4 to 28 bytes); the prompts themselves are made a lease at a time, as a stage may have millions.
 
 use crate::error::WorkerError;
-use conrec_domain::spec::{Context, Exclude, RewardTargets, StageKind, StageSpec};
+use conrec_domain::spec::{Answers, Context, Exclude, RewardTargets, StageKind, StageSpec};
 use conrec_feedback::alignment::{Question, QuestionSource, Questions};
 use conrec_feedback::dataset::Dataset;
 use conrec_feedback::evaluation::excluded_items;
@@ -153,7 +153,11 @@ impl PromptSource<'_> {
             StagePrompts::Questions(list) => {
                 let made = |(at, question): &(u32, Question)| {
                     let i = self.instance(*at)?;
-                    Ok((builder.question(&past(i), i.t0, stage.question_context, &question.shown), question.disliked))
+                    let answer = match stage.answers {
+                        Answers::Disliked => question.disliked,
+                        Answers::Drawn => question.drawn(self.seed, i),
+                    };
+                    Ok((builder.question(&past(i), i.t0, stage.question_context, &question.shown), answer))
                 };
                 LeasePrompts::NextNegatives(pick(list, of)?.map(made).collect::<Result<_, WorkerError>>()?)
             }

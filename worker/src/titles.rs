@@ -19,7 +19,12 @@ pub fn make_titles(spec: &RunSpec, base: &BaseModel, items: &[Item]) -> Result<O
     let Some((base, wording)) = base.pretrained().and_then(|base| Some((base, base.wording.as_ref()?))) else {
         return Ok(None);
     };
-    let tokens = |item: &Item| title_text(item).map_or_else(|| Ok(Vec::new()), |text| base.tokenizer.encode(&text));
+    // A title that holds the name of the token which ends titles would end there.
+    let without_end = |tokens: Vec<i64>| tokens.into_iter().filter(|token| *token != wording.end).collect();
+    let tokens = |item: &Item| match title_text(item) {
+        None => Ok(Vec::new()),
+        Some(text) => base.tokenizer.encode(&text).map(without_end),
+    };
     let of_item: Vec<Vec<i64>> = items.iter().map(tokens).collect::<Result<_, _>>()?;
     if of_item.iter().all(Vec::is_empty) {
         let stage = spec.stage.iter().find(|stage| stage.kind == StageKind::Translation);
@@ -86,6 +91,8 @@ mod tests {
         let titles = make_titles(&spec, &base, &[item("i1"), item("Thing 7"), item("")]).unwrap().unwrap();
         let texts = titles.of_item.iter().map(|tokens| base.pretrained().unwrap().tokenizer.decode(tokens).unwrap());
         assert_eq!(texts.collect::<Vec<_>>(), ["", " Thing 7 (1999)", ""]);
+        let ends = make_titles(&spec, &base, &[item("Thing<end> 7"), item("Thing 7")]).unwrap().unwrap();
+        assert!(ends.of_item.iter().all(|tokens| !tokens.is_empty() && !tokens.contains(&ends.wording.end)));
         let error = make_titles(&spec, &base, &[item("i1"), item("")]).unwrap_err();
         let words = "stage = `translate` of kind translation, but none of the 2 items has a title: allowed is";
         assert!(error.to_string().starts_with(words), "{error}");

@@ -18,6 +18,11 @@ use conrec_worker::run_folder::{Place, RunFolder};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+#[path = "leakage/choices.rs"]
+mod choices;
+#[path = "leakage/other_configs.rs"]
+mod other_configs;
+
 const CONFIG: &str = include_str!("../../tests/configs/tiny.toml");
 
 /// Items below this are met only after training time, and so is user 0.
@@ -158,9 +163,14 @@ fn differences(a: &Handed, b: &Handed) -> Vec<String> {
 fn nothing_leaks(pass: Pass, content: Content) {
     let spec = spec();
     let (dataset, windows) = sample(&spec, pass, content);
+    nothing_leaks_of(&spec, dataset, windows);
+}
+
+fn nothing_leaks_of(spec: &RunSpec, dataset: Dataset, windows: PassWindows) {
+    let pass = windows.pass;
     let (end, items) = (windows.train_end, dataset.items.len() as u32);
     let future = |edit: &dyn Fn(Vec<Event>) -> Vec<Event>| with_future(&dataset, end, edit);
-    let one = one_at_the_end(&spec, &dataset, end);
+    let one = one_at_the_end(spec, &dataset, end);
     let many: Vec<Event> = (0..items).step_by(2).map(|item| Event { item, ..one }).collect();
     let variants = [
         ("changed", future(&|events| changed(events, items))),
@@ -170,9 +180,9 @@ fn nothing_leaks(pass: Pass, content: Content) {
         // Items that have a cell: the late item above has none, so it cannot show in the shares.
         ("many events exactly at train_end", future(&|events| [events, many.clone()].concat())),
     ];
-    let expected = prepared(&spec, &dataset, windows);
+    let expected = prepared(spec, &dataset, windows);
     for (name, variant) in variants {
-        let found = prepared(&spec, &variant, windows);
+        let found = prepared(spec, &variant, windows);
         assert_ne!(found.evaluations, expected.evaluations, "{name}: the variant must be seen by evaluation");
         let differ = differences(&expected, &found);
         assert!(differ.is_empty(), "{pass:?}, events after train_end {name}: training sees it in {differ:#?}");

@@ -39,8 +39,9 @@ async fn submit(args: &SubmitArgs) -> Result<u8, Failure> {
     if decision == Decision::Start && !args.enqueue {
         // Only those who are about to start it compete; whoever finds it taken finds its processes.
         lock = Lock::take(&folder)?;
+        // Even where this submission made the request: another one of the key was faster from then on.
         if lock.is_none() {
-            decision = decided(args, (&job, Some(request)), &spec, Presence::Here).await?;
+            decision = Decision::Attach;
         }
     }
     let action = match decision {

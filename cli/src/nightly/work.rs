@@ -11,7 +11,9 @@ use conrec_domain::ids::{Digest, RunId};
 use conrec_domain::nightly::{Arrivals, Compared, Floor, Opponent, Plan, Start, Trained};
 use conrec_domain::spec::{RunConfig, Source};
 use conrec_feedback::dataset::Dataset;
+use conrec_feedback::dataset_builder::BuildError;
 use conrec_feedback::outcomes::Outcomes;
+use conrec_feedback::readers::ReadError;
 use conrec_feedback::{readers, synthetic};
 use conrec_nightly::{NightWork, Nights};
 use conrec_process::{StopSignals, note};
@@ -230,5 +232,30 @@ fn read(spec: &RunConfig, now: i64) -> Result<Dataset, String> {
         dataset.keep(&spec.data.times());
         return Ok(dataset);
     }
-    readers::read(&spec.data, now).map_err(|error| error.to_string())
+    match readers::read(&spec.data, now) {
+        // A window without any event is empty, or late, and nothing is wrong with its files.
+        Err(ReadError::Build(BuildError::NoEvents { .. })) => Ok(Dataset::default()),
+        other => other.map_err(|error| error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_beyond_the_data_is_empty_and_not_broken() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("events.csv"), "user,item,rating,time\nu,i,2,86400\n").unwrap();
+        let path = folder.path().display().to_string();
+        let read = |from: &str| {
+            let mut spec = RunConfig::default();
+            (spec.data.source, spec.data.path) = (Source::Table, path.clone());
+            (spec.data.from, spec.data.until) = (from.to_owned(), "1970-01-05".to_owned());
+            read(&spec, now()).map(|dataset| dataset.events.len())
+        };
+        assert_eq!((read("1970-01-01"), read("1970-01-03")), (Ok(1), Ok(0)));
+        std::fs::remove_file(folder.path().join("events.csv")).unwrap();
+        assert!(read("1970-01-01").is_err());
+    }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 enum Missed {
     /// By a worker; what it did not do.
     By(WorkerId, String),
+    /// By a worker that prepares or reports, which is one piece of work.
+    Whole(WorkerId),
     /// By all that are missing.
     Nobody(String),
 }
@@ -23,6 +25,7 @@ impl Run {
                 self.begin_if_due(out);
             }
             Some(Missed::By(worker, what)) => self.lose(worker, &what, out),
+            Some(Missed::Whole(worker)) => self.on_overrun(worker, out),
             Some(Missed::Nobody(reason)) => self.fail(reason, 69, out),
         }
     }
@@ -48,7 +51,9 @@ impl Run {
                 let after = self.last_loss.as_ref().map_or_else(String::new, |why| format!("; the last one: {why}"));
                 Missed::Nobody(format!("{joined} of {expected} workers joined within {limit} s{after}"))
             }),
-            Phase::Preparing { worker } | Phase::Reporting { worker } => late(Some(*worker), cluster.prepare_seconds),
+            Phase::Preparing { worker } | Phase::Reporting { worker } => {
+                passed(cluster.prepare_seconds).then_some(Missed::Whole(*worker))
+            }
             Phase::Forming { answers, .. } | Phase::Changing { answers } => {
                 late(answers.missing(&self.members()).first().copied(), cluster.join_seconds)
             }

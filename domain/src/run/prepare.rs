@@ -36,6 +36,7 @@ impl Run {
                 let activity = Activity::Prepared { summary: prepared.summary.clone() };
                 out.push(Effect::Show(Status { activity, ..self.status() }));
                 self.setup.prepared = Some(prepared);
+                self.overruns = 0;
                 self.start_forming(Then::Proceed, out);
             }
             Outcome::Trained(_)

@@ -33,6 +33,17 @@ impl fmt::Display for Distractor {
     }
 }
 
+/// Which of a question's four items is learned as the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answers {
+    /// The one that the user disliked.
+    #[default]
+    Disliked,
+    /// One of the four, drawn for each question: a control, whose policy can have learned nothing of what users dislike.
+    Drawn,
+}
+
 /// How often a question's distractors are of each kind: weights, a kind that is not named has 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -194,7 +194,7 @@ impl Default for ClusterSpec {
             rejoin_seconds: 5,
             lease_seconds: 120,
             reduce_seconds: 30,
-            prepare_seconds: 900,
+            prepare_seconds: 3600,
         }
     }
 }

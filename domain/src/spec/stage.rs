@@ -1,7 +1,7 @@
 //! `[[stage]]`: one step of the progressive curriculum. Any number, any order (supervised before GRPO).
 
 use super::objective::{AdvantageScale, Baseline, GrpoLoss, Sampler};
-use super::{Clean, Distractors};
+use super::{Answers, Clean, Distractors};
 use serde::{Deserialize, Serialize};
 
 /// One stage: what is learned, from which context, for how long, and when it ends early.
@@ -87,6 +87,9 @@ pub struct StageSpec {
     /// Where the questions' distractors come from (alignment only).
     #[serde(default)]
     pub distractors: Distractors,
+    /// Which of the four items is learned as the answer (alignment only).
+    #[serde(default)]
+    pub answers: Answers,
     /// What the prompt shows of the user's past before the question (alignment only).
     #[serde(default = "default_question_context")]
     pub question_context: Context,

@@ -100,6 +100,8 @@ pub enum TimeUnit {
     Milliseconds,
     /// Millionths of them.
     Microseconds,
+    /// Thousandths of those.
+    Nanoseconds,
     /// Dates, with or without a time of day: 2014-03-21, 2014-03-21 17:05:00, 2014-03-21T17:05:00Z; without a zone they
     /// are UTC.
     Iso,

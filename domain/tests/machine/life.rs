@@ -304,7 +304,7 @@ fn an_alarm_is_shown_and_a_line_without_beta_has_no_kl() {
 }
 
 /// Goes on to the report: the second stage's iterations score as its start did, so its start comes back.
-fn at_report() -> (Bench, Vec<Effect>) {
+pub fn at_report() -> (Bench, Vec<Effect>) {
     let mut bench = Bench::at_first_validation();
     bench.lease(1, 0, "s4", validated(2));
     bench.lease(1, 1, "s4", validated(2));

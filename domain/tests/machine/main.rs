@@ -6,6 +6,7 @@ mod bench;
 mod life;
 mod losses;
 mod missed;
+mod overrun;
 mod wished;
 
 mod refusals;

@@ -115,3 +115,20 @@ proptest! {
         prop_assert_eq!(once, twice);
     }
 }
+
+/// The control's answers: any of the four alike, and always the same for the same question.
+#[test]
+fn drawn_answers_know_nothing_of_what_was_disliked() {
+    let (mut right, mut places) = (0, [0; OTHERS + 1]);
+    for seed in 0..2000 {
+        with(seed, i64::MAX, |questions, _| {
+            let question = questions.draw(&instance(), Distractor::Category).unwrap();
+            let drawn = question.drawn(seed, &instance());
+            assert_eq!(drawn, question.drawn(seed, &instance()));
+            right += u32::from(drawn == question.disliked);
+            places[question.shown.iter().position(|cell| *cell == drawn).unwrap()] += 1;
+        });
+    }
+    assert!((420..580).contains(&right), "{right} of 2000 are the disliked one");
+    assert!(places.iter().all(|n| (400..600).contains(n)), "{places:?}");
+}

@@ -10,9 +10,6 @@ use csv::{ByteRecord, ReaderBuilder};
 use std::io;
 use std::path::Path;
 
-/// A byte order mark, which some tools put before UTF-8.
-const MARK: &[u8] = b"\xef\xbb\xbf";
-
 /// Where the wanted columns stand.
 struct Places {
     wanted: Vec<Option<usize>>,
@@ -75,14 +72,13 @@ fn names(path: &Path, record: &ByteRecord, shape: Delimited) -> Result<Vec<Strin
     if !shape.header {
         return Ok((0..record.len()).map(|place| place.to_string()).collect());
     }
-    let name = |(place, bytes): (usize, &[u8])| {
-        let bytes = if place == 0 { bytes.strip_prefix(MARK).unwrap_or(bytes) } else { bytes };
+    let name = |bytes: &[u8]| {
         let mut decoded = String::new();
         let name = text(bytes, shape.encoding, &mut decoded);
         name.map(|name| name.trim().to_owned())
             .map_err(|reason| ReadError::Text { path: path.into(), message: format!("line 1: {reason}") })
     };
-    record.iter().enumerate().map(name).collect()
+    record.iter().map(name).collect()
 }
 
 fn fields<'a>(

@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+/// 2^53: from here on not every whole number is a floating-point one.
+const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
+
 /// One field.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Field<'a> {
@@ -11,6 +14,8 @@ pub enum Field<'a> {
     Text(&'a str),
     /// A whole number.
     Integer(i64),
+    /// A whole number that is larger than the others can be.
+    Large(u64),
     /// A number.
     Number(f64),
     /// True or false.
@@ -22,12 +27,27 @@ pub enum Field<'a> {
 }
 
 impl Field<'_> {
-    /// As an id: `write` gets it cleared. Numbers without a fraction lose the point that some tools give them.
+    /// As the id of a `what`: whole numbers to the last digit.
+    ///
+    /// # Errors
+    /// A number with a point that is so large that its neighbours are written alike.
+    pub fn id<'b>(&'b self, what: &str, write: &'b mut String) -> Result<&'b str, String> {
+        match self {
+            Field::Number(number) if number.abs() >= FIRST_INEXACT => Err(format!(
+                "found the {what} id `{number:e}`, a floating-point number that stands for several whole ones; write ids as \
+                 whole numbers or as text"
+            )),
+            _ => Ok(self.key(write)),
+        }
+    }
+
+    /// As text: `write` gets it cleared. Numbers without a fraction lose the point that some tools give them.
     pub fn key<'b>(&'b self, write: &'b mut String) -> &'b str {
         write.clear();
         let written = match self {
             Field::Text(text) => return text.trim(),
             Field::Integer(number) | Field::Seconds(number) => write!(write, "{number}"),
+            Field::Large(number) => write!(write, "{number}"),
             Field::Number(number) if number.is_finite() => write!(write, "{number}"),
             Field::Flag(flag) => write!(write, "{flag}"),
             Field::Missing | Field::Number(_) | Field::List(_) => Ok(()),
@@ -42,6 +62,7 @@ impl Field<'_> {
         match self {
             Field::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
             Field::Integer(number) => Some(*number as f64),
+            Field::Large(number) => Some(*number as f64),
             Field::Number(number) => Some(*number).filter(|number| number.is_finite()),
             Field::Flag(flag) => Some(f64::from(u8::from(*flag))),
             Field::Missing | Field::Seconds(_) | Field::List(_) => None,
@@ -63,6 +84,7 @@ impl Field<'_> {
                 }
             }
             Field::Integer(number) => Some(*number != 0),
+            Field::Large(number) => Some(*number != 0),
             Field::Number(number) => Some(*number != 0.0),
             Field::Flag(flag) => Some(*flag),
             Field::Seconds(_) | Field::List(_) => None,
@@ -74,7 +96,12 @@ impl Field<'_> {
         let mut text = match self {
             Field::Missing => return "nothing".to_owned(),
             Field::List(list) => format!("a list of {}", list.len()),
-            Field::Text(_) | Field::Integer(_) | Field::Number(_) | Field::Flag(_) | Field::Seconds(_) => {
+            Field::Text(_)
+            | Field::Integer(_)
+            | Field::Large(_)
+            | Field::Number(_)
+            | Field::Flag(_)
+            | Field::Seconds(_) => {
                 format!("`{}`", self.key(&mut String::new()))
             }
         };
@@ -97,6 +124,24 @@ mod tests {
         }
         assert_eq!(Field::Missing.key(&mut text), "");
         assert_eq!(Field::Number(f64::NAN).key(&mut text), "");
+    }
+
+    #[test]
+    fn ids_are_exact_or_refused() {
+        let mut text = String::new();
+        for (field, id) in [
+            (Field::Large(u64::MAX), "18446744073709551615"),
+            (Field::Integer(i64::MIN), "-9223372036854775808"),
+            (Field::Text("18446744073709551616"), "18446744073709551616"),
+            (Field::Number(9_007_199_254_740_991.0), "9007199254740991"),
+            (Field::Number(0.5), "0.5"),
+        ] {
+            assert_eq!(field.id("user", &mut text), Ok(id));
+        }
+        for inexact in [9_007_199_254_740_992.0, -1e300, f64::INFINITY] {
+            let error = Field::Number(inexact).id("user", &mut text).unwrap_err();
+            assert!(error.contains("found the user id") && error.contains("as text"), "{error}");
+        }
     }
 
     #[test]

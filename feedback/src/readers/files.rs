@@ -7,9 +7,18 @@ use std::path::{Path, PathBuf};
 /// Most names that a message lists.
 const NAMES_SHOWN: usize = 12;
 
-/// The files below `folder` that a pattern names (`*`: any characters of a name), sorted. A folder that does not exist is
-/// an error, an empty list is none.
+/// The files below `folder` that a pattern names (`*`: any characters of a name), sorted; where there is none, those with
+/// `.gz` behind it. A folder that does not exist is an error, an empty list is none.
 pub(super) fn matching(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, ReadError> {
+    let plain = matching_only(folder, pattern)?;
+    // Parquet compresses itself, and cannot be read from its beginning.
+    if !plain.is_empty() || pattern.ends_with(".gz") || pattern.ends_with(".parquet") {
+        return Ok(plain);
+    }
+    matching_only(folder, &format!("{pattern}.gz"))
+}
+
+fn matching_only(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, ReadError> {
     let failed = |source: io::Error| ReadError::File { path: folder.join(pattern), source };
     std::fs::read_dir(folder).map_err(failed)?;
     let base = glob::Pattern::escape(&folder.display().to_string());
@@ -23,6 +32,12 @@ pub(super) fn matching(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, Rea
         }
     }
     Ok(files)
+}
+
+/// The file of this name in `folder`, or where there is none the one with `.gz` behind it, if that is there.
+pub(super) fn plain_or_packed(folder: &Path, name: &str) -> PathBuf {
+    let (plain, packed) = (folder.join(name), folder.join(format!("{name}.gz")));
+    if !plain.is_file() && packed.is_file() { packed } else { plain }
 }
 
 /// The files of the first pattern that names any.

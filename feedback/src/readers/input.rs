@@ -1,9 +1,9 @@
 //! Opens a file, unpacks gzip, and gives lines of bounded length.
 
 use super::ReadError;
+use crate::plain_file;
 use flate2::read::MultiGzDecoder;
 use std::cell::Cell;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::rc::Rc;
@@ -12,15 +12,36 @@ use std::rc::Rc;
 pub(super) const LONGEST_RECORD: u64 = 16 << 20;
 
 /// How gzip begins.
-const GZIP: &[u8] = &[0x1f, 0x8b];
+pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// A file's bytes, unpacked.
+/// A byte order mark, which some tools put before UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How UTF-16 and UTF-32 begin.
+const WIDE_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
+
+/// A file's bytes, unpacked, without a byte order mark.
 pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>, ReadError> {
+    let mut input = unpacked(path)?;
+    let mut first = Vec::with_capacity(MARK.len());
+    // One call may give fewer bytes than there are.
+    (&mut input).take(MARK.len() as u64).read_to_end(&mut first).map_err(|error| damaged(path, 0, &error))?;
+    if WIDE_MARKS.iter().any(|mark| first.starts_with(mark)) {
+        let message = "found the byte order mark of UTF-16, expected UTF-8; convert the file".to_owned();
+        return Err(ReadError::Text { path: path.into(), message });
+    }
+    if first == MARK {
+        return Ok(input);
+    }
+    Ok(Box::new(io::Cursor::new(first).chain(input)))
+}
+
+fn unpacked(path: &Path) -> Result<Box<dyn BufRead>, ReadError> {
     let failed = |source| ReadError::File { path: path.into(), source };
-    let mut buffered = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
+    let mut buffered = BufReader::with_capacity(1 << 16, plain_file::open(path).map_err(failed)?);
     // By its first bytes too: what was downloaded may have lost the ending.
     let named = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"));
-    let is_gzip = buffered.fill_buf().map_err(failed)?.starts_with(GZIP) || named;
+    let is_gzip = buffered.fill_buf().map_err(failed)?.starts_with(&GZIP) || named;
     Ok(match is_gzip {
         true => Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(buffered))),
         false => Box::new(buffered),

@@ -80,7 +80,8 @@ fn field(value: &Value) -> Field<'_> {
         Value::Null | Value::Object(_) => Field::Missing,
         Value::Bool(flag) => Field::Flag(*flag),
         Value::Number(number) => {
-            number.as_i64().map(Field::Integer).or_else(|| number.as_f64().map(Field::Number)).unwrap_or(Field::Missing)
+            let whole = number.as_i64().map(Field::Integer).or_else(|| number.as_u64().map(Field::Large));
+            whole.or_else(|| number.as_f64().map(Field::Number)).unwrap_or(Field::Missing)
         }
         Value::String(text) if text.is_empty() => Field::Missing,
         Value::String(text) => Field::Text(text),

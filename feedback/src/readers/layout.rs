@@ -155,8 +155,8 @@ pub enum Clock {
     Set(TimeUnit),
     /// As the publisher says it.
     Known(TimeUnit),
-    /// `Posted November 5, 2011.`
-    Posted,
+    /// `Posted November 5, 2011.`, and the year of those that name none, where it is known.
+    Posted(Option<i32>),
 }
 
 /// How a row says what was felt.

@@ -2,7 +2,7 @@
 
 use super::ReadError;
 use super::field::Field;
-use super::layout::{CategoryKind, Column, EventFile, Feeling, ItemFile, Time};
+use super::layout::{CategoryKind, Clock, Column, EventFile, Feeling, ItemFile, Time};
 use super::rows::{Row, each_row};
 use super::time;
 use crate::dataset::Item;
@@ -18,22 +18,43 @@ pub(super) fn read_events(file: &EventFile, now: i64, builder: &mut DatasetBuild
     let first_feeling = wanted.len();
     wanted.extend(feeling_columns(&file.feeling));
     let (mut user, mut item, mut latest) = (String::new(), String::new(), None);
+    let clock = clock_of(file)?;
     each_row(&file.path, &file.format, &wanted, &mut |row| {
         let place = row.number;
         let outcome = row.fields.as_ref().map_err(Clone::clone).and_then(|fields| {
-            let time = time_of(&file.time, &row, fields, now)?;
+            let time = time_of(&file.time, clock, &row, (fields, now))?;
             latest = latest.max(Some(time));
+            time::check_age(at(fields, 2), clock, (time, now))?;
             let mark = mark_of(&file.feeling, fields.get(first_feeling..).unwrap_or_default())?;
-            builder.push(Record { user: at(fields, 0).key(&mut user), item: at(fields, 1).key(&mut item), time, mark })
+            let (user, item) = (at(fields, 0).id("user", &mut user)?, at(fields, 1).id("item", &mut item)?);
+            builder.push(Record { user, item, time, mark })
         });
         builder.line(outcome, || format!("{}:{place}", file.path.display()));
     })?;
-    match (&file.time, latest) {
-        (Time::Column { unit, .. }, Some(latest)) => {
-            time::check_unit(*unit, latest).map_err(|message| ReadError::Times { path: file.path.clone(), message })
+    match (clock, latest) {
+        (Some(clock), Some(latest)) => {
+            time::check_unit(clock, latest).map_err(|message| ReadError::Times { path: file.path.clone(), message })
         }
-        (Time::Column { .. } | Time::Spread { .. }, _) => Ok(()),
+        _ => Ok(()),
     }
+}
+
+/// What a file's times count. Days without a year are of the year after the last that the file names: that was the year in
+/// which its pages were read, and only earlier ones were written out.
+fn clock_of(file: &EventFile) -> Result<Option<Clock>, ReadError> {
+    let (column, unit) = match &file.time {
+        Time::Column { column, unit } => (column, *unit),
+        Time::Spread { .. } => return Ok(None),
+    };
+    if unit != Clock::Posted(None) {
+        return Ok(Some(unit));
+    }
+    let mut last = None;
+    each_row(&file.path, &file.format, &[column], &mut |row| {
+        let year = row.fields.ok().and_then(|fields| time::posted_year(at(fields, 0)));
+        last = last.max(year);
+    })?;
+    Ok(Some(Clock::Posted(last.map(|year| year + 1))))
 }
 
 /// Adds each row of a file of items.
@@ -48,7 +69,7 @@ pub(super) fn read_items(file: &ItemFile, builder: &mut DatasetBuilder) -> Resul
     each_row(&file.path, &file.format, &wanted, &mut |row| {
         let place = row.number;
         let outcome = row.fields.and_then(|fields| {
-            let key = at(fields, 0).key(&mut key);
+            let key = at(fields, 0).id("item", &mut key)?;
             // A catalogue may be far larger than what is kept of it: nothing is made for items that go.
             if !builder.wants(key) {
                 return Ok(());
@@ -72,9 +93,14 @@ fn feeling_columns(feeling: &Feeling) -> Vec<&Column> {
     }
 }
 
-fn time_of(time: &Time, row: &Row<'_>, fields: &[Field<'_>], now: i64) -> Result<i64, String> {
+fn time_of(
+    time: &Time,
+    clock: Option<Clock>,
+    row: &Row<'_>,
+    (fields, now): (&[Field<'_>], i64),
+) -> Result<i64, String> {
     match time {
-        Time::Column { unit, .. } => time::seconds(at(fields, 2), *unit, now),
+        Time::Column { unit, .. } => time::seconds(at(fields, 2), clock.unwrap_or(*unit), now),
         Time::Spread { from, to } => {
             let of = row.of.ok_or("found no number of rows, by which times are spread")?;
             let part = i128::from(to - from) * i128::from(row.number.saturating_sub(1)) / i128::from(of.max(1));
@@ -174,7 +200,13 @@ fn names(field: &Field<'_>, separator: &str, into: &mut Vec<String>) {
     };
     match field {
         Field::List(list) => list.iter().for_each(|name| add(name)),
-        Field::Missing | Field::Text(_) | Field::Integer(_) | Field::Number(_) | Field::Flag(_) | Field::Seconds(_) => {
+        Field::Missing
+        | Field::Text(_)
+        | Field::Integer(_)
+        | Field::Large(_)
+        | Field::Number(_)
+        | Field::Flag(_)
+        | Field::Seconds(_) => {
             let text = field.key(&mut text);
             match separator.is_empty() {
                 true => add(text),

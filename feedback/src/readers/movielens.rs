@@ -52,7 +52,7 @@ pub(super) fn layout(folder: &Path) -> Result<Layout, ReadError> {
 fn csv(folder: &Path) -> Layout {
     Layout {
         events: vec![EventFile {
-            path: folder.join("ratings.csv"),
+            path: files::plain_or_packed(folder, "ratings.csv"),
             format: Format::Delimited(Delimited::CSV),
             user: Column::named("userId"),
             item: Column::named("movieId"),
@@ -60,7 +60,7 @@ fn csv(folder: &Path) -> Layout {
             feeling: Feeling::Rating(Column::named("rating")),
         }],
         items: vec![ItemFile {
-            path: folder.join("movies.csv"),
+            path: files::plain_or_packed(folder, "movies.csv"),
             format: Format::Delimited(Delimited::CSV),
             key: Column::named("movieId"),
             title: Some(Title { column: Column::named("title"), with_year: true }),
@@ -81,7 +81,7 @@ fn hundred_thousand(folder: &Path) -> Layout {
     };
     Layout {
         events: vec![EventFile {
-            path: folder.join("u.data"),
+            path: files::plain_or_packed(folder, "u.data"),
             format: plain(b'\t'),
             user: Column::at(0),
             item: Column::at(1),
@@ -89,7 +89,7 @@ fn hundred_thousand(folder: &Path) -> Layout {
             feeling: Feeling::Rating(Column::at(2)),
         }],
         items: vec![ItemFile {
-            path: folder.join("u.item"),
+            path: files::plain_or_packed(folder, "u.item"),
             format: plain(b'|'),
             key: Column::at(0),
             title: Some(Title { column: Column::at(1), with_year: true }),

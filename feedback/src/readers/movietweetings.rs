@@ -23,7 +23,7 @@ pub(super) fn double_colon(folder: &Path, encoding: Encoding) -> Layout {
     let separator = CategoryKind::Names("|".into());
     Layout {
         events: vec![EventFile {
-            path: folder.join("ratings.dat"),
+            path: files::plain_or_packed(folder, "ratings.dat"),
             format: Format::DoubleColon { fields: 4, free: None, encoding },
             user: Column::at(0),
             item: Column::at(1),
@@ -31,7 +31,7 @@ pub(super) fn double_colon(folder: &Path, encoding: Encoding) -> Layout {
             feeling: Feeling::Rating(Column::at(2)),
         }],
         items: vec![ItemFile {
-            path: folder.join("movies.dat"),
+            path: files::plain_or_packed(folder, "movies.dat"),
             format: Format::DoubleColon { fields: 3, free: Some(1), encoding },
             key: Column::at(0),
             title: Some(Title { column: Column::at(1), with_year: true }),

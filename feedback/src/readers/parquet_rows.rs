@@ -3,9 +3,11 @@
 use super::ReadError;
 use super::columns::resolve;
 use super::field::Field;
+use super::input::GZIP;
 use super::layout::Column;
 use super::rows::Row;
 use crate::held_decoder::held;
+use crate::plain_file;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
@@ -16,7 +18,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 /// Rows decoded at a time.
@@ -24,7 +26,14 @@ const ROWS_AT_A_TIME: usize = 1 << 14;
 
 /// Gives each row to `take`.
 pub(super) fn each_row(path: &Path, wanted: &[&Column], take: &mut dyn FnMut(Row<'_>)) -> Result<(), ReadError> {
-    let file = File::open(path).map_err(|source| ReadError::File { path: path.into(), source })?;
+    let failed = |source| ReadError::File { path: path.into(), source };
+    let mut file = plain_file::open(path).map_err(failed)?;
+    let mut first = [0; GZIP.len()];
+    if file.read_exact(&mut first).is_ok() && first == GZIP {
+        let message = "found gzip, expected Parquet, which compresses itself; unpack the file".to_owned();
+        return Err(ReadError::Text { path: path.into(), message });
+    }
+    file.rewind().map_err(failed)?;
     let damaged = |rows: u64, message: String| ReadError::Damaged { path: path.into(), rows, message };
     // The columns' own types, not those of the program that wrote them: fewer kinds to know.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -66,7 +75,7 @@ fn field(column: &ArrayRef, row: usize) -> Result<Field<'_>, String> {
         DataType::UInt32 => integer::<UInt32Type>(column, row),
         DataType::UInt64 => {
             let value = column.as_primitive::<UInt64Type>().value(row);
-            i64::try_from(value).map_or(Field::Number(value as f64), Field::Integer)
+            i64::try_from(value).map_or(Field::Large(value), Field::Integer)
         }
         DataType::Float32 => Field::Number(f64::from(column.as_primitive::<Float32Type>().value(row))),
         DataType::Float64 => Field::Number(column.as_primitive::<Float64Type>().value(row)),

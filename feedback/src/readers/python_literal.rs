@@ -121,6 +121,7 @@ impl<'a> Parser<'a> {
             .parse::<i64>()
             .ok()
             .map(Number::from)
+            .or_else(|| digits.parse::<u64>().ok().map(Number::from))
             .or_else(|| digits.parse::<f64>().ok().and_then(Number::from_f64))
             .ok_or_else(|| self.expected("a number"))?;
         self.at += text.len();

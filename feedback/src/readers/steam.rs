@@ -8,7 +8,8 @@ use super::{ReadError, files};
 use crate::dataset_builder::Catalogue;
 use std::path::Path;
 
-/// The files in `folder`. Reviews without a year cannot be placed in time: they count as lines that cannot be read.
+/// The files in `folder`. Reviews of the year in which the pages were read name no year: it is the one after the last that
+/// is named.
 pub(super) fn layout(folder: &Path) -> Result<Layout, ReadError> {
     let reviews = ["australian_user_reviews.json.gz", "australian_user_reviews.json"];
     let found = files::first_matching(folder, &reviews)?;
@@ -20,7 +21,7 @@ pub(super) fn layout(folder: &Path) -> Result<Layout, ReadError> {
         format: Format::JsonLines { list: Some("reviews") },
         user: Column::named("user_id"),
         item: Column::named("item_id"),
-        time: Time::Column { column: Column::named("posted"), unit: Clock::Posted },
+        time: Time::Column { column: Column::named("posted"), unit: Clock::Posted(None) },
         feeling: Feeling::Recommended(Column::named("recommend")),
     };
     let games = ["steam_games.json.gz", "steam_games.json", "output_steam_games.json.gz", "output_steam_games.json"];

@@ -2,6 +2,7 @@
 //! which one column holds the ids, and the column `key`, or else the first, the items' keys.
 
 use super::SidFileError;
+use crate::plain_file;
 use std::path::Path;
 
 /// Which columns there are.
@@ -19,7 +20,7 @@ const TABLE: &str =
 
 /// Key and tokens of each item, in the order of the file. Lines of a table that have no id are left out.
 pub(super) fn read(file: &Path, form: Form) -> Result<Vec<(String, Vec<String>)>, SidFileError> {
-    let text = std::fs::read_to_string(file).map_err(|source| SidFileError::File { file: file.to_owned(), source })?;
+    let text = plain_file::read_text(file).map_err(|source| SidFileError::File { file: file.to_owned(), source })?;
     let wrong = |line: usize, found: &str, expected| SidFileError::Line {
         file: file.to_owned(),
         line,

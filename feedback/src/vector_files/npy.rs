@@ -3,14 +3,20 @@
 
 use super::VectorFileError;
 use crate::matrix::Matrix;
+use crate::plain_file;
+use arrow_array::ArrowPrimitiveType;
+use arrow_array::types::Float16Type;
 use std::path::Path;
 
-const MAGIC: &[u8] = b"\x93NUMPY";
-const EXPECTED: &str = "a two-dimensional .npy array of float32 or float64, little-endian, in C order";
+/// A number of 16 bits.
+type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
-/// Reads a matrix; f64 values are rounded to f32.
+const MAGIC: &[u8] = b"\x93NUMPY";
+const EXPECTED: &str = "a two-dimensional .npy array of float16, float32 or float64";
+
+/// Reads a matrix; f64 values are rounded to f32. Columns one after another (Fortran order) become rows.
 pub(super) fn read(file: &Path) -> Result<Matrix, VectorFileError> {
-    let bytes = std::fs::read(file).map_err(|source| VectorFileError::File { file: file.to_owned(), source })?;
+    let bytes = plain_file::read(file).map_err(|source| VectorFileError::File { file: file.to_owned(), source })?;
     decode(&bytes).map_err(|found| VectorFileError::form(file, found, EXPECTED))
 }
 
@@ -36,25 +42,47 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Matrix, String> {
     let values = start.checked_add(length).filter(|end| *end <= bytes.len()).ok_or_else(truncated)?;
     let header = String::from_utf8_lossy(&bytes[start..values]);
     let (rows, cols) = shape(&header)?;
-    let width = match entry(&header, "descr").unwrap_or_default().trim_matches(['\'', '"']) {
-        "<f4" => 4,
-        "<f8" => 8,
+    let kind = entry(&header, "descr").unwrap_or_default().trim_matches(['\'', '"']).to_owned();
+    let width = match kind.as_str() {
+        "<f2" | ">f2" => 2,
+        "<f4" | ">f4" => 4,
+        "<f8" | ">f8" => 8,
         other => return Err(format!("values of type `{other}`")),
     };
-    if entry(&header, "fortran_order") != Some("False") {
-        return Err("an array that is not in C order".into());
-    }
+    let by_columns = match entry(&header, "fortran_order") {
+        Some("False") => false,
+        Some("True") => true,
+        other => return Err(format!("fortran_order: {}", other.unwrap_or("nothing"))),
+    };
     let wanted = rows.checked_mul(cols).and_then(|n| n.checked_mul(width));
     let data = &bytes[values..];
     if wanted != Some(data.len()) {
         return Err(format!("{} bytes of values for the shape ({rows}, {cols}) of {width} bytes each", data.len()));
     }
-    let data = if width == 4 {
-        data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
-    } else {
-        data.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect()
+    let data = values_of(data, width, kind.starts_with('>'));
+    let data = match by_columns {
+        true => (0..rows * cols).map(|at| data[at % cols * rows + at / cols]).collect(),
+        false => data,
     };
     Ok(Matrix { rows, cols, data })
+}
+
+/// The values of bytes, `width` of them each.
+fn values_of(bytes: &[u8], width: usize, big_endian: bool) -> Vec<f32> {
+    let value = |bytes: &[u8]| {
+        let mut word = [0; 8];
+        word[..width].copy_from_slice(bytes);
+        if big_endian {
+            word[..width].reverse();
+        }
+        let bits = u64::from_le_bytes(word);
+        match width {
+            2 => Half::from_bits(bits as u16).to_f32(),
+            4 => f32::from_bits(bits as u32),
+            _ => f64::from_bits(bits) as f32,
+        }
+    };
+    bytes.chunks_exact(width).map(value).collect()
 }
 
 /// The text of a value of the header's dictionary, up to the next comma outside of brackets.

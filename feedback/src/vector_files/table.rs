@@ -4,11 +4,11 @@
 use super::{VectorFile, VectorFileError};
 use crate::held_decoder::held;
 use crate::matrix::Matrix;
+use crate::plain_file;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
+use arrow_array::types::{Float16Type, Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use std::fs::File;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use std::path::Path;
 
 const KEY: &str = "key";
@@ -17,8 +17,13 @@ const ROWS_AT_A_TIME: usize = 1 << 14;
 /// Reads the table batch by batch.
 pub(super) fn read(file: &Path) -> Result<VectorFile, VectorFileError> {
     let damaged = |e: String| VectorFileError::form(file, format!("what cannot be read ({e})"), "a Parquet table");
-    let opened = File::open(file).map_err(|source| VectorFileError::File { file: file.to_owned(), source })?;
-    let open = || ParquetRecordBatchReaderBuilder::try_new(opened)?.with_batch_size(ROWS_AT_A_TIME).build();
+    let opened = plain_file::open(file).map_err(|source| VectorFileError::File { file: file.to_owned(), source })?;
+    // The columns' own types: a dictionary or a view is text like any other, whatever the program that wrote it says.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let open = || {
+        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(opened, options)?;
+        builder.with_batch_size(ROWS_AT_A_TIME).build()
+    };
     let mut reader = held(open).map_err(damaged)?;
     let (mut keys, mut data, mut cols) = (Vec::new(), Vec::new(), None);
     while let Some(batch) = held(|| reader.next().transpose()).map_err(damaged)? {
@@ -44,7 +49,13 @@ fn add_keys(column: &ArrayRef, keys: &mut Vec<String>) -> Result<(), Wrong> {
     if column.null_count() > 0 {
         return Err((format!("missing values in the column `{KEY}`"), "a key in every row".into()));
     }
-    if let Some(texts) = column.as_string_opt::<i32>() {
+    if let Some(bytes) = column.as_binary_opt::<i32>() {
+        // What some programs call text they do not mark as such.
+        for key in bytes.iter().flatten() {
+            let key = std::str::from_utf8(key);
+            keys.push(key.map_err(|_| (format!("bytes in the column `{KEY}`"), "text or integers".into()))?.to_owned());
+        }
+    } else if let Some(texts) = column.as_string_opt::<i32>() {
         keys.extend(texts.iter().flatten().map(str::to_owned));
     } else if let Some(texts) = column.as_string_opt::<i64>() {
         keys.extend(texts.iter().flatten().map(str::to_owned));
@@ -115,10 +126,11 @@ fn floats(column: &ArrayRef) -> Option<Vec<f32>> {
         return None;
     }
     let single = column.as_primitive_opt::<Float32Type>().map(|values| values.values().to_vec());
-    single.or_else(|| {
-        let double = column.as_primitive_opt::<Float64Type>()?;
-        Some(double.values().iter().map(|value| *value as f32).collect())
-    })
+    let double = || column.as_primitive_opt::<Float64Type>();
+    let half = || column.as_primitive_opt::<Float16Type>();
+    single
+        .or_else(|| Some(double()?.values().iter().map(|value| *value as f32).collect()))
+        .or_else(|| Some(half()?.values().iter().map(|value| value.to_f32()).collect()))
 }
 
 /// A row of a column of lists.

@@ -3,6 +3,7 @@
 use super::config::Encoding;
 use crate::file_error::FileError;
 use crate::pretrained_files::TOKENIZER;
+use crate::text_tokenizer::read_tokenizer;
 use std::path::PathBuf;
 use tokenizers::{Tokenizer, TruncationParams};
 
@@ -17,8 +18,7 @@ impl Tokens {
     /// Reads the file; the length in it gives way to that of the encoder.
     pub fn open(encoding: &Encoding) -> Result<Self, FileError> {
         let path = encoding.folder.join(TOKENIZER);
-        let bytes = std::fs::read(&path).map_err(|source| FileError::Read { path: path.clone(), source })?;
-        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|e| FileError::malformed(&path, e))?;
+        let mut tokenizer = read_tokenizer(&path)?;
         let truncation = TruncationParams { max_length: encoding.longest, ..TruncationParams::default() };
         let _ = tokenizer.with_truncation(Some(truncation)).map_err(|e| FileError::malformed(&path, e))?;
         let _ = tokenizer.with_padding(None);

@@ -266,9 +266,13 @@ fn a_list_without_numbers_that_claims_a_huge_shape_is_an_error() {
 fn a_warm_start_is_the_same_function_in_both_passes() {
     let (fixture, spec) = (Fixture::new(Kind::Float), spec());
     let mut earlier = begin(&spec, 0);
-    (0..3).for_each(|_| drop(learn(&mut earlier, &fixture, &spec)));
+    for _ in 0..3 {
+        learn(&mut earlier, &fixture, &spec);
+    }
     earlier.apply(StateChange::BeginStage { stage: 1 }, &spec).unwrap();
-    (0..3).for_each(|i| drop(reinforce(&mut earlier, &fixture, &spec, i)));
+    for i in 0..3 {
+        reinforce(&mut earlier, &fixture, &spec, i);
+    }
     let prompts = prompts();
     let prompts: Vec<&[i64]> = prompts.iter().map(Vec::as_slice).collect();
     let start = WarmStart::of(&earlier).unwrap();

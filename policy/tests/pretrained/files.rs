@@ -9,7 +9,7 @@ use std::path::Path;
 use tch::Kind;
 
 /// A copy of a tiny model that may be harmed.
-fn copy(name: &str) -> tempfile::TempDir {
+pub fn copy(name: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pretrained").join(name);
     for file in fs::read_dir(from).unwrap() {
@@ -28,13 +28,13 @@ fn read(folder: &Path) -> String {
     read.map_or_else(|e| e.to_string(), |_| "read".to_owned())
 }
 
-fn change(folder: &Path, name: &str, from: &str, to: &str) {
+pub fn change(folder: &Path, name: &str, from: &str, to: &str) {
     let text = fs::read_to_string(folder.join(name)).unwrap();
     assert!(text.contains(from), "{name} has no {from}");
     fs::write(folder.join(name), text.replace(from, to)).unwrap();
 }
 
-fn spec(folder: &Path, more: &str) -> RunSpec {
+pub fn spec(folder: &Path, more: &str) -> RunSpec {
     let text = format!(
         "[semantic_id]\nlevels = 2\ncodes = 8\n[model]\nbase = {:?}\nmax_prompt_tokens = 64\n{more}\n[[stage]]\nname = \"a\"\n\
          kind = \"next_item\"\niterations = 1\nprompts = 2\nprompts_per_lease = 1\nlearning_rate = 0.01\n",
@@ -44,7 +44,7 @@ fn spec(folder: &Path, more: &str) -> RunSpec {
     RunSpec::check(config).unwrap()
 }
 
-fn load(folder: &Path, more: &str) -> String {
+pub fn load(folder: &Path, more: &str) -> String {
     BaseModel::load(&spec(folder, more), folder).map_or_else(|e| e.to_string(), |_| "loaded".to_owned())
 }
 
@@ -80,6 +80,7 @@ fn tensors_that_do_not_fit_the_config_are_named() {
     assert!(message.ends_with(expected), "{message}");
     let folder = copy("qwen3");
     change(folder.path(), "config.json", "Qwen3ForCausalLM", "LlamaForCausalLM");
+    change(folder.path(), "config.json", "\"model_type\": \"qwen3\"", "\"model_type\": \"llama\"");
     let message = read(folder.path());
     assert!(
         message.contains("_norm.weight`: found an unknown tensor, expected only the weights of a LlamaForCausalLM"),

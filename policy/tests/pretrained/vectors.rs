@@ -160,15 +160,6 @@ fn what_gives_no_vectors_is_refused() {
     let error = text_vectors(&scratch, &texts, 8, &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("model.base = a decoder from scratch") && error.contains("pretrained"), "{error}");
 
-    let harmed = changed("qwen3", "model.safetensors", |mut bytes| {
-        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-        let table: Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
-        let at = 8 + header + table["model.norm.weight"]["data_offsets"][0].as_u64().unwrap() as usize;
-        bytes[at + 6..at + 8].copy_from_slice(&0x7fc0u16.to_le_bytes()); // NaN in bf16
-        bytes
-    });
-    let error = text_vectors(&base(harmed.path(), ""), &texts, 8, &mut |_| ()).unwrap_err().to_string();
-    assert!(error.contains("NaN in dimension 3 of the vector of \"the film\""), "{error}");
     // 1 to 96 positions: 64 of prompts and 32 of completions.
     let long = ["long ".repeat(200)];
     assert!(text_vectors(&base(&golden().join("qwen3"), ""), &long, 97, &mut |_| ()).is_err());

@@ -31,6 +31,7 @@ pub const PARSERS: &[(&str, Parser)] = &[
     ("table_csv", tables::csv),
     ("table_csv_gz", tables::csv_gz),
     ("table_json_lines", tables::json_lines),
+    ("table_parquet", tables::parquet),
     ("prepared_pass", data_files::prepared_pass),
     #[cfg(feature = "tensors")]
     ("safetensors", tensors::safetensors),

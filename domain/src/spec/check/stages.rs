@@ -52,6 +52,7 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         clean_weight: _,
         // These are alignment's.
         distractors: _,
+        answers: _,
         question_context: _,
     } = stage;
     let key = |field: &str| format!("stage.{index}.{field}");

@@ -169,13 +169,38 @@ fn yambda_has_a_file_for_each_feeling() {
         ("flat/50m/dislikes.parquet", &of(vec![100], vec![1], vec![500])),
         ("flat/50m/likes.parquet", &of(vec![100], vec![2], vec![400])),
         ("flat/50m/listens.parquet", &of(vec![200], vec![1], vec![0])),
+        // What is taken back stays as it was said, and is one more event without a sign.
+        ("flat/50m/undislikes.parquet", &of(vec![100], vec![1], vec![600])),
+        ("flat/50m/unlikes.parquet", &of(vec![100], vec![2], vec![700])),
         ("artist_item_mapping.parquet", &artists),
     ]);
     let spec = stars(Source::Yambda, &folder);
     let data = read(&DataSpec { path: folder.path().join("flat/50m").display().to_string(), ..spec }, NOW).unwrap();
-    assert_eq!(events(&data), [("200", "1", 0, Neutral), ("100", "2", 400, Positive), ("100", "1", 500, Negative)]);
+    let expected = [
+        ("200", "1", 0, Neutral),
+        ("100", "2", 400, Positive),
+        ("100", "1", 500, Negative),
+        ("100", "1", 600, Neutral),
+        ("100", "2", 700, Neutral),
+    ];
+    assert_eq!(events(&data), expected);
     assert_eq!(items(&data)[0], ("1", "1", None, vec!["artist 5", "artist 6"]));
     assert_eq!(data.dropped.unlisted_items, 1);
+}
+
+#[test]
+fn yambda_may_have_all_feelings_in_one_file() {
+    let kinds = ["listen", "like", "dislike", "undislike", "unlike"];
+    let count = kinds.len() as u32;
+    let all = parquet(vec![
+        ("uid", Arc::new(UInt32Array::from(vec![100; kinds.len()]))),
+        ("timestamp", Arc::new(UInt32Array::from_iter_values(0..count))),
+        ("item_id", Arc::new(UInt32Array::from_iter_values(10..10 + count))),
+        ("event_type", Arc::new(arrow_array::StringArray::from(kinds.to_vec()))),
+    ]);
+    let data = read_stars(Source::Yambda, &folder(&[("multi_event.parquet", &all)]));
+    let signs: Vec<Sign> = data.events.iter().map(|e| e.sign).collect();
+    assert_eq!(signs, [Neutral, Positive, Negative, Neutral, Neutral]);
 }
 
 #[test]
@@ -225,4 +250,26 @@ fn steam_lists_the_reviews_of_each_user() {
         [("js41637", "227300", 1_372_982_400, Negative), ("js41637", "251610", 1_403_568_000, Positive)]
     );
     assert_eq!(items(&data)[0], ("251610", "Bars", Some(2014), vec!["Action", "Indie"]));
+}
+
+/// Pages show no year where it is the present one: it is the one after the last that they show.
+#[test]
+fn steam_reviews_without_a_year_are_of_the_year_after_the_last() {
+    let review = |day: &str, game: u32| {
+        format!("{{'posted': 'Posted {day}.', 'item_id': '{game}', 'recommend': False, 'review': ''}}")
+    };
+    let lines = [
+        format!("{{'user_id': 'a', 'reviews': [{}, {}]}}\n", review("March 3", 1), review("December 31, 2015", 2)),
+        format!("{{'user_id': 'b', 'reviews': [{}, {}]}}\n", review("February 29", 3), review("May 1, 2012", 4)),
+    ];
+    let folder = folder(&[("australian_user_reviews.json", lines.concat().as_bytes())]);
+    let data = read_stars(Source::Steam, &folder);
+    let times: Vec<_> = events(&data).into_iter().map(|(_, item, time, _)| (item, time)).collect();
+    let expected = [("4", 1_335_830_400), ("2", 1_451_520_000), ("3", 1_456_704_000), ("1", 1_456_963_200)];
+    assert_eq!(times, expected);
+    assert_eq!(data.dropped.malformed_lines, 0);
+    let only = format!("{{'user_id': 'a', 'reviews': [{}]}}\n", review("March 3", 1));
+    let folder = super::folder(&[("australian_user_reviews.json", only.as_bytes())]);
+    let error = read(&stars(Source::Steam, &folder), NOW).unwrap_err().to_string();
+    assert!(error.contains("no row of the file names a year"), "{error}");
 }
