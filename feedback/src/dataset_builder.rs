@@ -77,7 +77,7 @@ pub enum BuildError {
         /// The files or the folder.
         source_name: String,
         /// What was dropped.
-        dropped: Dropped,
+        dropped: Box<Dropped>,
     },
 }
 
@@ -275,7 +275,7 @@ impl DatasetBuilder {
         dropped.duplicate_ratings = (all - events.len()) as u64;
         let (events, dropped) = (self.events, self.dropped);
         if events.is_empty() {
-            return Err(BuildError::NoEvents { source_name: source_name.to_owned(), dropped });
+            return Err(BuildError::NoEvents { source_name: source_name.to_owned(), dropped: Box::new(dropped) });
         }
         let users = users.order.iter().map(|&number| self.user_keys.key(number).to_owned()).collect();
         Ok(Dataset { events, users, items, dropped, ..Dataset::default() })

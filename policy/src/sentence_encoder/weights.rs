@@ -52,7 +52,7 @@ impl Opened<'_> {
             found,
             expected: format!("F32, F16 or BF16 {shape:?}"),
         };
-        let first = self.files.first().map_or(Path::new(WEIGHTS), |(path, _)| path);
+        let first = self.files.first().map_or_else(|| Path::new(WEIGHTS), |(path, _)| path);
         let found = self.files.iter().find_map(|(path, tensors)| Some((*path, tensors.tensor(&name).ok()?)));
         let (path, view) = found.ok_or_else(|| wrong(first, "no such tensor".into()))?;
         let tensor = tensor_of(path, &view, (&name, shape))?.f_to_kind(Kind::Float)?;
