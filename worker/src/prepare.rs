@@ -68,7 +68,7 @@ pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<P
         let (pass, fitted) = prepare_from(spec, (&dataset, &history), windows, kept.as_ref())
             .map_err(|error| advised(error, spec, &dataset, &history))?;
         // The last pass's stays: it is the one that serves.
-        if let Some(quantizer) = fitted.as_ref().or(kept.as_ref().map(|kept| &kept.quantizer)) {
+        if let Some(quantizer) = fitted.as_ref().or_else(|| kept.as_ref().map(|kept| &kept.quantizer)) {
             leave(folder, quantizer, (&dataset, &pass.ids), kept.as_ref())?;
         }
         summary.push(format!(
