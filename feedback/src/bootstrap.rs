@@ -213,7 +213,7 @@ mod tests {
         after[0] = None;
         let found = relative_loss(&users, &before, &after, RESAMPLING).unwrap();
         assert!((found.value - 3.0 / 19.0).abs() < 1e-12 && found.n == 39, "{found:?}");
-        assert_eq!(relative_loss(&users, &vec![Some(0.0); 40], &after, RESAMPLING), None);
+        assert_eq!(relative_loss(&users, &[Some(0.0); 40], &after, RESAMPLING), None);
     }
 
     #[test]
