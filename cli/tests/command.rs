@@ -202,7 +202,9 @@ fn a_run_that_is_not_there_is_refused_with_those_that_are() {
 fn what_is_mistyped_is_told_at_once() {
     let bench = Bench::new(None);
     let since = Instant::now();
-    for words in ["status nonsense", "stop nonsense", "status 127.0.0.1:0", "stop 127.0.0.1:port"] {
+    let (code, _, stderr) = bench.run("status nonsense");
+    assert!(code == 64 && stderr.contains("no job `nonsense`"), "{code}: {stderr}");
+    for words in ["stop nonsense", "status 127.0.0.1:0", "stop 127.0.0.1:port"] {
         let (code, _, stderr) = bench.run(words);
         assert_eq!(code, 64, "{words}: {stderr}");
         assert!(stderr.contains("expected HOST:PORT"), "{words}: {stderr}");

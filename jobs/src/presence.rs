@@ -67,10 +67,16 @@ mod tests {
 
     #[test]
     fn a_coordinator_is_known_by_its_command_line() {
-        let script = ["-c", "sleep 60; :", "sh", "--job", "k"];
-        let mut process = std::process::Command::new("sh").args(script).spawn().unwrap();
+        // A shell that waits for a line, without a process of its own.
+        let script = ["-c", "read line; :", "sh", "--job", "k"];
+        let mut command = std::process::Command::new("sh");
+        let mut process = command.args(script).stdin(std::process::Stdio::piped()).spawn().unwrap();
         let writer = Writer { host: host(), process: process.id() };
         let (own, other): (RunId, RunId) = ("k".parse().unwrap(), "kk".parse().unwrap());
+        // The system shows no command line until the program is in its place.
+        let shown =
+            || std::fs::read(format!("/proc/{}/cmdline", writer.process)).is_ok_and(|line| line.contains(&b'k'));
+        (0..1_000).take_while(|_| !shown()).for_each(|_| std::thread::sleep(std::time::Duration::from_millis(10)));
         assert!(serves(&writer, &own) && !serves(&writer, &other));
         assert!(!serves(&Writer { host: "elsewhere".into(), ..writer }, &own));
         process.kill().unwrap();

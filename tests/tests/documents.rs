@@ -15,6 +15,7 @@ mod references;
 mod stand_ins;
 
 use commands::{DocumentCommand, commands};
+use conrec_tests::kubernetes_api::ApiServer;
 use conrec_tests::{program, root};
 use stand_ins::{StandIns, TRAIN_RUN};
 use std::collections::BTreeSet;
@@ -71,6 +72,9 @@ impl Checkout {
             symlink(root.join(name), folder.path().join(name)).unwrap();
         }
         symlink(program().unwrap(), folder.path().join("conrec")).unwrap();
+        // A cluster for those who submit to one (tests/src/kubernetes_api.rs); it has no pods.
+        let cluster = ApiServer::start().unwrap().kubeconfig("conrec");
+        fs::write(folder.path().join("kubeconfig"), cluster).unwrap();
         Self { folder, stand_ins: StandIns::new() }
     }
 
@@ -81,6 +85,7 @@ impl Checkout {
         let file = File::create(&output).unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", &format!("exec {line}")]).current_dir(self.folder.path()).process_group(0);
+        command.env("KUBECONFIG", self.folder.path().join("kubeconfig"));
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
         let child = command.spawn().unwrap();
         Some(Running { child, of: of.clone(), output, since: Instant::now() })

@@ -40,7 +40,8 @@ fn an_unknown_key_is_named() {
 #[test]
 fn what_is_wrong_with_the_other_verbs_is_named() {
     let store = tempdir().unwrap();
-    let store = store.path().to_str().unwrap();
+    let into = store.path().join("made");
+    let (store, into) = (store.path().to_str().unwrap(), into.to_str().unwrap());
     let cases: [(&[&str], i32, &str); 8] = [
         (&["bench", "--nonsense"], 64, "--nonsense"),
         (&["worker", "--coordinator", "nonsense"], 64, "HOST:PORT"),
@@ -48,7 +49,11 @@ fn what_is_wrong_with_the_other_verbs_is_named() {
         (&["evaluate", "absent", "--store", "other://place"], 64, "other://place"),
         (&["prepare", "absent.toml"], 78, "absent.toml"),
         (&["prepare", "configs/smoke.toml", "--set", "stage.3.completions=1"], 78, "stage.3.completions"),
-        (&["prepare", "configs/smoke.toml", "--set", "stage.0.prompts=100000"], 78, "stage.0.prompts = 100000"),
+        (
+            &["prepare", "configs/smoke.toml", "--into", into, "--set", "stage.0.prompts=100000"],
+            78,
+            "stage.0.prompts = 100000",
+        ),
         (&["prepare", "configs/smoke.toml", "--set", "data.path=\"no/folder\""], 65, "no/folder"),
     ];
     for (arguments, code, word) in cases {
@@ -57,6 +62,8 @@ fn what_is_wrong_with_the_other_verbs_is_named() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
         assert!(message.contains(word), "{arguments:?}: {message}");
     }
+    let left: Vec<_> = fs::read_dir(into).into_iter().flatten().collect();
+    assert!(left.is_empty(), "what is refused leaves nothing behind: {left:?}");
     for verb in ["worker", "prepare", "evaluate", "bench"] {
         let output = run(&[verb, "--help"]).unwrap();
         assert!(output.status.success() && text(&output).contains("Usage: conrec "), "{verb}: {}", text(&output));

@@ -67,10 +67,6 @@ pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<P
     for windows in passes(&spec.data, spec.evaluation.statistics, first, last)? {
         let (pass, fitted) = prepare_from(spec, (&dataset, &history), windows, kept.as_ref())
             .map_err(|error| advised(error, spec, &dataset, &history))?;
-        // The last pass's stays: it is the one that serves.
-        if let Some(quantizer) = fitted.as_ref().or_else(|| kept.as_ref().map(|kept| &kept.quantizer)) {
-            leave(folder, quantizer, (&dataset, &pass.ids), kept.as_ref())?;
-        }
         summary.push(format!(
             "Pass {}: {} training instances, {} candidate items in {} semantic ids.",
             windows.pass.folder().trim_start_matches("prepared/"),
@@ -84,6 +80,10 @@ pub fn prepare(spec: &RunSpec, base: &BaseModel, folder: &RunFolder) -> Result<P
             pass: windows.pass,
             prompts: prompt_counts(spec, (&frame, titles.as_ref()), &pass, &history)?,
         });
+        // The last pass's stays: it is the one that serves.
+        if let Some(quantizer) = fitted.as_ref().or_else(|| kept.as_ref().map(|kept| &kept.quantizer)) {
+            leave(folder, quantizer, (&dataset, &pass.ids), kept.as_ref())?;
+        }
         let place = windows.pass.folder();
         digests.push(pass.save(&folder.path(place))?);
         folder.publish(place)?;
