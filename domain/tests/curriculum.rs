@@ -174,10 +174,8 @@ fn a_sum_that_rises_is_refused_when_one_score_falls_below_the_bar() {
             NextAction::Validate => {
                 validated += 1;
                 let first = validated == 1;
-                let score = Score {
-                    fhr: if first { 0.2 } else { 0.197 },
-                    candidate_accuracy: if first { 0.3 } else { 0.4 },
-                };
+                let score =
+                    Score { fhr: if first { 0.2 } else { 0.197 }, candidate_accuracy: if first { 0.3 } else { 0.4 } };
                 Performed::Validated(score, 400)
             }
             NextAction::Train => Performed::Trained(None),

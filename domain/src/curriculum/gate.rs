@@ -25,7 +25,11 @@ impl Gate {
                 self.start = Some(bar.unwrap_or(score));
                 let reason = match bar {
                     None => {
-                        format!("the stage starts at {}: the bar for all that follows{}", shown(score), room.told(score))
+                        format!(
+                            "the stage starts at {}: the bar for all that follows{}",
+                            shown(score),
+                            room.told(score)
+                        )
                     }
                     Some(bar) => format!("the stage starts at {}; the bar stays {}", shown(score), shown(bar)),
                 };
