@@ -53,6 +53,13 @@ impl Template {
         Ok(template)
     }
 
+    /// Whether the store is still the one that the base stands in for until somebody says which.
+    #[must_use]
+    pub fn names_no_store(&self) -> bool {
+        let run = self.find("ConfigMap", "conrec-run");
+        run.is_none_or(|map| text(map, "/data/STORE").contains("://BUCKET"))
+    }
+
     fn find(&self, kind: &str, base_name: &str) -> Option<&Value> {
         let name = format!("{}{base_name}", self.prefix);
         self.objects.iter().find(|object| text(object, "/kind") == kind && text(object, "/metadata/name") == name)

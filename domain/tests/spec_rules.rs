@@ -177,6 +177,8 @@ const CASES: &[(&str, &str)] = &[
     ("evaluation.beams=19", "evaluation.beams = 19"),
     ("evaluation.beams=262145", "evaluation.beams = 262145"),
     ("evaluation.tolerance=-0.1", "evaluation.tolerance = -0.1"),
+    ("evaluation.tolerance_errors=-1.0", "evaluation.tolerance_errors = -1"),
+    ("evaluation.tolerance_errors=10.5", "evaluation.tolerance_errors = 10.5"),
     ("evaluation.share_smoothing=0.0", "evaluation.share_smoothing = 0"),
     ("evaluation.reward_completions=0", "evaluation.reward_completions = 0"),
     ("evaluation.content_dimensions=0", "evaluation.content_dimensions = 0"),

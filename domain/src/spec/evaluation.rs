@@ -34,6 +34,10 @@ pub struct EvaluationSpec {
     pub instances_per_lease: u32,
     /// A validation is no new best when FHR@20 or CandAcc lies more than this below the bar (start of the first GRPO stage).
     pub tolerance: f64,
+    /// Nor when it lies more than so many standard errors below the bar, where that is more than `tolerance`; 0: `tolerance`
+    /// alone. Left out of what is written where it is 0: it then asks for nothing.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub tolerance_errors: f64,
     /// Users with fewer training negatives than this count for LUF.
     pub few_user_negatives: u32,
     /// Items with fewer training negatives than this count for LIF.
@@ -61,12 +65,17 @@ impl Default for EvaluationSpec {
             validation_instances: 0,
             instances_per_lease: 64,
             tolerance: 0.002,
+            tolerance_errors: 0.0,
             few_user_negatives: 3,
             few_item_negatives: 5,
             reward_completions: 8,
             content_dimensions: 64,
         }
     }
+}
+
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 /// What the prompt of a policy that is measured or served shows of the user's past.
