@@ -71,14 +71,17 @@ fn releases_whose_names_kubernetes_would_refuse_are_refused() {
     if !is_installed() {
         return;
     }
-    let run = "run.workers=1024";
-    let set = "run.workers=1024,jobSet.enabled=true";
+    let run = "run.id=r,run.workers=1024";
+    let set = "run.id=r,run.workers=1024,jobSet.enabled=true";
     let night = "nightly.enabled=true";
     for (values, longest) in [(run, 51), (set, 41), (night, 52)] {
         assert_eq!(refused(&"a".repeat(longest), values), None, "{values}");
         let words = refused(&"a".repeat(longest + 1), values).unwrap_or_default();
         assert!(words.contains(&format!("leave room for {longest}")), "{values}: {words}");
     }
+    // The release's name is the run's, unless that has one.
+    let words = refused(&"a".repeat(41), "run.workers=1024").unwrap_or_default();
+    assert!(words.contains("set run.id"), "{words}");
     for bad in ["1st", "a.b"] {
         let words = refused(bad, run).unwrap_or_default();
         assert!(words.contains("a letter first"), "{bad}: {words}");

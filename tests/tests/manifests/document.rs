@@ -13,7 +13,7 @@ const NO_CLUSTER: [&str; 2] = ["--server=http://127.0.0.1:9", "--request-timeout
 const CERTS: &str = "cluster-certs";
 
 /// Lines of code blocks that begin with one of these programs.
-fn commands(programs: &[&str]) -> Vec<String> {
+pub fn commands(programs: &[&str]) -> Vec<String> {
     let document = fs::read_to_string(root().join("docs/kubernetes.md")).unwrap();
     let lines = document.lines().filter(|line| programs.iter().any(|program| line.starts_with(&format!("{program} "))));
     lines.map(str::to_owned).collect()
