@@ -9,7 +9,7 @@ pub mod wait;
 
 use crate::args::{ClusterArgs, Verb};
 use crate::failure::Failure;
-use conrec_cluster::{Cluster, ClusterError, RunName};
+use conrec_cluster::{Cluster, ClusterError, RunName, control};
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_domain::ids::RunId;
 use conrec_domain::job::JobKey;
@@ -26,6 +26,18 @@ pub fn run(verb: &Verb) -> Option<Result<u8, Failure>> {
         Verb::Wait(args) if args.job.cluster.kubernetes => Some(wait::run(args)),
         Verb::Checkpoint(args) if args.target.cluster.kubernetes => Some(operate::checkpoint(args)),
         _ => None,
+    }
+}
+
+/// Removes the objects of a run that is over; what is in its store stays.
+///
+/// # Errors
+/// The cluster does not answer.
+pub async fn clear(args: &ClusterArgs, run: &RunId) -> Result<(), Failure> {
+    let place = Place::find(args, (Some(run), None)).await?;
+    match control::remove(&place.cluster, &place.run).await {
+        Ok(()) | Err(ClusterError::NoRun { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -4,6 +4,7 @@ use super::evidence::{POLICY, compared, outcomes, trained};
 use super::{NightlyArgs, config, now};
 use crate::children::{Child, wind_down};
 use crate::failure::{Failure, no_signals};
+use crate::kubernetes;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::RunObjects;
 use conrec_domain::day::Day;
@@ -183,6 +184,12 @@ impl NightWork for Work<'_> {
         let run = self.run(&plan.run);
         let (verb, words) = training(self.args, plan, &file);
         self.child(verb, words).await?;
+        if self.args.cluster.kubernetes
+            && let Err(failure) = kubernetes::clear(&self.args.cluster, &plan.run).await
+        {
+            // They hold nothing that the store has not, and no pod of theirs is left.
+            note!("the objects of {} are still in the cluster: {}", plan.run, failure.message);
+        }
         let served = match &plan.start {
             Start::Cold => None,
             Start::Warm { run, .. } => Some(self.run(run)),

@@ -38,11 +38,11 @@ podFailurePolicy:
 {{- $program := index $.Values (index . 1) -}}
 restartPolicy: Never
 terminationGracePeriodSeconds: 60
-serviceAccountName: conrec-{{ index . 1 }}
+serviceAccountName: conrec-{{ ternary "submitter" (index . 1) (gt (int $.Values.nightly.workers) 0) }}
 {{- if $.Values.volcano.enabled }}
 schedulerName: volcano
 {{- end }}
-automountServiceAccountToken: false
+automountServiceAccountToken: {{ gt (int $.Values.nightly.workers) 0 }}
 enableServiceLinks: false
 {{- with $.Values.image.pullSecrets }}
 imagePullSecrets:
