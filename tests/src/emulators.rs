@@ -1,10 +1,11 @@
 //! Emulators of object stores, started by the tests that need them: S3 by moto, Azure by azurite, Google Cloud Storage
 //! by threads of the test. `scripts/setup-emulators` puts the first two into `third_party/emulators/`.
 
+use crate::network::{Network, address};
 use crate::{google, root};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -14,6 +15,9 @@ const START: Duration = Duration::from_secs(60);
 
 /// Bucket and container of the tests.
 const BUCKET: &str = "runs-of-tests";
+
+/// Where an emulator listens that has a machine to itself.
+const PORT: &str = "5000";
 
 /// A secret that must not be found in anything that a run writes.
 pub const SECRET: &str = "a-secret-of-the-tests-1f2e3d";
@@ -75,6 +79,47 @@ pub fn s3() -> Result<Emulator, String> {
     make_bucket(port)?;
     Ok(emulator)
 }
+
+/// S3 on a machine of a network, reached by the others without encryption.
+///
+/// # Errors
+/// As [`s3`].
+pub fn s3_on(network: &Network, machine: usize) -> Result<Emulator, String> {
+    let folder = installed("moto")?;
+    let (python, host) = (Path::new("python3"), address(machine));
+    let mut command = network.command(machine, python);
+    command.args(["-m", "moto.server", "-H", &host, "-p", PORT]).env("PYTHONPATH", folder);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let process = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+    let endpoint = format!("http://{host}:{PORT}");
+    let environment = vec![
+        ("AWS_ENDPOINT_URL", endpoint.clone()),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "tests".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+    ];
+    let emulator = Emulator::of(process, format!("s3://{BUCKET}"), environment);
+    let mut made = network.command(machine, python);
+    made.args(["-c", MAKE_BUCKET, &format!("{endpoint}/{BUCKET}"), &START.as_secs().to_string()]);
+    let made = made.output().map_err(|error| error.to_string())?;
+    let said = String::from_utf8_lossy(&made.stdout).trim().to_owned();
+    if said == "200" { Ok(emulator) } else { Err(format!("moto made no bucket: {said}")) }
+}
+
+/// Asks until the emulator is up, past any proxy.
+const MAKE_BUCKET: &str = r"
+import sys, time, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+request = urllib.request.Request(sys.argv[1], method='PUT', headers={'Authorization': 'AWS tests:none'})
+until = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < until:
+    try:
+        print(opener.open(request, timeout=5).status)
+        break
+    except OSError:
+        time.sleep(.1)
+";
 
 /// Azure.
 ///

@@ -1,11 +1,12 @@
 //! What tests of several crates share: the real `conrec` (where the programs are, how a run is started, stopped and
-//! read), emulators of object stores, and a store that fails on purpose.
+//! read), machines with a network between them, emulators of object stores, and a store that fails on purpose.
 
 pub mod chance;
 pub mod emulators;
 pub mod faulty_store;
 mod google;
 pub mod kubernetes_api;
+pub mod network;
 pub mod processes;
 pub mod run_files;
 

@@ -31,3 +31,20 @@ pub fn catches(id: u32, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
+
+/// Ids of the processes of the program `named` that were started with this variable, whoever started them.
+pub fn started_with(named: &str, variable: &str, value: &str) -> Vec<i32> {
+    let (mut found, wanted) = (Vec::new(), format!("{variable}={value}"));
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let program = fs::read_link(entry.path().join("exe")).unwrap_or_default();
+        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+        if program.file_name().is_some_and(|name| name.to_string_lossy().starts_with(named))
+            && environment.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes())
+        {
+            found.push(id);
+        }
+    }
+    found.sort_unstable();
+    found
+}

@@ -5,14 +5,12 @@
 
 #[path = "chaos/machine.rs"]
 mod machine;
-#[path = "chaos/network.rs"]
-mod network;
 
 use conrec_tests::chance::Chance;
+use conrec_tests::network::{Network, address};
 use conrec_tests::run_files::{committed, outcome};
 use conrec_tests::{run, text};
 use machine::Machine;
-use network::{Network, address};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::path::Path;

@@ -2,6 +2,7 @@
 //! namespaces; who does not belong is refused with a sentence; no secret reaches a file of the run.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+use conrec_tests::network::{self, Network};
 use conrec_tests::{conrec, program, root, run, text};
 use serde_json::Value;
 use std::fs;
@@ -194,73 +195,37 @@ fn what_is_wrong_with_credentials_is_said() {
     refused(&coordinator(store, "127.0.0.1:0", &token), 78, &["token", "read by everybody"]);
 }
 
-/// Two network namespaces with a cable between them; gone with this value.
-struct Cable([String; 2]);
-
-impl Cable {
-    /// None where this user may not make namespaces.
-    fn lay() -> Option<Self> {
-        let id = std::process::id();
-        let ends = [format!("conrec{id}a"), format!("conrec{id}b")];
-        let cable = Self(ends.clone());
-        let [a, b] = ends;
-        let lines = [
-            format!("netns add {a}"),
-            format!("netns add {b}"),
-            format!("link add cable netns {a} type veth peer name cable netns {b}"),
-            format!("-n {a} addr add 10.213.7.1/24 dev cable"),
-            format!("-n {b} addr add 10.213.7.2/24 dev cable"),
-        ];
-        let up = [&a, &b].map(|end| ["lo", "cable"].map(|device| format!("-n {end} link set {device} up")));
-        let mut all = lines.iter().chain(up.as_flattened());
-        all.all(|line| ip(&line.split(' ').collect::<Vec<_>>())).then_some(cable)
-    }
-
-    /// `conrec` at one end.
-    fn command(&self, end: usize, arguments: &[&str]) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.0[end]]).arg(program().unwrap()).args(arguments).current_dir(root());
-        command
-    }
-}
-
-impl Drop for Cable {
-    fn drop(&mut self) {
-        for end in &self.0 {
-            ip(&["netns", "del", end]);
-        }
-    }
-}
-
-fn ip(arguments: &[&str]) -> bool {
-    let run = Command::new("ip").args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    run.is_ok_and(|status| status.success())
-}
-
 /// Two workers on the one machine and one on the other: what they say to each other goes through gates.
 #[test]
 fn workers_of_two_machines_meet_through_their_gates() {
-    let Some(cable) = Cable::lay() else {
-        println!("skipped: this user may not make network namespaces");
-        return;
+    let network = match Network::make(2) {
+        Ok(network) => network,
+        Err(why) => return println!("skipped: no network namespaces can be made here: {why}"),
     };
-    let (site, store, logs) = (certs(&["10.213.7.1"]), tempdir().unwrap(), tempdir().unwrap());
+    let there = |machine: usize, arguments: &[&str]| {
+        let mut command = network.command(machine, &program().unwrap());
+        command.args(arguments).current_dir(root());
+        command
+    };
+    let [first, second] = [network::address(0), network::address(1)];
+    let (site, store, logs) = (certs(&[&first]), tempdir().unwrap(), tempdir().unwrap());
+    let listen = format!("{first}:7000");
     let (own, worker) = (below(&site, "coordinator"), below(&site, "worker"));
     let more = ["--tls", own.as_str(), "--workers", "3"];
-    let arguments = coordinator(store.path().to_str().unwrap(), "10.213.7.1:7000", &more);
-    let mut serving = Ends(start(cable.command(0, &arguments), logs.path(), "coordinator"));
-    let operator = ["status", "10.213.7.1:7000", "--tls", &below(&site, "operator")];
-    let away = cable.command(1, &operator).output().unwrap();
+    let arguments = coordinator(store.path().to_str().unwrap(), &listen, &more);
+    let mut serving = Ends(start(there(0, &arguments), logs.path(), "coordinator"));
+    let operator = ["status", &listen, "--tls", &below(&site, "operator")];
+    let away = there(1, &operator).output().unwrap();
     assert_eq!(away.status.code(), Some(78), "{}", text(&away));
     assert!(text(&away).contains("answers operators over loopback (127.0.0.1) only"), "{}", text(&away));
-    let work = |end: usize, advertise| {
-        let options = ["worker", "--coordinator", "10.213.7.1:7000", "--tls", &worker, "--advertise", advertise];
-        cable.command(end, &options)
+    let work = |end: usize, advertise: &str| {
+        let options = ["worker", "--coordinator", &listen, "--tls", &worker, "--advertise", advertise];
+        there(end, &options)
     };
     let mut workers = [
-        Ends(start(work(0, "10.213.7.1"), logs.path(), "here")),
-        Ends(start(work(1, "10.213.7.2"), logs.path(), "there")),
-        Ends(start(work(1, "10.213.7.2"), logs.path(), "there-too")),
+        Ends(start(work(0, &first), logs.path(), "here")),
+        Ends(start(work(1, &second), logs.path(), "there")),
+        Ends(start(work(1, &second), logs.path(), "there-too")),
     ];
     serving.succeeds(logs.path());
     workers.iter_mut().for_each(|worker| worker.succeeds(logs.path()));

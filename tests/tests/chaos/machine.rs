@@ -1,12 +1,12 @@
 //! A process on a machine of the network: started, started again, killed at the end whatever happens.
 
-use super::network::Network;
+use conrec_tests::network::{Network, within};
 use conrec_tests::{program, root};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 
 /// One process; killed when it is dropped.
 pub struct Machine {
@@ -65,9 +65,8 @@ impl Drop for Machine {
 
 fn spawn(namespace: &str, arguments: &[String], log: &Path) -> Child {
     let output = File::options().create(true).append(true).open(log).unwrap();
-    let mut command = Command::new("ip");
-    // `ip netns exec` becomes the program, so that its id is the program's.
-    command.args(["netns", "exec", namespace]).arg(program().unwrap()).args(arguments).current_dir(root());
+    let mut command = within(namespace, &program().unwrap());
+    command.args(arguments).current_dir(root());
     command.env("OMP_NUM_THREADS", "1").stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
     command.spawn().unwrap()
 }

@@ -1,20 +1,22 @@
-//! A cluster of processes: ConfigMaps, Secrets and volumes are folders, Services are this machine, and a pod's end is judged
-//! by its Job's podFailurePolicy.
+//! A cluster of processes: ConfigMaps, Secrets and volumes are folders, Services are this machine or names of nodes, and a
+//! pod's end is judged by its Job's podFailurePolicy.
 
-use crate::network::{ADDRESS, Network};
+use crate::network::{Nodes, service};
 use crate::pod::{Container, Facts, list, text};
 use crate::rendered::Case;
 use crate::rules;
+use conrec_tests::emulators::{self, Emulator};
 use conrec_tests::{program, root, run};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -42,11 +44,18 @@ pub struct Cluster {
     folder: TempDir,
     /// Spec of each Job by name.
     jobs: BTreeMap<String, Value>,
-    services: Vec<String>,
+    /// Domain and selector of each Service.
+    services: Vec<(String, Value)>,
     config_maps: BTreeMap<String, BTreeMap<String, String>>,
     port: u16,
-    /// Where names and ports are the manifests' own.
-    network: Option<Network>,
+    /// Pods that were started.
+    started: Cell<u32>,
+    /// Beyond what the manifests say, as a cloud gives it to its pods.
+    environment: Vec<(&'static str, String)>,
+    // Ended before their nodes are gone.
+    bucket: Option<(Emulator, usize)>,
+    /// Where names, ports and addresses are the manifests' own.
+    nodes: Option<Nodes>,
 }
 
 /// A pod that runs.
@@ -55,6 +64,7 @@ pub struct Pod {
     /// Its Job's.
     spec: Value,
     container: String,
+    node: Option<usize>,
 }
 
 impl Cluster {
@@ -71,19 +81,39 @@ impl Cluster {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Self {
             jobs: case.objects.iter().flat_map(rules::jobs).map(|(name, spec)| (name, spec.clone())).collect(),
-            services: of_kind("Service").map(name).collect(),
+            services: of_kind("Service").map(|object| service(object, NAMESPACE)).collect(),
             config_maps: of_kind("ConfigMap").map(|object| (name(object), data(object))).collect(),
             port: listener.local_addr().unwrap().port(),
             folder,
-            network: None,
+            started: Cell::new(0),
+            environment: Vec::new(),
+            bucket: None,
+            nodes: None,
         }
     }
 
-    /// The same with the names and ports of a cluster; false where this user may make no network namespace.
-    pub fn has_a_network(&mut self) -> bool {
-        let names: Vec<_> = self.services.iter().map(|service| format!("{service}.{NAMESPACE}.svc")).collect();
-        self.network = Network::with(&names);
-        self.network.is_some()
+    /// The same with a node for each pod, and the names and ports of a cluster.
+    ///
+    /// # Errors
+    /// This user may make no network namespace.
+    pub fn take_nodes(&mut self) -> Result<(), String> {
+        self.nodes = Some(Nodes::of(self.services.clone())?);
+        Ok(())
+    }
+
+    /// A bucket on a node of its own, for a cluster with nodes.
+    ///
+    /// # Errors
+    /// Its emulator is not installed.
+    pub fn take_bucket(&mut self) -> Result<(), String> {
+        let nodes = self.nodes.as_ref().unwrap();
+        let node = nodes.add();
+        let emulator = nodes.with(|network| emulators::s3_on(network, node))?;
+        self.environment.clone_from(&emulator.environment);
+        let store = format!("{}/runs", emulator.url);
+        self.bucket = Some((emulator, node));
+        self.set("STORE", &store);
+        Ok(())
     }
 
     /// One more config, as somebody's own overlay adds it.
@@ -100,30 +130,71 @@ impl Cluster {
     /// A pod of this Job.
     pub fn start(&self, job: &str, index: u32) -> Pod {
         let spec = &self.jobs[job];
-        let address = if self.network.is_some() { ADDRESS } else { "127.0.0.1" };
-        let pod = format!("{job}-{index}");
-        let facts = Facts { job, pod: &pod, namespace: NAMESPACE, address, config_maps: &self.config_maps };
-        let template = &spec["template"];
+        let (template, pod) = (&spec["template"], format!("{job}-{index}"));
+        let node = self.nodes.as_ref().map(|nodes| nodes.place(&pod, template));
+        let address = node.map_or_else(|| "127.0.0.1".to_owned(), Nodes::address);
+        let facts = Facts { job, pod: &pod, namespace: NAMESPACE, address: &address, config_maps: &self.config_maps };
+        // A pod that comes under the same name has nothing of the one before.
+        self.started.set(self.started.get() + 1);
+        let own = format!("{pod}.{}", self.started.get());
         let container = Container::of(template, &facts);
         let mut paths = Vec::new();
         for (path, volume) in &container.mounts {
             let volume = list(&template["spec"]["volumes"]).iter().find(|one| one["name"] == volume.as_str()).unwrap();
-            paths.push((path.clone(), self.volume(volume, &pod)));
+            paths.push((path.clone(), self.volume(volume, &own)));
         }
         let here = |word: &str| self.here(word, &pod, &paths);
         assert_eq!(container.words[0], "conrec");
-        let mut command = match &self.network {
-            Some(network) => network.command(program().unwrap()),
-            None => Command::new(program().unwrap()),
-        };
+        let mut command = self.program_on(node);
         // The image's working folder is laid out like the checkout.
         command.args(container.words[1..].iter().map(|word| here(word))).current_dir(root()).env_clear();
         command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.envs(container.environment.iter().map(|(name, value)| (name, here(value))));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let temporary = paths.iter().find(|(path, _)| path == "/tmp");
+        command.envs(temporary.map(|(_, folder)| ("TMPDIR", folder)));
         let log =
-            File::options().create(true).append(true).open(self.folder.path().join(format!("{pod}.log"))).unwrap();
+            File::options().create(true).append(true).open(self.folder.path().join(format!("{own}.log"))).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        Pod { child: command.spawn().unwrap(), spec: spec.clone(), container: container.name }
+        Pod { child: command.spawn().unwrap(), spec: spec.clone(), container: container.name, node }
+    }
+
+    /// `conrec` on a node, or on this machine.
+    fn program_on(&self, node: Option<usize>) -> Command {
+        let program = program().unwrap();
+        match (&self.nodes, node) {
+            (Some(nodes), Some(node)) => nodes.command(node, &program),
+            _ => Command::new(program),
+        }
+    }
+
+    /// The pod's node is cut off, and nobody is told; or it is there again.
+    pub fn connect(&self, pod: &Pod, pass: bool) {
+        self.nodes.as_ref().unwrap().connect(pod.node.unwrap(), pass);
+    }
+
+    /// Nobody has the name of this pod any more.
+    pub fn unname(&self, job: &str, index: u32) {
+        self.nodes.as_ref().unwrap().remove(&format!("{job}-{index}"));
+    }
+
+    /// What an operator sees who asks the coordinator by its Service, from the bucket's node.
+    pub fn status(&self) -> Option<Value> {
+        let (_, node) = self.bucket.as_ref().unwrap();
+        let certs = self.folder.path().join("certs");
+        let mut command = self.program_on(Some(*node));
+        command.args(["status", &format!("conrec-coordinator.{NAMESPACE}.svc:{PORT}"), "--output", "json", "--tls"]);
+        command.arg(certs.join("operator")).arg("--operator-token-file").arg(certs.join("token"));
+        let output = command.current_dir(root()).output().unwrap();
+        serde_json::from_slice(&output.stdout).ok()
+    }
+
+    /// A verb that looks at the bucket.
+    pub fn ask(&self, words: &[&str]) -> Output {
+        let (_, node) = self.bucket.as_ref().unwrap();
+        let mut command = self.program_on(Some(*node));
+        command.args(words).args(["--store", &self.config_maps["conrec-run"]["STORE"]]).current_dir(root());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value))).output().unwrap()
     }
 
     /// Paths and addresses of the cluster in a word, as those of this machine.
@@ -137,17 +208,17 @@ impl Cluster {
             value = value.replacen(path, folder.to_str().unwrap(), 1);
         }
         // Each pod has an address of its own there; here they share one.
-        if option == "--health-bind=" || option == "--metrics-bind=" {
+        if self.nodes.is_none() && (option == "--health-bind=" || option == "--metrics-bind=") {
             return option + "127.0.0.1:0";
         }
         if value == "/dev/termination-log" {
             return option + &self.last_words(pod).display().to_string();
         }
-        if self.network.is_some() {
+        if self.nodes.is_some() {
             return option + &value;
         }
         let everywhere = format!("0.0.0.0:{PORT}");
-        let services = self.services.iter().map(|service| format!("{service}.{NAMESPACE}.svc:{PORT}"));
+        let services = self.services.iter().map(|(domain, _)| format!("{domain}:{PORT}"));
         if services.chain([everywhere]).any(|address| address == value) {
             value = format!("127.0.0.1:{}", self.port);
         }
@@ -159,13 +230,13 @@ impl Cluster {
         self.folder.path().join(format!("{pod}.last"))
     }
 
-    /// The folder that stands for a volume.
-    fn volume(&self, volume: &Value, pod: &str) -> PathBuf {
+    /// The folder that stands for a volume of a pod, which has no folder `own` but this one.
+    fn volume(&self, volume: &Value, own: &str) -> PathBuf {
         let name = text(&volume["name"]);
         if let Some(claim) = volume["persistentVolumeClaim"]["claimName"].as_str() {
             return made(self.folder.path().join("claims").join(claim));
         }
-        let folder = made(self.folder.path().join("pods").join(pod).join(name));
+        let folder = made(self.folder.path().join("pods").join(own).join(name));
         if let Some(map) = volume["configMap"]["name"].as_str() {
             self.config_maps[map].iter().for_each(|(file, content)| fs::write(folder.join(file), content).unwrap());
         } else if let Some(secret) = volume["secret"]["secretName"].as_str() {
@@ -240,6 +311,15 @@ impl Pod {
             sleep(Duration::from_millis(10));
         }
         self.child.try_wait().unwrap().and_then(|status| status.code()).unwrap_or(-1)
+    }
+
+    /// As a kubelet ends it: SIGTERM, and SIGKILL when the grace is over. Its exit code, -1 for one that was killed.
+    pub fn end_within(&mut self, since: Instant, grace: Duration) -> i32 {
+        while self.child.try_wait().unwrap().is_none() && since.elapsed() < grace {
+            sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+        self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
     /// Waits for its end; what the Job's podFailurePolicy makes of it. The first rule that fits counts.

@@ -1,51 +1,102 @@
-//! A network namespace in which the cluster's names and ports are real: pods listen where their manifests say, and look names
-//! up that only a cluster has.
+//! The cluster's network: each pod has a node to itself, with an address that no other pod has or had, and is found by the
+//! names that its Services and its Job give it. The newest pod of a place has its name.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use crate::pod::text;
+use conrec_tests::network::{Network, address};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
 
-/// The address that every pod has: of no other machine, and not loopback.
-pub const ADDRESS: &str = "10.213.9.1";
-
-/// Gone with this value.
-pub struct Network {
-    name: String,
-    /// `ip netns exec` puts the files of this folder in the place of those in `/etc`.
-    files: PathBuf,
+/// Nodes and names.
+pub struct Nodes {
+    network: RefCell<Network>,
+    /// Domain and selector of each Service.
+    services: Vec<(String, Value)>,
+    /// The newest pod of each name.
+    pods: RefCell<BTreeMap<String, Named>>,
 }
 
-impl Network {
-    /// A namespace that knows these names; none where this user may not make one.
-    pub fn with(names: &[String]) -> Option<Self> {
-        let name = format!("conrec{}pods", std::process::id());
-        let network = Self { files: PathBuf::from("/etc/netns").join(&name), name };
-        let name = &network.name;
-        let made = ip(&["netns", "add", name])
-            && ip(&["-n", name, "link", "set", "lo", "up"])
-            && ip(&["-n", name, "addr", "add", &format!("{ADDRESS}/32"), "dev", "lo"])
-            && fs::create_dir_all(&network.files).is_ok();
-        let lines: String = names.iter().map(|name| format!("{ADDRESS} {name}\n")).collect();
-        let hosts = format!("127.0.0.1 localhost\n{lines}");
-        (made && fs::write(network.files.join("hosts"), hosts).is_ok()).then_some(network)
+struct Named {
+    node: usize,
+    labels: Value,
+    subdomain: Option<String>,
+}
+
+impl Nodes {
+    /// A network without nodes, for these Services.
+    ///
+    /// # Errors
+    /// This user may not make namespaces.
+    pub fn of(services: Vec<(String, Value)>) -> Result<Self, String> {
+        let nodes = Self { network: RefCell::new(Network::make(0)?), services, pods: RefCell::default() };
+        // Names that nobody has yet.
+        let names = nodes.services.iter().map(|(domain, _)| domain.clone());
+        names.for_each(|name| nodes.network.borrow_mut().call(&name, &[]).unwrap());
+        Ok(nodes)
     }
 
-    /// A command within it; `ip` becomes the program.
-    pub fn command(&self, program: PathBuf) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name]).arg(program);
-        command
+    /// A node for whatever is no pod.
+    pub fn add(&self) -> usize {
+        self.network.borrow_mut().add().unwrap()
+    }
+
+    /// A node for a pod, which takes its name over from another pod.
+    pub fn place(&self, pod: &str, template: &Value) -> usize {
+        let node = self.add();
+        let subdomain = template["spec"]["subdomain"].as_str().map(str::to_owned);
+        let named = Named { node, labels: template["metadata"]["labels"].clone(), subdomain };
+        self.pods.borrow_mut().insert(pod.to_owned(), named);
+        self.call();
+        node
+    }
+
+    /// The pod is gone: nobody has its name.
+    pub fn remove(&self, pod: &str) {
+        self.pods.borrow_mut().remove(pod);
+        self.call();
+    }
+
+    fn call(&self) {
+        let (pods, mut network) = (self.pods.borrow(), self.network.borrow_mut());
+        for (domain, selector) in &self.services {
+            let wanted = selector.as_object().unwrap();
+            let selected = |pod: &&Named| wanted.iter().all(|(key, value)| pod.labels[key] == *value);
+            let nodes: Vec<usize> = pods.values().filter(selected).map(|pod| pod.node).collect();
+            network.call(domain, &nodes).unwrap();
+            for (name, pod) in pods.iter() {
+                let within =
+                    pod.subdomain.as_ref().is_some_and(|subdomain| domain.starts_with(&format!("{subdomain}.")));
+                if within {
+                    network.call(&format!("{name}.{domain}"), &[pod.node]).unwrap();
+                }
+            }
+        }
+    }
+
+    /// A program on a node.
+    pub fn command(&self, node: usize, program: &Path) -> Command {
+        self.network.borrow().command(node, program)
+    }
+
+    /// Looks at the network itself.
+    pub fn with<T>(&self, look: impl FnOnce(&Network) -> T) -> T {
+        look(&self.network.borrow())
+    }
+
+    /// Packets from and to a node are lost without a word, or pass again.
+    pub fn connect(&self, node: usize, pass: bool) {
+        self.network.borrow().packets(node, pass).unwrap();
+    }
+
+    /// Where the pod on a node is reached.
+    pub fn address(node: usize) -> String {
+        address(node)
     }
 }
 
-impl Drop for Network {
-    fn drop(&mut self) {
-        ip(&["netns", "del", &self.name]);
-        let _ = fs::remove_dir_all(&self.files);
-    }
-}
-
-fn ip(arguments: &[&str]) -> bool {
-    let run = Command::new("ip").args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    run.is_ok_and(|status| status.success())
+/// Domain and selector of a Service.
+pub fn service(object: &Value, namespace: &str) -> (String, Value) {
+    (format!("{}.{namespace}.svc", text(&object["metadata"]["name"])), object["spec"]["selector"].clone())
 }
