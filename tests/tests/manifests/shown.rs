@@ -75,11 +75,11 @@ fn the_commands_show_how_pods_and_jobs_ended() {
         let line = lines.iter().find(|line| line.contains(&format!(" get {kind} ")) && line.contains("custom-columns"));
         let output = shell(&format!("{} --server=http://{address}", line.unwrap()));
         assert!(output.status.success(), "{line:?}: {}", text(&output));
-        let lines: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
-        lines
-            .iter()
-            .map(|line| line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("|"))
-            .collect::<Vec<_>>()
+        let columns =
+            |line: &str| line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("|");
+        // A last word ends its line, and kubectl prints that too.
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines.lines().map(columns).filter(|line| !line.is_empty()).collect::<Vec<_>>()
     };
     assert_eq!(
         shown("pods"),
