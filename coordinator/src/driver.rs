@@ -26,6 +26,9 @@ use tonic::Status;
 /// Deadlines are looked at this often.
 const TICK: Duration = Duration::from_millis(200);
 
+/// Whether another coordinator holds the run is looked at this often, whether anything is written or not.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// The store has so long, once the run has ended, for the journal's last lines and for what is still to be removed.
 const LAST_WORK: Duration = Duration::from_secs(10);
 
@@ -105,9 +108,17 @@ impl Driver {
             let _ = ask.send(());
             patience::until_silent(&store, silence).await;
         };
+        let (watched, tell) = (Arc::clone(&self.store), self.inputs.clone());
+        let watch = async {
+            let error = watched.until_taken_over(LOOK).await;
+            let _ = tell.send(Input::Outdated(error)).await;
+            std::future::pending::<()>().await;
+        };
         let ended = tokio::select! {
             ending = self.until_ended(&mut inputs, asked) => Some(ending),
             () = given_up => None,
+            // Its word comes as an input.
+            () = watch => None,
         };
         match ended {
             Some(ending) => {

@@ -25,6 +25,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use std::ops::Deref;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What lies in the store of one run; to be looked at by anybody, also while the run trains.
 pub struct RunObjects {
@@ -88,6 +89,12 @@ impl RunStore {
     /// The run's folder; where the store is none, a folder of this process for what has to be a file.
     pub fn folder(&self) -> &FilePath {
         &self.folder
+    }
+
+    /// Comes back once another coordinator holds the run; looks `every` so often. Never in a folder, where a lock keeps
+    /// others out. A coordinator that has nothing to write, as its workers have gone to the other one, learns it here.
+    pub(crate) async fn until_taken_over(&self, every: Duration) -> StoreError {
+        self.hold.until_taken_over(self, every).await
     }
 }
 

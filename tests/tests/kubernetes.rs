@@ -176,18 +176,16 @@ fn without_a_cluster_the_verbs_say_what_is_missing() {
 
 /// The pods of a run, as processes with what its objects in the cluster tell them.
 impl Cluster {
-    fn told(&self, name: &str) -> String {
-        let map = self.server.get(NAMESPACE, "configmaps", &format!("{RUN}-conrec-run")).unwrap();
-        map["data"][name].as_str().unwrap().to_owned()
-    }
-
-    /// Runs coordinator and worker to their end; their exit codes.
-    fn work(&self) -> (Option<i32>, Option<i32>) {
-        let configs = self.server.get(NAMESPACE, "configmaps", &format!("{RUN}-conrec-configs")).unwrap();
-        let config = self.path(&self.told("CONFIG"));
-        std::fs::write(&config, configs["data"][self.told("CONFIG")].as_str().unwrap()).unwrap();
-        let (config, store, address) = (config.display().to_string(), self.told("STORE"), self.path("address"));
-        let (run, address_file) = (self.told("RUN_ID"), address.display().to_string());
+    /// Runs coordinator and worker of `run` to their end; their exit codes.
+    fn work(&self, run: &str) -> (Option<i32>, Option<i32>) {
+        let data =
+            |name: &str| self.server.get(NAMESPACE, "configmaps", &format!("{run}-{name}")).unwrap()["data"].clone();
+        let told = |name: &str| data("conrec-run")[name].as_str().unwrap().to_owned();
+        let config = self.path(&told("CONFIG"));
+        std::fs::write(&config, data("conrec-configs")[told("CONFIG")].as_str().unwrap()).unwrap();
+        let address = self.path(&format!("{run}.address"));
+        let (config, store, run) = (config.display().to_string(), told("STORE"), told("RUN_ID"));
+        let address_file = address.display().to_string();
         let words = ["coordinator", &config, "--job", &run, "--store", &store, "--workers", "1", "--wait-while-paused"];
         let words = [&words[..], &["--listen", "127.0.0.1:0", "--address-file", &address_file]].concat();
         let log = || std::fs::File::create(self.path("pods.log")).unwrap();
@@ -207,7 +205,7 @@ impl Cluster {
 fn what_became_of_a_run_outlives_its_objects() {
     let cluster = Cluster::start();
     cluster.submit("");
-    assert_eq!(cluster.work(), (Some(0), Some(0)), "{}", std::fs::read_to_string(cluster.path("pods.log")).unwrap());
+    assert_eq!(cluster.work(RUN), (Some(0), Some(0)), "{}", std::fs::read_to_string(cluster.path("pods.log")).unwrap());
     // The pods told the store; nobody has told the cluster yet, and no --store is needed to find out.
     let (code, seen) = cluster.json(&format!("status {RUN}"));
     assert_eq!((code, &seen["state"], &seen["exit_code"]), (Some(0), &json!("completed"), &json!(0)), "{seen}");
@@ -259,4 +257,51 @@ fn a_coordinator_refuses_another_config_under_a_job_s_name() {
     assert_eq!(output.status.code(), Some(64), "{}", conrec_tests::text(&output));
     // It left the job of that name alone.
     assert_eq!(cluster.json(&format!("status {RUN}")).1["job"]["state"], "queued");
+}
+
+/// The cluster does its part: once both Jobs of `run` are there its pods run, and the Job says how they ended.
+/// Whoever drives the run may have `given_up` before.
+fn serve(cluster: &Cluster, run: &str, given_up: impl Fn() -> bool) {
+    while cluster.server.names(NAMESPACE, "jobs").iter().filter(|name| name.starts_with(run)).count() < 2 {
+        if given_up() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(cluster.work(run), (Some(0), Some(0)), "{}", std::fs::read_to_string(cluster.path("pods.log")).unwrap());
+    let done = json!({"conditions": [{"type": "Complete", "status": "True", "reason": "Test", "message": ""}]});
+    cluster.server.set_status(NAMESPACE, "jobs", &format!("{run}-conrec-coordinator"), done);
+}
+
+#[test]
+fn nights_are_trained_by_pods_and_evaluated_where_they_are_driven() {
+    let cluster = Cluster::start();
+    let sets = [
+        "data.synthetic.days=60",
+        "nightly.window_days=40",
+        "nightly.min_events=50",
+        "nightly.min_instances=10",
+        "nightly.floor=\"\"",
+        "nightly.metrics=[\"fhr\"]",
+        "nightly.tolerance=0.9",
+    ];
+    let sets: String = sets.map(|set| format!(" --set {set}")).concat();
+    let night = |date: &str| {
+        let scratch = cluster.path("nights").display().to_string();
+        let store = cluster.store();
+        cluster.json(&format!("nightly {CONFIG} --date {date} --workers 1 --store {store} --scratch {scratch}{sets}"))
+    };
+    for (date, from) in [("2024-02-20", Value::Null), ("2024-02-21", json!("night-2024-02-20"))] {
+        let (code, answer) = std::thread::scope(|scope| {
+            let night = scope.spawn(|| night(date));
+            serve(&cluster, &format!("night-{date}"), || night.is_finished());
+            night.join().unwrap()
+        });
+        assert_eq!((code, &answer["answer"]["outcome"]), (Some(0), &json!("ended")), "{answer}");
+        let configs = cluster.server.get(NAMESPACE, "configmaps", &format!("night-{date}-conrec-configs")).unwrap();
+        let config: toml::Table = configs["data"]["run.toml"].as_str().unwrap().parse().unwrap();
+        let warm = config.get("warm_start").and_then(|warm| warm["run"].as_str()).map_or(Value::Null, |run| json!(run));
+        assert_eq!(warm, from, "{config}");
+    }
+    assert_eq!(night("2024-02-21").0, Some(11));
 }

@@ -66,6 +66,15 @@ impl Claim {
             }),
         }
     }
+
+    /// Whoever has taken the run over since, as far as the store says so; nothing is written. A store that does not answer
+    /// says nothing, and an object that was removed is found missing at the next renewal.
+    pub(super) async fn taken_over(&self, run: &RunObjects) -> Option<StoreError> {
+        let own = self.last.lock().await.0.generation;
+        let (found, _) = read(run).await.ok()??;
+        let by = found.holder;
+        (found.generation > own).then(|| StoreError::TakenOver { run_id: run.run_id.clone(), by })
+    }
 }
 
 /// Who holds the run; a content that is none counts as the zeroth generation.

@@ -5,6 +5,7 @@ use super::lock::RunLock;
 use super::{RunObjects, StoreError};
 use conrec_store::{Scratch, probe};
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub(super) enum Hold {
     /// The system frees the lock when the process ends.
@@ -36,6 +37,17 @@ impl Hold {
         match self {
             Self::Folder { .. } => Ok(()),
             Self::Claim { claim, .. } => claim.renew(run).await,
+        }
+    }
+
+    /// Comes back once another coordinator holds the run; looks `every` so often. Never where a lock keeps others out.
+    pub(super) async fn until_taken_over(&self, run: &RunObjects, every: Duration) -> StoreError {
+        let Self::Claim { claim, .. } = self else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(every).await;
+            if let Some(error) = claim.taken_over(run).await {
+                return error;
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 use crate::completion::complete;
 use crate::fake_worker::{FakeWorker, Pace};
 use crate::one_run::{CODE, Serving, folder, open, spec, try_open};
-use conrec_coordinator::bind;
 use conrec_coordinator::exit_code::ExitCode;
+use conrec_coordinator::{Coordinator, bind};
 use conrec_domain::bookmark::{Bookmark, Held};
 use conrec_domain::curriculum::Cursor;
 use conrec_domain::effect::Ending;
@@ -13,6 +13,7 @@ use conrec_domain::ids::{Digest, Fence};
 use conrec_proto::message::{FromWorker, ToWorker};
 use conrec_proto::wire;
 use conrec_proto::wire::session_client::SessionClient;
+use conrec_store::Store;
 
 #[tokio::test]
 async fn a_run_id_of_another_config_is_refused_with_the_keys_that_differ() {
@@ -120,6 +121,20 @@ async fn a_worker_left_over_from_a_removed_run_is_refused_and_the_run_goes_on() 
     let worker = serving.worker("host", Pace::Fast);
     assert_eq!(serving.ending.await.unwrap(), Ending::Completed);
     worker.await.unwrap().unwrap();
+}
+
+/// A coordinator on a machine that was cut off comes back when all workers have gone to its successor: it has nothing to
+/// write, by which it would learn of the other one.
+#[tokio::test]
+async fn a_coordinator_without_workers_ends_when_another_holds_its_run() {
+    let store = Store::memory();
+    let open = || Coordinator::open_in(&store, "tiny".parse().unwrap(), spec(&[]), CODE, 1);
+    let first = Serving::begin(open().await.unwrap()).await;
+    let second = Serving::begin(open().await.unwrap()).await;
+    let Ending::Failed { reason, exit_code } = first.ending.await.unwrap() else { panic!("no failure") };
+    assert!(reason.contains("another coordinator has taken over run `tiny`"), "{reason}");
+    assert_eq!(exit_code, 69);
+    assert!(!second.ending.is_finished(), "the other one goes on");
 }
 
 #[tokio::test]
