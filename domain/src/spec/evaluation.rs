@@ -36,7 +36,7 @@ pub struct EvaluationSpec {
     pub tolerance: f64,
     /// Nor when it lies more than so many standard errors below the bar, where that is more than `tolerance`; 0: `tolerance`
     /// alone. Left out of what is written where it is 0: it then asks for nothing.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "super::is_default")]
     pub tolerance_errors: f64,
     /// Users with fewer training negatives than this count for LUF.
     pub few_user_negatives: u32,
@@ -72,10 +72,6 @@ impl Default for EvaluationSpec {
             content_dimensions: 64,
         }
     }
-}
-
-fn is_zero(number: &f64) -> bool {
-    *number == 0.0
 }
 
 /// What the prompt of a policy that is measured or served shows of the user's past.
