@@ -5,7 +5,7 @@ policy/v1, networking/v1, rbac/v1, JobSet, Kueue, cert-manager.
 """
 import json
 
-from .jobs import cron_job, job, job_set
+from .jobs import cron_job, job, job_set, training_runtime
 from .names import is_subdomain, metadata
 from .objects import (certificate, claim, cluster_queue, config_map, disruption_budget, network_policy, role, role_binding,
                       service)
@@ -15,7 +15,7 @@ LARGEST_APPLIED = 256 * 1024
 RULES = {
     "Certificate": certificate,
     "ClusterQueue": cluster_queue,
-    "ClusterTrainingRuntime": lambda thing: job_set(thing["metadata"]["name"], thing["spec"]["template"]["spec"]),
+    "ClusterTrainingRuntime": training_runtime,
     "ConfigMap": config_map,
     "CronJob": cron_job,
     "Job": lambda thing: job(thing["metadata"]["name"], thing["spec"]),

@@ -1,10 +1,11 @@
-"""Jobs, CronJobs (batch/v1) and JobSets, with what their webhook refuses."""
+"""Jobs, CronJobs (batch/v1), JobSets and runtimes of Kubeflow Trainer, with what their webhooks refuse."""
 import re
 import zoneinfo
 
 from .names import LABEL_1035, LABEL_1123, metadata, twice
 from .pods import pod_template
 
+STEP = "trainer.kubeflow.org/trainjob-ancestor-step"
 RULE_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?")
 JOB_FAILURES = {"BackoffLimitExceeded", "DeadlineExceeded", "FailedIndexes", "MaxFailedIndexesExceeded", "PodFailurePolicy"}
 
@@ -97,6 +98,19 @@ def is_cron(field, limits):
         if whole not in ("*", "?") and not (len(ends) < 3 and all(map(is_in, ends)) and ends == sorted(ends, key=int)):
             return False
     return True
+
+
+def training_runtime(thing):
+    spec = thing["spec"]["template"]["spec"]
+    steps = 0
+    for replicated in spec.get("replicatedJobs", []):
+        step = ((replicated["template"].get("metadata") or {}).get("labels") or {}).get(STEP)
+        steps += step == "trainer"
+        if step and replicated.get("replicas", 1) != 1:
+            yield f"replicated job {replicated['name']}: replicas of a step of a TrainJob are 1; nodes are pods"
+    if steps != 1:
+        yield f"{steps} replicated jobs have the label {STEP}: trainer; a TrainJob's numNodes counts one"
+    yield from job_set(thing["metadata"]["name"], spec)
 
 
 def job_set(name, spec):

@@ -235,13 +235,13 @@ fn asked_on_items_held_out(store: &str) {
         held_out >= 20 && trained > held_out && trained + held_out <= 120,
         "{held_out} held out, {trained} trained on"
     );
-    for moment in 0..4 {
+    for (moment, seen) in moments.iter().enumerate() {
         for kind in ["held_out", "trained"] {
             for key in ["among_beams", "tokens", "title_prefers_id", "id_prefers_title"] {
                 let (share, n) = value(moment, kind, key);
                 assert!((0.0..=1.0).contains(&share) && n == if kind == "trained" { trained } else { held_out });
             }
-            let codes = moments[moment]["translation"][kind]["codes"].as_array().unwrap();
+            let codes = seen["translation"][kind]["codes"].as_array().unwrap();
             let codes: Vec<f64> = codes.iter().map(|found| found["value"].as_f64().unwrap()).collect();
             assert!(codes.len() == 3 && codes.is_sorted_by(|a, b| a >= b), "more codes are no easier: {codes:?}");
         }

@@ -112,6 +112,7 @@ fn wrong_others() -> Vec<Wrong> {
 fn wrong_sets() -> Vec<Wrong> {
     let set = |place, value, says| ("JobSet", "conrec", place, value, says);
     let queue = |place, value, says| ("ClusterQueue", "conrec", place, value, says);
+    let runtime = |place, value, says| ("ClusterTrainingRuntime", "conrec", place, value, says);
     vec![
         set("/metadata/name", json!("a".repeat(42)), "more than 63"),
         set("/metadata/name", json!("1-set"), "begins with a letter"),
@@ -126,6 +127,8 @@ fn wrong_sets() -> Vec<Wrong> {
             json!("OnFailure"),
             "needs restartPolicy",
         ),
+        runtime("/spec/template/spec/replicatedJobs/1/replicas", json!(2), "are 1; nodes are pods"),
+        runtime("/spec/template/spec/replicatedJobs/1/template/metadata/labels", json!({}), "0 replicated jobs"),
         queue("/spec/resourceGroups/0/coveredResources", json!(["memory", "cpu"]), "in the order of coveredResources"),
         queue("/spec/resourceGroups/0/flavors/0/resources/0/nominalQuota", json!("many"), "no quantity"),
     ]
@@ -152,6 +155,7 @@ fn what_a_server_refuses_beyond_its_schemas_is_found() {
         "base",
         "base + cert-manager networkpolicy jobset kueue",
         "overlays/dev",
+        "base + trainer-runtime",
         "overlays/nightly",
         "samples/kueue-queues.yaml",
     ];
