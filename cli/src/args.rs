@@ -205,6 +205,7 @@ Example:
   conrec certs init certs --name HOST
   conrec coordinator configs/demo.toml --workers 2 --listen 0.0.0.0:7000 --store /shared/runs --tls certs/coordinator
   conrec worker --coordinator HOST:7000 --store /shared/runs --tls certs/worker     on each worker's machine
+  conrec coordinator configs/demo.toml --job nightly-7      the same as a job: what `conrec status` knows of it is in the store
 
 Prints one line, `listening on HOST:PORT`. SIGTERM writes a checkpoint and ends it with exit code 75.")]
 pub struct CoordinatorArgs {
@@ -212,10 +213,11 @@ pub struct CoordinatorArgs {
     #[arg(value_name = "CONFIG", required_unless_present = "job")]
     pub config: Option<PathBuf>,
     /// Set one key for this run, such as seed=1 or stage.3.beta=0.2 (stages count from 0); may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "config")]
     pub set: Vec<String>,
-    /// Serve the job of this name, with the config that was submitted; its state is kept in the store
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "set", "run_id"])]
+    /// Serve the job of this name; its state is kept in the store. With CONFIG, that is submitted under this name where
+    /// nothing was, and another config than what was submitted is refused
+    #[arg(long, value_name = "RUN", conflicts_with = "run_id")]
     pub job: Option<RunId>,
     /// Where the job is paused: wait until it is resumed, instead of ending with exit code 75
     #[arg(long, requires = "job")]

@@ -12,6 +12,8 @@ pub mod submit;
 pub mod wait;
 pub mod wish;
 
+pub use print::line;
+
 use crate::args::{JobArgs, StoreArgs};
 use crate::failure::Failure;
 use crate::train;

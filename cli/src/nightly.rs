@@ -6,7 +6,7 @@ mod evidence;
 mod told;
 mod work;
 
-use crate::args::{ConfigArgs, Output, StoreArgs};
+use crate::args::{ClusterArgs, ConfigArgs, Output, StoreArgs, TemplateArgs};
 use crate::failure::{Failure, no_signals};
 use crate::stored_run;
 use clap::{Args, ValueEnum};
@@ -28,6 +28,7 @@ use work::Work;
 Examples:
   conrec nightly configs/nightly.toml --date 2013-08-30
   conrec nightly configs/nightly.toml --date yesterday --store s3://bucket/conrec --output json
+  conrec nightly configs/nightly.toml --date yesterday --store s3://bucket/conrec --kubernetes --workers 4
   conrec rollback --store s3://bucket/conrec                back to what served before
 
 The same command goes on where one was stopped or died; one at a time works, others wait. Exit codes: 0 promoted | 10 trained,
@@ -59,6 +60,12 @@ pub struct NightlyArgs {
     /// success and failure
     #[arg(long)]
     pub exit_zero: bool,
+    /// Train in a cluster: the night's run is submitted there and waited for; evaluation and predict sets are made here.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// What it is made of in a cluster.
+    #[command(flatten)]
+    pub template: TemplateArgs,
     /// Where logs and files lie meanwhile; default: beside the night's records, or the system's temporary folder where
     /// the store is a bucket
     #[arg(long, value_name = "DIR")]

@@ -10,6 +10,10 @@ use crate::submit::FIELD_MANAGER;
 use crate::template::COMPONENT;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// Between two looks whether what was removed is gone.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// A run's objects that have a state.
 pub(crate) struct Workloads {
@@ -68,6 +72,17 @@ pub async fn scale(cluster: &Cluster, run: &RunName, workers: u32) -> Result<(),
     Ok(())
 }
 
+/// What the run's pods were told under a name such as STORE; none where there is no such run, or it was told nothing.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn setting(cluster: &Cluster, run: &RunName, name: &str) -> Result<Option<String>, ClusterError> {
+    let map = format!("{run}-conrec-run");
+    let found = cluster.objects("ConfigMap")?.get_opt(&map).await;
+    let found = found.map_err(|error| ClusterError::of(format!("to read ConfigMap {map}"), error))?;
+    Ok(found.and_then(|map| map.data.pointer(&format!("/data/{name}"))?.as_str().map(str::to_owned)))
+}
+
 /// Removes a run's objects; its pods get SIGTERM. What is in the store stays.
 ///
 /// # Errors
@@ -80,6 +95,39 @@ pub async fn remove(cluster: &Cluster, run: &RunName) -> Result<(), ClusterError
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Err(no_run(cluster, run)),
         Err(error) => Err(ClusterError::of(format!("to delete ConfigMap {name}"), error)),
+    }
+}
+
+/// Removes a run's Jobs, or its JobSet, with their pods; all else of it stays. Comes back once they are gone, so that others
+/// may take their names.
+///
+/// # Errors
+/// They are not gone after `patience`, or the server does not answer.
+pub(crate) async fn remove_workloads(cluster: &Cluster, run: &RunName, patience: Duration) -> Result<(), ClusterError> {
+    let parameters =
+        DeleteParams { propagation_policy: Some(PropagationPolicy::Foreground), ..DeleteParams::default() };
+    let since = Instant::now();
+    loop {
+        let found = match workloads(cluster, run).await {
+            Ok(found) => found,
+            Err(ClusterError::NoRun { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if since.elapsed() > patience {
+            return Err(ClusterError::BeingRemoved(run.to_string()));
+        }
+        for object in std::iter::once(&found.main).chain(&found.worker) {
+            if !text(object, "/metadata/deletionTimestamp").is_empty() {
+                continue;
+            }
+            let (kind, name) = (text(object, "/kind"), text(object, "/metadata/name"));
+            match cluster.objects(kind)?.delete(name, &parameters).await {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(ClusterError::of(format!("to delete {kind} {name}"), error)),
+            }
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -4,14 +4,17 @@ use crate::error::ClusterError;
 use kube::core::ApiResource;
 use serde_json::Value;
 
-/// Kind, group, version, plural. What a namespace has once (accounts, roles, volumes, policies) is not here: who sets up the
-/// namespace applies that.
-const OF_A_RUN: [(&str, &str, &str, &str); 5] = [
+/// Kind, group, version, plural. What a namespace has once (accounts, roles, volumes, certificates) is not here: who sets up
+/// the namespace applies that.
+const OF_A_RUN: [(&str, &str, &str, &str); 8] = [
     ("ConfigMap", "", "v1", "configmaps"),
     ("Service", "", "v1", "services"),
     ("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets"),
     ("Job", "batch", "v1", "jobs"),
     ("JobSet", "jobset.x-k8s.io", "v1alpha2", "jobsets"),
+    ("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies"),
+    ("PodGroup", "scheduling.volcano.sh", "v1beta1", "podgroups"),
+    ("PodMonitor", "monitoring.coreos.com", "v1", "podmonitors"),
 ];
 
 /// Whether objects of this `kind` belong to a run.

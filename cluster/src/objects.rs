@@ -11,6 +11,10 @@ pub const SPEC_DIGEST: &str = "conrec/spec-digest";
 /// The label whose value is the run's name, on every object and pod.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 const QUEUE: &str = "kueue.x-k8s.io/queue-name";
+/// The annotation by which Volcano finds a pod's group.
+const GROUP: &str = "scheduling.k8s.io/group-name";
+/// Bytes of a pod's name in a JobSet.
+const LONGEST_POD_NAME: usize = 63;
 
 /// What is submitted.
 #[derive(Debug, Clone)]
@@ -34,7 +38,7 @@ pub struct Submission<'a> {
 /// The run's objects, the config map that stands for the run first: who creates that one has the run.
 ///
 /// # Errors
-/// The template has no worker to count, or a submission names none.
+/// The template has no worker to count, or a submission names none; the run's name is too long for pods of a JobSet.
 pub fn objects(template: &Template, submission: &Submission<'_>) -> Result<Vec<Value>, ClusterError> {
     if submission.workers == 0 {
         return Err(ClusterError::NotPossible("a run needs at least one worker".to_owned()));
@@ -55,8 +59,11 @@ pub fn objects(template: &Template, submission: &Submission<'_>) -> Result<Vec<V
             }
             ("JobSet", _) => {
                 resize_workers_of(object, submission.workers)?;
+                leave_room(object, submission.run)?;
                 enqueue(object, submission.queue);
             }
+            // The coordinator and all workers that the run waits for.
+            ("PodGroup", _) => object["spec"]["minMember"] = json!(submission.workers + 1),
             ("PodDisruptionBudget", _) => object["spec"]["minAvailable"] = json!(least_available(submission.workers)),
             _ => {}
         }
@@ -71,9 +78,9 @@ pub(crate) fn is_anchor(object: &Value) -> bool {
     text(object, "/kind") == "ConfigMap" && text(object, "/metadata/name").ends_with("conrec-configs")
 }
 
-/// Drains may take one worker at a time; the only one may not be taken.
+/// Drains may take one worker at a time, the only one too: a node is not kept for as long as a run takes.
 pub(crate) fn least_available(workers: u32) -> u32 {
-    workers.saturating_sub(1).max(1)
+    workers.saturating_sub(1)
 }
 
 /// What changes when a worker Job, or a JobSet's, has other workers: both numbers at once, or the server refuses.
@@ -93,6 +100,25 @@ fn resize_workers_of(job_set: &mut Value, workers: u32) -> Result<(), ClusterErr
     let spec = worker.and_then(|job| job.pointer_mut("/template/spec"));
     let missing = || ClusterError::BadTemplate("the JobSet has no replicated job named worker".to_owned());
     resize(spec.ok_or_else(missing)?, workers);
+    Ok(())
+}
+
+/// A JobSet's webhook refuses names from which those of its pods would be too long.
+fn leave_room(job_set: &Value, run: &RunName) -> Result<(), ClusterError> {
+    let jobs = job_set.pointer("/spec/replicatedJobs").and_then(Value::as_array);
+    for job in jobs.into_iter().flatten() {
+        let pods = job.pointer("/template/spec/completions").and_then(Value::as_u64).unwrap_or(1);
+        let last = pods.saturating_sub(1);
+        let pod = format!("{}-{}-0-{last}-abcde", text(job_set, "/metadata/name"), text(job, "/name"));
+        if pod.len() > LONGEST_POD_NAME {
+            let most = run.as_str().len().saturating_sub(pod.len() - LONGEST_POD_NAME);
+            return Err(ClusterError::BadName(format!(
+                "run name {run:?} has {} bytes; pods of a JobSet would be called {pod}, and have {LONGEST_POD_NAME}: \
+                 {most} bytes are left for the run",
+                run.as_str().len()
+            )));
+        }
+    }
     Ok(())
 }
 
@@ -150,7 +176,7 @@ impl Names {
                     let of_config_map =
                         key == "name" && matches!(parent, "configMap" | "configMapRef" | "configMapKeyRef");
                     let of_service = key == "subdomain" || (key == "value" && parent == "env");
-                    if of_config_map || of_service {
+                    if of_config_map || of_service || key == GROUP {
                         self.replace(field);
                     } else {
                         self.walk(field, key);

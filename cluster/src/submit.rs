@@ -3,15 +3,20 @@
 //! died has left out; with another spec it is refused.
 
 use crate::connection::Cluster;
+use crate::control::remove_workloads;
 use crate::error::ClusterError;
 use crate::kinds::text;
 use crate::objects::{SPEC_DIGEST, Submission, objects, owned_by};
 use crate::template::Template;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams, ValidationDirective};
 use serde_json::{Map, Value};
+use std::time::Duration;
 
 /// Who writes the fields that this program sets.
 pub(crate) const FIELD_MANAGER: &str = "conrec";
+
+/// Pods that are told to end have so long, and a little.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a submission came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +45,19 @@ pub async fn submit(
         place(cluster, owned_by(object.clone(), &anchor), submission).await?;
     }
     Ok(submitted)
+}
+
+/// Starts a run again whose Jobs have failed: a Job that has failed stays so. The pods go on from what is in the store.
+///
+/// # Errors
+/// As [`submit`]; or what is left of the Jobs does not go.
+pub async fn start_again(
+    cluster: &Cluster,
+    template: &Template,
+    submission: &Submission<'_>,
+) -> Result<(), ClusterError> {
+    remove_workloads(cluster, submission.run, PATIENCE).await?;
+    submit(cluster, template, submission).await.map(|_| ())
 }
 
 /// Creates the config map that stands for the run, or finds it.

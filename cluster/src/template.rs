@@ -7,8 +7,8 @@ use serde_json::Value;
 
 /// The label that says which part of a run an object is.
 pub(crate) const COMPONENT: &str = "/metadata/labels/app.kubernetes.io~1component";
-/// What names of a run's objects begin with, after the run's prefix.
-const STEM: &str = "conrec-";
+/// What names of a run's objects begin with, after the run's prefix; a JobSet has this name alone.
+const STEM: &str = "conrec";
 
 /// The run's objects of rendered manifests, and the prefix that their names have there.
 #[derive(Debug, Clone)]
@@ -41,7 +41,8 @@ impl Template {
                     .to_owned(),
             )
         })?;
-        let at = name.find(STEM).ok_or_else(|| {
+        let at = name.find(STEM).filter(|at| matches!(name[at + STEM.len()..].chars().next(), None | Some('-')));
+        let at = at.ok_or_else(|| {
             ClusterError::BadTemplate(format!("{name} has no {STEM:?} in its name; names of the base end so"))
         })?;
         let template = Self { prefix: name[..at].to_owned(), objects };
@@ -51,6 +52,13 @@ impl Template {
             }
         }
         Ok(template)
+    }
+
+    /// Whether the store is still the one that the base stands in for until somebody says which.
+    #[must_use]
+    pub fn names_no_store(&self) -> bool {
+        let run = self.find("ConfigMap", "conrec-run");
+        run.is_none_or(|map| text(map, "/data/STORE").contains("://BUCKET"))
     }
 
     fn find(&self, kind: &str, base_name: &str) -> Option<&Value> {

@@ -5,6 +5,9 @@ use conrec_cluster::objects::{INSTANCE, Submission, objects};
 use conrec_cluster::template::Template;
 use conrec_cluster::{ClusterError, RunName};
 use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 fn of(run: &str, workers: u32) -> Result<Vec<Value>, ClusterError> {
     let run = RunName::new(run)?;
@@ -77,7 +80,7 @@ fn the_config_map_of_the_run_comes_first_and_cannot_be_changed() {
 
 #[test]
 fn workers_and_their_budget_go_together() {
-    for (workers, available) in [(1, 1), (2, 1), (8, 7)] {
+    for (workers, available) in [(1, 0), (2, 1), (8, 7)] {
         let objects = of("d", workers).unwrap();
         let spec = &named(&objects, "Job", "d-conrec-worker")["spec"];
         assert_eq!((&spec["completions"], &spec["parallelism"]), (&json!(workers), &json!(workers)));
@@ -122,5 +125,67 @@ fn what_is_no_template_is_told() {
     ] {
         let error = Template::parse(text).unwrap_err();
         assert!(matches!(error, ClusterError::BadTemplate(_)) && error.to_string().contains(words), "{text}: {error}");
+    }
+}
+
+/// What `kubectl kustomize` gives of a sample or of the base with these components; none where the program is missing.
+fn rendered(resource: &str, components: &[&str]) -> Option<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let program = root.join("third_party/kubernetes/clients/kubectl");
+    if !program.is_file() {
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // Kustomize takes folders only by a path that leads from one to the other.
+    let up = "../".repeat(folder.path().canonicalize().unwrap().components().count() - 1);
+    let k8s = root.join("k8s").canonicalize().unwrap();
+    let below = |path: String| format!("{up}{}/{path}", k8s.strip_prefix("/").unwrap().display());
+    let components: String =
+        components.iter().map(|name| format!("  - {}\n", below(format!("components/{name}")))).collect();
+    let kustomization = format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n  - {}\ncomponents:\n{components}",
+        below(resource.to_owned())
+    );
+    fs::write(folder.path().join("kustomization.yaml"), kustomization).unwrap();
+    let output = Command::new(program).arg("kustomize").arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+fn made_of(template: &str, run: &str, workers: u32) -> Result<Vec<Value>, ClusterError> {
+    let run = RunName::new(run)?;
+    let submission =
+        Submission { run: &run, namespace: "ns", config: "", spec_digest: "d", store: None, workers, queue: None };
+    objects(&Template::parse(template)?, &submission)
+}
+
+#[test]
+fn a_jobset_with_its_policies_and_its_monitor_is_a_template() {
+    let Some(template) = rendered("base", &["networkpolicy", "monitoring", "jobset", "kueue"]) else { return };
+    let objects = made_of(&template, "g", 3).unwrap();
+    let set = named(&objects, "JobSet", "g-conrec");
+    let worker = &set["spec"]["replicatedJobs"][1]["template"]["spec"];
+    assert_eq!((&worker["completions"], &worker["parallelism"]), (&json!(3), &json!(3)));
+    assert_eq!(worker["template"]["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"], "g-conrec-run");
+    assert_eq!(set["metadata"]["labels"]["kueue.x-k8s.io/queue-name"], "conrec");
+    // Policies that named another run would leave this one's pods open.
+    for name in ["g-conrec-coordinator", "g-conrec-worker", "g-conrec-metrics"] {
+        let policy = named(&objects, "NetworkPolicy", name);
+        assert_eq!(policy["spec"]["podSelector"]["matchLabels"][INSTANCE], "g");
+    }
+    assert_eq!(named(&objects, "PodMonitor", "g-conrec")["spec"]["selector"]["matchLabels"][INSTANCE], "g");
+    made_of(&template, &"r".repeat(34), 3).unwrap();
+    let error = made_of(&template, &"r".repeat(35), 3).unwrap_err().to_string();
+    assert!(error.contains("34 bytes are left"), "{error}");
+}
+
+#[test]
+fn a_group_of_volcano_waits_for_all_pods_of_its_run() {
+    let Some(template) = rendered("base", &["volcano"]) else { return };
+    let objects = made_of(&template, "h", 5).unwrap();
+    assert_eq!(named(&objects, "PodGroup", "h-conrec")["spec"]["minMember"], 6);
+    for job in ["h-conrec-coordinator", "h-conrec-worker"] {
+        let pods = &named(&objects, "Job", job)["spec"]["template"]["metadata"];
+        assert_eq!(pods["annotations"]["scheduling.k8s.io/group-name"], "h-conrec");
     }
 }

@@ -9,6 +9,7 @@ mod advance;
 mod alarm;
 mod between;
 mod gate;
+mod room;
 
 pub use advance::{CurriculumError, Performed};
 pub use alarm::{Alarms, Health};

@@ -1,6 +1,10 @@
 //! The shape of a pretrained decoder, read from the text of its `config.json` (transformers 4 and 5). Whoever plans with
 //! it needs no tensors; whoever computes with it may rely on every number.
 
+mod rotary;
+
+pub use rotary::{Llama3Scaling, RopeScaling, YarnScaling, frequencies};
+
 use serde_json::{Map, Value};
 
 /// Architectures that are read, as they stand in `architectures`.
@@ -47,19 +51,6 @@ pub struct Biases {
     pub mlp: bool,
 }
 
-/// The rescaling of rotary angles of Llama 3.1 (rope type "llama3"): waves longer than the first context are slowed down.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Llama3Scaling {
-    /// How many times longer the context became.
-    pub factor: f64,
-    /// Waves longer than context / this are slowed by the whole factor.
-    pub low_freq_factor: f64,
-    /// Waves shorter than context / this stay as they are.
-    pub high_freq_factor: f64,
-    /// Positions of the first training.
-    pub original_positions: f64,
-}
-
 /// The shape of a decoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecoderShape {
@@ -82,7 +73,7 @@ pub struct DecoderShape {
     /// Base of the rotary angles.
     pub rope_theta: f64,
     /// Rescaling of the rotary angles.
-    pub rope_scaling: Option<Llama3Scaling>,
+    pub rope_scaling: Option<RopeScaling>,
     /// Epsilon of the RMS norms.
     pub rms_norm_eps: f64,
     /// Positions that the model was made for.
@@ -277,53 +268,6 @@ impl Keys<'_> {
             return Err(wrong("use_sliding_window", "true", expected));
         }
         Ok(())
-    }
-
-    /// Base and rescaling of the angles: `rope_parameters` (transformers 5), else `rope_theta` and `rope_scaling`. Where a
-    /// file has both, programs differ in which they read: they must say the same.
-    fn rope(&self) -> Result<(f64, Option<Llama3Scaling>), ShapeError> {
-        let theta = self.get("rope_theta").map(|_| self.number("rope_theta", None)).transpose()?;
-        let theta = theta.map(|theta| above_zero(theta, "rope_theta")).transpose()?;
-        let of = |key| self.rope_section(key, theta.unwrap_or(10_000.0));
-        match (of("rope_parameters")?, of("rope_scaling")?) {
-            (None, None) => Ok((theta.unwrap_or(10_000.0), None)),
-            (Some(only), None) | (None, Some(only)) => Ok(only),
-            (Some(new), Some(old)) if new == old => Ok(new),
-            (Some(_), Some(_)) => {
-                let (new, old) = (self.shown("rope_parameters"), self.shown("rope_scaling"));
-                let expected = format!("the same as rope_parameters = {new} says, or only one of the two");
-                Err(wrong("rope_scaling", old, expected))
-            }
-        }
-    }
-
-    /// One of the two sections; none where it is not there.
-    fn rope_section(&self, name: &'static str, theta: f64) -> Result<Option<(f64, Option<Llama3Scaling>)>, ShapeError> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        let object = value.as_object().ok_or_else(|| wrong(name, value, "an object"))?;
-        let keys = Keys(object);
-        let theta = above_zero(keys.number("rope_theta", Some(theta))?, "rope_theta")?;
-        if let Some(found) = keys.get("partial_rotary_factor").filter(|value| value.as_f64() != Some(1.0)) {
-            return Err(wrong("partial_rotary_factor", found, "1.0: every column of a head is rotated"));
-        }
-        match keys.get("rope_type").or_else(|| keys.get("type")).map(|kind| kind.as_str().unwrap_or_default()) {
-            None | Some("default") => Ok(Some((theta, None))),
-            Some("llama3") => {
-                let number = |key| above_zero(keys.number(key, None)?, key);
-                let scaling = Llama3Scaling {
-                    factor: number("factor")?,
-                    low_freq_factor: number("low_freq_factor")?,
-                    high_freq_factor: number("high_freq_factor")?,
-                    original_positions: number("original_max_position_embeddings")?,
-                };
-                if scaling.high_freq_factor <= scaling.low_freq_factor {
-                    let expected = format!("a number above low_freq_factor = {}", scaling.low_freq_factor);
-                    return Err(wrong("high_freq_factor", scaling.high_freq_factor, expected));
-                }
-                Ok(Some((theta, Some(scaling))))
-            }
-            Some(other) => Err(wrong("rope_type", format!("{other:?}"), "\"default\" or \"llama3\"")),
-        }
     }
 
     fn shown(&self, key: &str) -> String {

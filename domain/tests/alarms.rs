@@ -42,7 +42,7 @@ fn alarms(spec: &RunSpec, health: impl Fn(u32, u32) -> Health) -> Vec<Decision> 
             NextAction::Change(_) => Performed::Changed,
             NextAction::Validate => {
                 let fhr = if cursor.stage_iteration == 0 { 0.2 } else { 0.1 };
-                Performed::Validated(Score { fhr, candidate_accuracy: 0.3 })
+                Performed::Validated(Score { fhr, candidate_accuracy: 0.3 }, 400)
             }
             NextAction::Train if cursor.stage == 0 => Performed::Trained(None),
             NextAction::Train => Performed::Trained(Some(health(cursor.attempt, cursor.stage_iteration + 1))),

@@ -61,7 +61,7 @@ fn walk_attempts(spec: &RunSpec, scores: impl Fn(&Cursor) -> f64) -> (Vec<String
             NextAction::Validate => {
                 let value = scores(&cursor);
                 let score = Score { fhr: value, candidate_accuracy: 0.3 };
-                ("validate".into(), Performed::Validated(score))
+                ("validate".into(), Performed::Validated(score, 400))
             }
             NextAction::Ask => ("ask".into(), Performed::Asked(QuestionCounts::default())),
             NextAction::Clean => {
@@ -174,10 +174,9 @@ fn a_sum_that_rises_is_refused_when_one_score_falls_below_the_bar() {
             NextAction::Validate => {
                 validated += 1;
                 let first = validated == 1;
-                Performed::Validated(Score {
-                    fhr: if first { 0.2 } else { 0.197 },
-                    candidate_accuracy: if first { 0.3 } else { 0.4 },
-                })
+                let score =
+                    Score { fhr: if first { 0.2 } else { 0.197 }, candidate_accuracy: if first { 0.3 } else { 0.4 } };
+                Performed::Validated(score, 400)
             }
             NextAction::Train => Performed::Trained(None),
             NextAction::Checkpoint => Performed::Checkpointed,
@@ -188,6 +187,32 @@ fn a_sum_that_rises_is_refused_when_one_score_falls_below_the_bar() {
     assert_eq!(chosen(&cursor), [3, 0]);
     let refused = "no new best: FHR@20 0.1970 lies more than 0.002 below the bar of 0.2000";
     assert!(cursor.decisions.iter().any(|d| d.reason == refused), "{:?}", cursor.decisions);
+}
+
+#[test]
+fn what_lies_within_the_noise_of_a_validation_is_not_lost() {
+    // The bar of .2 on 400 instances has a standard error of .02: .19 is refused by the tolerance alone, taken with 1.
+    let fall = |_: u32, iteration: u32| if iteration == 0 { 0.2 } else { 0.19 };
+    let (words, _) = walk(&spec(&[]), fall);
+    assert!(words.join("|").contains("again"), "{words:?}");
+    let (words, end) = walk(&spec(&["evaluation.tolerance_errors=1.0"]), fall);
+    assert!(!words.join("|").contains("again"), "{words:?}");
+    let start = "the stage starts at FHR@20 0.2000 and CandAcc 0.3000: the bar for all that follows; 0.0200 of FHR@20 and 0.0229 \
+                 of CandAcc below it count as noise (1 standard error of 400 instances)";
+    assert!(end.decisions.iter().any(|d| d.reason == start), "{:?}", end.decisions);
+    // A larger fall is refused, and the sentence has the number that was used.
+    let (words, end) = walk(&spec(&["evaluation.tolerance_errors=0.25"]), fall);
+    assert!(words.join("|").contains("again"), "{words:?}");
+    let refused = "no new best: FHR@20 0.1900 lies more than 0.0050 (0.25 standard errors of 400 instances) below the bar \
+                   of 0.2000";
+    assert!(end.decisions.iter().any(|d| d.reason == refused), "{:?}", end.decisions);
+}
+
+#[test]
+fn a_key_that_asks_for_nothing_changes_no_digest_of_a_config() {
+    let digest = |overrides: &[&str]| spec(overrides).digest().unwrap();
+    assert_eq!(digest(&["evaluation.tolerance_errors=0.0"]), digest(&[]));
+    assert_ne!(digest(&["evaluation.tolerance_errors=1.0"]), digest(&[]));
 }
 
 #[test]

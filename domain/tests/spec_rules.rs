@@ -177,6 +177,8 @@ const CASES: &[(&str, &str)] = &[
     ("evaluation.beams=19", "evaluation.beams = 19"),
     ("evaluation.beams=262145", "evaluation.beams = 262145"),
     ("evaluation.tolerance=-0.1", "evaluation.tolerance = -0.1"),
+    ("evaluation.tolerance_errors=-1.0", "evaluation.tolerance_errors = -1"),
+    ("evaluation.tolerance_errors=10.5", "evaluation.tolerance_errors = 10.5"),
     ("evaluation.share_smoothing=0.0", "evaluation.share_smoothing = 0"),
     ("evaluation.reward_completions=0", "evaluation.reward_completions = 0"),
     ("evaluation.content_dimensions=0", "evaluation.content_dimensions = 0"),
@@ -297,6 +299,8 @@ fn translation_needs_a_base_that_has_words() {
     assert!(violations(&with_base).is_empty());
     let found = violations(&[&with_base[..], &["stage.0.title_tokens=0"]].concat());
     assert_eq!(found, ["stage.0.title_tokens = 0: allowed is 1 or more"]);
+    let found = violations(&[&with_base[..], &["stage.0.held_out=1.0"]].concat());
+    assert_eq!(found, ["stage.0.held_out = 1: allowed is 0 to 0.9: something must be left to learn from"]);
 }
 
 #[test]

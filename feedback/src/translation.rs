@@ -6,6 +6,7 @@
 
 use crate::dataset::Item;
 use crate::event::Event;
+use crate::keyed_random::{stream, uniform};
 use crate::prompt::Vocabulary;
 use crate::semantic_id::SemanticIds;
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,26 @@ pub struct Translator<'a> {
     titles: &'a Titles,
     /// Tokens of a title at most.
     most: usize,
+    /// What is kept back.
+    held_out: HeldOut,
+}
+
+/// Which items are kept back from a stage, to be asked for later. Whole cells are: an item whose semantic id was trained on
+/// with another title would be held out in name only. The draw is keyed by the codes, and a larger share holds out all that
+/// a smaller one does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeldOut {
+    /// Share of the cells.
+    pub share: f64,
+    /// Seed of the run.
+    pub seed: u64,
+}
+
+impl HeldOut {
+    /// Whether an item with these codes is kept back.
+    pub fn holds(&self, codes: &[u16]) -> bool {
+        self.share > 0.0 && uniform(&mut stream(self.seed, &format!("held out of translation {codes:?}"))) < self.share
+    }
 }
 
 /// A prompt and the title that follows it, as one sequence.
@@ -80,24 +101,37 @@ impl<'a> Translator<'a> {
         (ids, vocabulary): (&'a SemanticIds, Vocabulary),
         titles: &'a Titles,
         (title_tokens, max_tokens): (usize, usize),
+        held_out: HeldOut,
     ) -> Self {
         let most = title_tokens.min(titles.wording.room(vocabulary.levels, max_tokens));
-        Self { ids, vocabulary, titles, most }
+        Self { ids, vocabulary, titles, most, held_out }
     }
 
-    /// Both prompts of each item that these events name, that has a semantic id, and that has a title; ascending.
+    /// Both prompts of each item that is trained on; ascending.
     pub fn prompts(&self, events: &[Event]) -> Vec<(u32, Direction)> {
+        let (_, trained) = self.items(events);
+        trained.into_iter().flat_map(|item| [(item, Direction::ToTitle), (item, Direction::ToItem)]).collect()
+    }
+
+    /// The items that these events name, that have a semantic id, and that have a title; ascending: those that are held out,
+    /// and the others.
+    pub fn items(&self, events: &[Event]) -> (Vec<u32>, Vec<u32>) {
         let mut items: Vec<u32> = events.iter().map(|event| event.item).collect();
         items.sort_unstable();
         items.dedup();
         items.retain(|item| self.ids.cell_of(*item).is_some() && self.title(*item).is_some());
-        items.into_iter().flat_map(|item| [(item, Direction::ToTitle), (item, Direction::ToItem)]).collect()
+        items.into_iter().partition(|item| self.held_out.holds(self.ids.item_codes(*item)))
     }
 
     /// A semantic id and its title. A title that was cut has no end: it does not end there. None for items that give no
     /// prompts.
     pub fn to_title(&self, item: u32) -> Option<TitleSequence> {
-        let (title, is_whole) = self.title(item)?;
+        self.title_after(item, item)
+    }
+
+    /// The semantic id of one item and the title of another.
+    pub fn title_after(&self, item: u32, title_of: u32) -> Option<TitleSequence> {
+        let (title, is_whole) = self.title(title_of)?;
         self.ids.cell_of(item)?;
         let Wording { to_title: [before, after], end, .. } = &self.titles.wording;
         let mut tokens = before.clone();
@@ -144,7 +178,7 @@ mod tests {
     }
 
     fn translator<'a>(ids: &'a SemanticIds, titles: &'a Titles, limits: (usize, usize)) -> Translator<'a> {
-        Translator::new((ids, Vocabulary::of(ids).after(1000)), titles, limits)
+        Translator::new((ids, Vocabulary::of(ids).after(1000)), titles, limits, HeldOut { share: 0.0, seed: 1 })
     }
 
     #[test]
@@ -157,6 +191,30 @@ mod tests {
         assert!(translator(&ids, &titles, (24, 6)).prompts(&seen).is_empty(), "no room for a token of a title");
     }
 
+    /// 400 cells of three items each.
+    #[test]
+    fn whole_cells_are_held_out_by_the_seed_and_a_larger_share_holds_out_the_same_and_more() {
+        let of_item: Vec<u16> = (0..1200u16).flat_map(|i| [i / 3 % 20, i / 60]).collect();
+        let ids = SemanticIds::new(2, 20, of_item, &[true; 1200]).unwrap();
+        let titles = Titles { of_item: vec![vec![7]; 1200], ..titles() };
+        let seen: Vec<Event> = (0..1200).map(|item| Event { user: 0, item, time: 0, sign: Sign::Neutral }).collect();
+        let held_out = |share, seed| {
+            let vocabulary = Vocabulary::of(&ids).after(1000);
+            let of = Translator::new((&ids, vocabulary), &titles, (24, 64), HeldOut { share, seed });
+            let (held_out, trained) = of.items(&seen);
+            assert_eq!(held_out.len() + trained.len(), 1200);
+            assert!(of.prompts(&seen).iter().all(|(item, _)| trained.contains(item)), "share {share}");
+            held_out
+        };
+        assert!(held_out(0.0, 1).is_empty());
+        let (few, more) = (held_out(0.1, 1), held_out(0.3, 1));
+        assert!(few.iter().all(|item| more.contains(item)));
+        assert!(few.chunks(3).all(|cell| cell[0] / 3 == cell[2] / 3), "an item is not held out without its cell");
+        // 0.3 of 400 cells, with four standard deviations.
+        assert!((more.len() as f64 / 3.0 - 120.0).abs() < 4.0 * (400.0f64 * 0.3 * 0.7).sqrt(), "{}", more.len());
+        assert_ne!(held_out(0.3, 2), more);
+    }
+
     #[test]
     fn prompts_hold_instruction_semantic_id_and_title() {
         let (ids, titles) = (ids(), titles());
@@ -165,6 +223,8 @@ mod tests {
         let expected = TitleSequence { tokens: vec![90, 91, 1004, 1015, 92, 11, 12, 99], answer: 5 };
         assert_eq!(of.to_title(1), Some(expected));
         assert_eq!(of.to_item(1), Some((vec![80, 11, 12, 81, 82], ids.cell_of(1).unwrap())));
+        let of_another = TitleSequence { tokens: vec![90, 91, 1004, 1015, 92, 10, 99], answer: 5 };
+        assert_eq!((of.title_after(1, 0), of.title_after(1, 4), of.title_after(3, 0)), (Some(of_another), None, None));
         for item in [3, 4, 6] {
             assert_eq!((of.to_title(item), of.to_item(item)), (None, None), "item {item}");
         }

@@ -62,7 +62,7 @@ with DAG(
             capabilities=k8s.V1Capabilities(drop=["ALL"]),
         ),
         volumes=[
-            k8s.V1Volume(name="configs", config_map=k8s.V1ConfigMapVolumeSource(name="conrec-configs")),
+            k8s.V1Volume(name="configs", config_map=k8s.V1ConfigMapVolumeSource(name="conrec-nightly-configs")),
             k8s.V1Volume(name="tmp", empty_dir=k8s.V1EmptyDirVolumeSource()),
         ],
         volume_mounts=[

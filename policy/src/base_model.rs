@@ -15,7 +15,7 @@ use conrec_feedback::prompt::{PromptFrame, Vocabulary};
 use conrec_feedback::translation::Wording;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 /// What a run's decoder is before anything is learned.
 #[derive(Debug)]
@@ -107,6 +107,11 @@ impl BaseModel {
 }
 
 impl Pretrained {
+    /// Its weights as one flat tensor, which nothing may change.
+    pub fn weights(&self) -> &Tensor {
+        self.weights.tensor()
+    }
+
     /// SHA-256 of its weights as they are held, by which workers know that they hold the same ones.
     ///
     /// # Errors

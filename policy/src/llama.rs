@@ -4,7 +4,7 @@
 use crate::error::PolicyError;
 use crate::flat_parameters::FlatParameters;
 use crate::random_normal::{standard_normals, stream};
-use conrec_domain::decoder_shape::{Biases, DecoderShape, Family, Llama3Scaling};
+use conrec_domain::decoder_shape::{Biases, DecoderShape, Family, RopeScaling};
 use conrec_domain::spec::ModelSpec;
 use conrec_domain::work::Pass;
 use tch::Tensor;
@@ -36,7 +36,7 @@ pub struct LlamaConfig {
     /// Base of the rotary angles.
     pub rope_theta: f64,
     /// Rescaling of the rotary angles.
-    pub rope_scaling: Option<Llama3Scaling>,
+    pub rope_scaling: Option<RopeScaling>,
     /// Epsilon of the RMS norms.
     pub rms_norm_eps: f64,
     /// Positions for which rotary angles exist.

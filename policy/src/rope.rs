@@ -2,8 +2,7 @@
 //! weights load there.
 
 use crate::llama::LlamaConfig;
-use conrec_domain::decoder_shape::Llama3Scaling;
-use std::f64::consts::TAU;
+use conrec_domain::decoder_shape::{RopeScaling, frequencies};
 use tch::{Device, Kind, Tensor};
 
 /// Cosines and signed sines of every position.
@@ -24,17 +23,21 @@ pub(crate) struct Angles {
 }
 
 impl Rope {
-    /// Tables for all positions of a decoder; angle of pair i at position p: p * frequency(i).
+    /// Tables for all positions of a decoder; angle of pair i at position p: p * frequency(i). Where attention is sharpened
+    /// for longer texts, both tables are multiplied by the factor, so that products of queries and keys have its square.
     pub(crate) fn new(config: &LlamaConfig, (kind, device): (Kind, Device)) -> Self {
         let (head_dim, positions) = (config.head_dim, config.max_positions);
         let half = head_dim / 2;
+        let frequencies = frequencies(config.rope_theta, config.rope_scaling, head_dim as u32);
+        let factor = config.rope_scaling.map_or(1.0, RopeScaling::attention_factor);
         let mut cosine = Vec::with_capacity((positions * head_dim) as usize);
         let mut sine = Vec::with_capacity((positions * head_dim) as usize);
         for position in 0..positions {
             for column in 0..head_dim {
-                let angle = position as f64 * frequency(config, column % half);
-                cosine.push(angle.cos());
-                sine.push(if column < half { -angle.sin() } else { angle.sin() });
+                let angle = position as f64 * frequencies[(column % half) as usize];
+                let (c, s) = (factor * angle.cos(), factor * angle.sin());
+                cosine.push(c);
+                sine.push(if column < half { -s } else { s });
             }
         }
         let table =
@@ -65,19 +68,4 @@ impl Rope {
     pub(crate) fn positions(&self) -> i64 {
         self.cosine.size()[0]
     }
-}
-
-/// theta^(-2 i / head_dim), rescaled where the decoder was made so.
-fn frequency(config: &LlamaConfig, pair: i64) -> f64 {
-    let plain = config.rope_theta.powf(-2.0 * pair as f64 / config.head_dim as f64);
-    config.rope_scaling.map_or(plain, |scaling| slowed(plain, scaling))
-}
-
-/// Llama 3.1's rule: a wave longer than context / low turns `factor` times slower, one shorter than context / high as
-/// before, and one between them in between.
-fn slowed(frequency: f64, scaling: Llama3Scaling) -> f64 {
-    let turns = scaling.original_positions * frequency / TAU;
-    let Llama3Scaling { factor, low_freq_factor: low, high_freq_factor: high, .. } = scaling;
-    let kept = ((turns - low) / (high - low)).clamp(0.0, 1.0);
-    frequency * (kept + (1.0 - kept) / factor)
 }

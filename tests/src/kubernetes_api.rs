@@ -94,6 +94,12 @@ impl ApiServer {
         self.shared.1.notify_all();
     }
 
+    /// Removes an object and what it owns, as somebody else's request does.
+    pub fn delete(&self, namespace: &str, plural: &str, name: &str) {
+        self.state().objects.delete(namespace, plural, name);
+        self.shared.1.notify_all();
+    }
+
     /// What the pod `name` says when asked for its log.
     pub fn set_log(&self, name: &str, text: &str) {
         self.state().logs.push((name.to_owned(), text.to_owned()));

@@ -15,6 +15,7 @@ mod references;
 mod stand_ins;
 
 use commands::{DocumentCommand, commands};
+use conrec_tests::emulators::{self, Emulator};
 use conrec_tests::kubernetes_api::ApiServer;
 use conrec_tests::{program, root};
 use stand_ins::{StandIns, TRAIN_RUN};
@@ -54,6 +55,8 @@ fn documents() -> Vec<(String, String)> {
 struct Checkout {
     folder: TempDir,
     stand_ins: StandIns,
+    /// What stands for a cloud's bucket.
+    bucket: Emulator,
 }
 
 /// A command that runs.
@@ -75,7 +78,7 @@ impl Checkout {
         // A cluster for those who submit to one (tests/src/kubernetes_api.rs); it has no pods.
         let cluster = ApiServer::start().unwrap().kubeconfig("conrec");
         fs::write(folder.path().join("kubeconfig"), cluster).unwrap();
-        Self { folder, stand_ins: StandIns::new() }
+        Self { folder, stand_ins: StandIns::new(), bucket: emulators::google().unwrap() }
     }
 
     /// Starts a command where it is to be run at all.
@@ -86,6 +89,7 @@ impl Checkout {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("exec {line}")]).current_dir(self.folder.path()).process_group(0);
         command.env("KUBECONFIG", self.folder.path().join("kubeconfig"));
+        command.envs(self.bucket.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
         let child = command.spawn().unwrap();
         Some(Running { child, of: of.clone(), output, since: Instant::now() })

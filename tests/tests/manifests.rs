@@ -7,6 +7,8 @@
     reason = "a test fails by a panic, and says why it was skipped"
 )]
 
+#[path = "manifests/chart.rs"]
+mod chart;
 #[path = "manifests/cluster.rs"]
 mod cluster;
 #[path = "manifests/cut_off.rs"]
@@ -17,12 +19,20 @@ mod document;
 mod network;
 #[path = "manifests/pod.rs"]
 mod pod;
+#[path = "manifests/reach.rs"]
+mod reach;
 #[path = "manifests/rendered.rs"]
 mod rendered;
 #[path = "manifests/rules.rs"]
 mod rules;
 #[path = "manifests/same_objects.rs"]
 mod same_objects;
+#[path = "manifests/server_rules.rs"]
+mod server_rules;
+#[path = "manifests/shown.rs"]
+mod shown;
+#[path = "manifests/together.rs"]
+mod together;
 
 use cluster::{Cluster, Verdict};
 use conrec_tests::{root, run, text};
@@ -40,11 +50,13 @@ fn everything_is_valid_keeps_the_rules_and_is_the_same_in_the_chart() {
     let Some((cases, output)) = rendered(&[]) else { return };
     assert!(output.status.success(), "{}", text(&output));
     println!("{}", text(&output));
-    let broken: Vec<String> = cases.iter().flat_map(rules::broken).collect();
+    let quota = together::quota(&cases);
+    let of_a_case = |case| [rules::broken(case), together::broken(case, &quota), reach::broken(case)].concat();
+    let broken: Vec<String> = cases.iter().flat_map(of_a_case).collect();
     assert!(broken.is_empty(), "{} rules are broken:\n{}", broken.len(), broken.join("\n"));
     let (different, compared) = same_objects::differences(&cases);
     assert!(different.is_empty(), "{} differences:\n{}", different.len(), different.join("\n"));
-    assert!(compared > 3, "only {compared} sets of values say what they are held against");
+    assert!(compared > 15, "only {compared} sets of values say what they are held against");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod document;
 mod measure;
 mod moments;
 mod pairs;
+mod translation;
 
 use crate::base_folder::open_base;
 use crate::cuda;
@@ -29,6 +30,7 @@ use conrec_process::{Output, ReportFiles};
 use measure::{Measured, Measuring};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
+use translation::{Translated, Translating};
 
 /// `conrec alignment-report`.
 #[derive(Debug, Args)]
@@ -83,13 +85,15 @@ pub(crate) struct Moment {
     questions: Accuracies,
     /// The same with drawn answers.
     drawn_answers: Accuracies,
+    /// What it knows of semantic ids in words, where a stage translates.
+    translated: Option<Translated>,
 }
 
 impl Moment {
-    fn of(measured: Measured, asked: Asked<'_>) -> Self {
+    fn of(measured: Measured, translated: Option<Translated>, asked: Asked<'_>) -> Self {
         let questions = measured.questions.accuracies(asked);
         let drawn_answers = measured.drawn_answers.accuracies(asked);
-        Self { measured, questions, drawn_answers }
+        Self { measured, questions, drawn_answers, translated }
     }
 }
 
@@ -142,9 +146,12 @@ fn findings(spec: &RunSpec, folder: &RunFolder) -> Result<Findings, WorkerError>
     let base = open_base(spec)?;
     check_base(&base, folder)?;
     let measuring = Measuring::new(spec, &loaded)?;
-    let mut moments = Vec::new();
+    let translating = Translating::new(spec, folder, &loaded.data)?;
+    let (mut moments, mut translated) = (Vec::new(), Vec::new());
     for moment in moments::moments(spec, folder)? {
-        moments.push(measuring.measure(moment.name.clone(), &moment.policy((spec, &base), folder)?)?);
+        let policy = moment.policy((spec, &base), folder)?;
+        moments.push(measuring.measure(moment.name.clone(), &policy)?);
+        translated.push(translating.as_ref().map(|of| of.measure(&policy)).transpose()?);
     }
     let state = Some(report.state_digest);
     let users: Vec<u32> = loaded.validation()?.users();
@@ -157,7 +164,7 @@ fn findings(spec: &RunSpec, folder: &RunFolder) -> Result<Findings, WorkerError>
         pairs: (measuring.pairs(), measuring.pair_users()),
         disliked: measuring.disliked(),
         stages: stages(&report, &moments, asked),
-        moments: moments.into_iter().map(|measured| Moment::of(measured, asked)).collect(),
+        moments: moments.into_iter().zip(translated).map(|(of, words)| Moment::of(of, words, asked)).collect(),
         report,
     })
 }
@@ -201,6 +208,7 @@ fn as_json(run: &RunId, findings: &Findings) -> Value {
             "after_stage": m.measured.name, "questions": measured(&m.questions), "drawn_answers": measured(&m.drawn_answers),
             "probe": m.measured.probe, "probe_of_drawn_labels": m.measured.probe_of_drawn_labels,
             "plane_share": m.measured.plane.share,
+            "translation": m.translated,
         })
     };
     let control = |(name, found, drawn): &(&str, MetricValue, MetricValue)| json!({"features": name, "probe": found, "probe_of_drawn_labels": drawn});

@@ -69,6 +69,10 @@ struct WorkerArgs {
     /// Where all runs are kept, a folder or the URL of a bucket; default: the coordinator's own
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+    /// The job that this worker is for: its records in --store say, before any coordinator was reached, that it is over
+    /// (this worker ends with exit code 0) or that it is paused (it waits as long as that lasts)
+    #[arg(long, value_name = "RUN", requires = "store")]
+    job: Option<RunId>,
     /// Where files lie that come from a bucket or go there; default: the system's temporary folder
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
@@ -139,6 +143,7 @@ fn work(args: WorkerArgs) -> Result<u8, WorkerError> {
         coordinator: args.coordinator,
         advertise: args.advertise,
         store: args.store,
+        job: args.job,
         scratch: args.scratch,
         tls: args.tls,
         insecure_collectives: args.insecure_collectives,

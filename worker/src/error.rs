@@ -96,6 +96,21 @@ pub enum WorkerError {
         /// Beginning of the digest that was found.
         found: String,
     },
+    /// The base that was given for an adapter cannot be used.
+    #[error("--base: {0}")]
+    GivenBase(FileError),
+    /// An adapter that names another base than the run's.
+    #[error(
+        "{}: it was made for the base {named}, and the run has {own}; say with --base DIR which of them it is to be evaluated on", adapter.display()
+    )]
+    OtherAdapter {
+        /// Its folder.
+        adapter: PathBuf,
+        /// The base that it names.
+        named: String,
+        /// The run's.
+        own: String,
+    },
     /// Something of the policy: shapes, files, values out of range.
     #[error("{0}")]
     Policy(#[from] PolicyError),
@@ -233,9 +248,11 @@ impl WorkerError {
     /// The exit code that fits the cause.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage { .. } | Self::NoRun { .. } | Self::Store(OpenError::Url(_)) => WRONG_USAGE,
+            Self::Usage { .. } | Self::OtherAdapter { .. } | Self::NoRun { .. } | Self::Store(OpenError::Url(_)) => {
+                WRONG_USAGE
+            }
             Self::Hub(HubError::NoSuchFolder(_)) | Self::Base(BaseError::Policy(_)) => BAD_CONFIG,
-            Self::Base(BaseError::File(_)) | Self::OtherBase { .. } => BAD_DATA,
+            Self::Base(BaseError::File(_)) | Self::OtherBase { .. } | Self::GivenBase(_) => BAD_DATA,
             Self::Hub(_) => UNAVAILABLE,
             Self::Spec(_) | Self::Synthetic(_) | Self::Config { .. } | Self::ConfigFile { .. } => BAD_CONFIG,
             Self::Credentials(_) | Self::Exposed { .. } => BAD_CONFIG,

@@ -1,9 +1,9 @@
 //! `conrec evaluate`: the metrics table of the test window, computed anew from a run's final policy or from an exported
 //! adapter, on the run's prepared data.
 
+use crate::adapter_policy::{Adapted, adapted};
 use crate::error::WorkerError;
 use crate::evaluate::{NamedPolicy, WindowResult, evaluate};
-use crate::export::{ADAPTER, BASE};
 use crate::other_policy::on_data_of;
 use crate::predict::parquet_file;
 use crate::provenance::{of_run, state_of};
@@ -18,16 +18,11 @@ use conrec_feedback::prepared::Role;
 use conrec_feedback::readers::Negatives;
 use conrec_feedback::report_order::{base_of, in_order, is_own};
 use conrec_page::{Block, Cell, Column, Document, Row, Section, Table};
-use conrec_policy::adapter_files::{AdapterOf, read_adapter};
 use conrec_policy::atomic_write::write_atomically;
-use conrec_policy::device::device_of;
-use conrec_policy::model_files::read_model;
-use conrec_policy::transformer::{Adapter, Policy, Trains};
 use conrec_process::{Output, result, say};
-use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Model to metric to value.
 type Models = BTreeMap<String, BTreeMap<String, Interval>>;
@@ -40,6 +35,8 @@ Examples:
   conrec evaluate RUN --baselines --output json           with all models it is held against, for programs
   conrec evaluate --adapter runs/RUN/adapter              what the exported adapter does
   conrec evaluate RUN --adapter tuned --base base_model   another adapter of that shape, on the run's data
+  conrec evaluate RUN --adapter runs/RUN/adapter --base DIR
+                                                          what it does on a variant of the pretrained base
   conrec evaluate RUN --policy-of OLDER                   another run's policy, on the run's data
 
 One row a model, with 95 % intervals over users. An adapter in a run's folder needs no RUN.")]
@@ -53,7 +50,8 @@ pub struct EvaluateArgs {
     /// A PEFT folder, as a run exports it: evaluated in place of the run's own policy
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
-    /// The adapter's base model in Hugging Face layout; default: what the adapter names, or base_model beside it
+    /// The adapter's base model in Hugging Face layout: from scratch by default what the adapter names, or base_model beside
+    /// it; of a pretrained base by default the run's own, and a variant of it with the same shape and tokens may be given
     #[arg(long, value_name = "DIR", requires = "adapter")]
     base: Option<PathBuf>,
     /// Evaluate the baselines too, those with settings that validation chooses among them
@@ -87,13 +85,12 @@ pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
     let spec = &stored.spec;
     let window = window_of(spec, (&stored.folder, &data), Role::Test)?
         .ok_or_else(|| WorkerError::file(stored.folder.shown("prepared"), "it has no test window; prepare it again"))?;
-    let policies = match &args.adapter {
-        Some(adapter) => vec![NamedPolicy {
-            name: "adapter",
-            policy: adapted(&stored, adapter, args.base.as_deref())?,
-            same_as: None,
-        }],
-        None => policies_of(&stored.state)?,
+    let (policies, base) = match &args.adapter {
+        Some(adapter) => {
+            let Adapted { policy, base } = adapted(&stored, adapter, args.base.as_deref())?;
+            (vec![NamedPolicy { name: "adapter", policy, same_as: None }], base)
+        }
+        None => (policies_of(&stored.state)?, None),
     };
     let tuned = args.baselines.then(|| chosen_baselines(spec, &stored.folder)).transpose()?;
     let WindowResult { models, outcomes, .. } = evaluate(spec, &data, &window, policies, tuned.as_ref())?;
@@ -111,20 +108,20 @@ pub fn run(args: &EvaluateArgs) -> Result<(), WorkerError> {
     if args.output == Output::Json {
         let whole = json!({
             "run_id": run, "config_digest": identity.config_digest, "state_digest": identity.state_digest,
-            "policy": policy, "window": "test", "instances": window.instances().len(),
+            "policy": policy, "base": base, "window": "test", "instances": window.instances().len(),
             "statistics": spec.evaluation.statistics, "identity": identity, "models": models,
         });
         say!("{whole:#}");
         return Ok(());
     }
-    let facts = vec![
-        format!("policy: {policy}"),
+    let base = base.map(|base| format!("base: {base}"));
+    let facts = std::iter::once(format!("policy: {policy}")).chain(base).chain([
         format!("statistics: {}", written(&spec.evaluation.statistics)),
         format!("{} instances of the test window", window.instances().len()),
-    ];
+    ]);
     let document = Document {
         title: format!("Run {run}, evaluated again"),
-        facts,
+        facts: facts.collect(),
         notes: std::iter::once(Negatives::of(&spec.data).sentence).chain(notes(spec)).collect(),
         sections: sections(&models).into_iter().chain([Section::identity(identity.rows())]).collect(),
     };
@@ -160,48 +157,6 @@ impl EvaluateArgs {
         })?;
         Ok((run, StoreArgs { store, scratch: self.store.scratch.clone() }))
     }
-}
-
-/// The key of `adapter_config.json` that names the base.
-#[derive(Deserialize)]
-struct NamesBase {
-    base_model_name_or_path: Option<PathBuf>,
-}
-
-/// The policy of an adapter of the run's shape.
-fn adapted(stored: &StoredRun, adapter: &Path, base: Option<&Path>) -> Result<Policy, WorkerError> {
-    let (model, lora) = (stored.state.model(), stored.state.lora_config());
-    let flat = read_adapter(adapter, AdapterOf { model, lora })?;
-    let base = match (stored.base.pretrained(), base) {
-        (None, base) => read_model(&model_of(adapter, base)?, model)?,
-        (Some(_), None) => stored.state.base().shallow_clone(),
-        (Some(_), Some(given)) => {
-            return Err(WorkerError::Usage {
-                option: "--base",
-                found: given.display().to_string(),
-                allowed: "a run from scratch; an adapter of a pretrained base is evaluated on the run's own",
-            });
-        }
-    };
-    let device = device_of(stored.spec.cluster.device);
-    let (base, flat) = (base.f_to_device(device)?, flat.f_to_device(device)?);
-    Ok(Policy::new(model, &base, Some(Adapter { config: lora, flat: &flat }), Trains::Nothing)?)
-}
-
-fn model_of(adapter: &Path, given: Option<&Path>) -> Result<PathBuf, WorkerError> {
-    if let Some(given) = given {
-        return Ok(given.to_owned());
-    }
-    let file = adapter.join("adapter_config.json");
-    let text = std::fs::read(&file).map_err(|e| WorkerError::file(&file, e))?;
-    let named: NamesBase = serde_json::from_slice(&text).map_err(|e| WorkerError::file(&file, e))?;
-    let beside = adapter.join("..").join(BASE);
-    let places = named.base_model_name_or_path.into_iter().chain([beside]);
-    let mut found = places.filter(|place| place.join("config.json").is_file());
-    found.next().ok_or_else(|| {
-        let message = format!("its base model is neither where base_model_name_or_path says nor in {BASE}/ beside {ADAPTER}/; give --base DIR");
-        WorkerError::file(&file, message)
-    })
 }
 
 /// The tables: items, then cells where a model has them.

@@ -42,6 +42,7 @@ mod truth;
 pub mod validate;
 pub mod warm_start;
 
+mod adapter_policy;
 mod alignment_report;
 pub mod evaluate;
 pub mod evaluate_again;

@@ -1,7 +1,8 @@
-//! Whether the job is over whose coordinator cannot be reached: the store says so where the run was submitted as a job.
-//! So a worker that missed its coordinator's last word does not knock for ever.
+//! Whether the job is over, or paused, whose coordinator cannot be reached: the store says so where the run was submitted as
+//! a job. So a worker that missed its coordinator's last word does not knock for ever.
 
 use conrec_domain::ids::RunId;
+use conrec_domain::job::{Wish, Wishes};
 use conrec_jobs::JobObjects;
 use conrec_store::Store;
 use std::time::Duration;
@@ -27,4 +28,11 @@ pub async fn until_over(job: Option<&JobObjects>) {
             return;
         }
     }
+}
+
+/// Whether an operator let the job rest: then nobody serves it, and that is as it should be.
+pub async fn is_paused(job: Option<&JobObjects>) -> bool {
+    let Some(job) = job else { return false };
+    let wishes = timeout(PATIENCE, job.wishes(&Wishes::default())).await;
+    wishes.is_ok_and(|wishes| wishes.is_ok_and(|wishes| wishes.wish == Wish::Pause))
 }

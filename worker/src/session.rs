@@ -10,6 +10,7 @@ use crate::leave::{Leave, Wish};
 use crate::over;
 use conrec_domain::effect::Command;
 use conrec_domain::event::Hello;
+use conrec_domain::ids::RunId;
 use conrec_jobs::JobObjects;
 use conrec_proto::MAX_MESSAGE_BYTES;
 use conrec_proto::message::{FromWorker, ToWorker, Welcome};
@@ -42,6 +43,8 @@ pub struct SessionOptions {
     pub advertise: String,
     /// Where this worker sees the store; none: where the coordinator sees it.
     pub store: Option<String>,
+    /// The job that it is for, where that is known before a coordinator says so; its records are in `store`.
+    pub job: Option<RunId>,
     /// Where files lie that come from a store that is no folder, or go there; none: the system's temporary folder.
     pub scratch: Option<PathBuf>,
     /// Folder of this worker's certificate; none: nothing is encrypted.
@@ -92,7 +95,8 @@ pub async fn run(options: &SessionOptions) -> Result<Ended, WorkerError> {
     let mut leave = Leave::listen(options.grace)
         .map_err(|error| WorkerError::Protocol(format!("cannot listen to signals: {error}")))?;
     let (mut compute, mut forget, mut backoff) = (None, false, Backoff::default());
-    let mut job = None;
+    let named = options.store.as_deref().zip(options.job.as_ref());
+    let mut job = named.and_then(|(store, run_id)| over::job(store, run_id));
     loop {
         let began = Instant::now();
         let ended = session(options, (&mut compute, &mut job), forget, &mut leave).await;
@@ -110,6 +114,9 @@ pub async fn run(options: &SessionOptions) -> Result<Ended, WorkerError> {
                     () = sleep(backoff.pause()) => {}
                     _ = leave.next() => return Ok(Ended::Left),
                 }
+            }
+            Err(WorkerError::Coordinator { .. }) if over::is_paused(job.as_ref()).await => {
+                tracing::info!("nobody serves the job, which is paused; waiting on");
             }
             ended => return ended,
         }

@@ -12,7 +12,7 @@ use conrec_feedback::prompt::{PromptBuilder, PromptFrame};
 use conrec_feedback::reward::Targets;
 use conrec_feedback::semantic_id::SemanticIds;
 use conrec_feedback::split::days;
-use conrec_feedback::translation::{Direction, TitleSequence, Titles, Translator};
+use conrec_feedback::translation::{Direction, HeldOut, TitleSequence, Titles, Translator};
 use conrec_policy::random_normal::{below, stream};
 
 /// Where a stage's prompts come from, by what the stage learns. Instances are named by their index.
@@ -202,7 +202,9 @@ impl PromptSource<'_> {
 
     fn translator(&self, stage: &StageSpec) -> Option<Translator<'_>> {
         let limits = (stage.title_tokens as usize, self.max_prompt_tokens as usize);
-        self.titles.map(|titles| Translator::new((self.ids, self.frame.vocabulary(self.ids)), titles, limits))
+        let held_out = HeldOut { share: stage.held_out, seed: self.seed };
+        let ids = (self.ids, self.frame.vocabulary(self.ids));
+        self.titles.map(|titles| Translator::new(ids, titles, limits, held_out))
     }
 
     fn translations<'p>(

@@ -202,7 +202,7 @@ pub struct WishArgs {
 }
 
 /// `conrec checkpoint`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct CheckpointArgs {
     /// Which.
     #[command(flatten)]

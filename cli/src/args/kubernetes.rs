@@ -1,5 +1,6 @@
 //! Options of verbs that can be asked of a Kubernetes cluster instead of a store.
 
+use super::Output;
 use clap::Args;
 use conrec_domain::ids::RunId;
 use conrec_domain::job::JobKey;
@@ -49,4 +50,7 @@ pub struct ScaleArgs {
     /// Where.
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
 }

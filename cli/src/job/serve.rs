@@ -2,7 +2,8 @@
 //! operators wish, and writes how it ended.
 
 use super::{now, this_process};
-use crate::args::CoordinatorArgs;
+use crate::args::{ConfigArgs, CoordinatorArgs};
+use crate::config_file;
 use crate::coordinator::{Served, open, serve_open};
 use crate::failure::{Failure, no_signals};
 use conrec_coordinator::Orders;
@@ -10,10 +11,12 @@ use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::StoreError;
 use conrec_domain::effect::Ending;
 use conrec_domain::ids::RunId;
-use conrec_jobs::{Arrival, Desk, JobError, JobObjects, Order};
+use conrec_domain::job::{JobKey, JobRequest};
+use conrec_jobs::{Arrival, Desk, JobError, JobObjects, Order, Submitted, host};
 use conrec_process::{StopSignals, say};
 use conrec_store::Store;
 use conrec_vitals::Vitals;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -34,6 +37,9 @@ pub async fn serve(args: &CoordinatorArgs, run_id: &RunId, vitals: &Vitals) -> R
     let mut signals = StopSignals::listen().map_err(no_signals)?;
     let store = Store::make(&args.store.store).map_err(StoreError::from)?;
     let job = JobObjects::of(&store, run_id);
+    if let Some(config) = &args.config {
+        submit(args, config, &job).await?;
+    }
     let desk = loop {
         match Desk::arrive(job.clone(), this_process(), now).await? {
             Arrival::Open(desk) => break *desk,
@@ -89,6 +95,26 @@ pub async fn serve(args: &CoordinatorArgs, run_id: &RunId, vitals: &Vitals) -> R
             desk.close(&Ending::Failed { reason: message.clone(), exit_code: *code }).await;
             Err(failure)
         }
+    }
+}
+
+/// Has the job's request in the store: `config`, under the run's own name, unless it was submitted before.
+async fn submit(args: &CoordinatorArgs, config: &Path, job: &JobObjects) -> Result<(), Failure> {
+    let run_id = job.run_id();
+    let key: Option<JobKey> = run_id.as_str().parse().ok().filter(|key: &JobKey| key.run_id() == run_id);
+    let key = key.ok_or_else(|| {
+        let message = format!(
+            "--job {run_id}: a job that is submitted by its coordinator is known by its name alone: expected at most 40 \
+             of a-z 0-9 -, a letter first, no dash last"
+        );
+        Failure::new(ExitCode::Usage, message)
+    })?;
+    let spec = config_file::load(&ConfigArgs { config: config.to_owned(), set: args.set.clone() })?;
+    let request = JobRequest::new(key, &spec, args.workers.unwrap_or(1), crate::CODE_VERSION)?;
+    match job.submit(&request.stamped(now(), &host())).await? {
+        Submitted::Created => Ok(()),
+        Submitted::Before(before) if before.is_for(&spec).map_err(JobError::from)? => Ok(()),
+        Submitted::Before(before) => Err(super::submit::other_config(&before)),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::train::local_folder;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::StoreError;
-use conrec_domain::job::{Decision, Existing, JobRequest, Presence, Wishes, decide};
+use conrec_domain::job::{Decision, Existing, JobKey, JobRequest, Presence, Wishes, decide};
 use conrec_domain::spec::RunSpec;
 use conrec_jobs::{JobObjects, Lock, Submitted, host, serves};
 use conrec_store::Store;
@@ -45,7 +45,7 @@ async fn submit(args: &SubmitArgs) -> Result<u8, Failure> {
         }
     }
     let action = match decision {
-        Decision::OtherKey | Decision::OtherSpec => return Err(taken(args, request)),
+        Decision::OtherKey | Decision::OtherSpec => return Err(taken(&args.key, request)),
         Decision::AlreadyRan => return already_ran(args, &job).await,
         Decision::Finished { exit_code } => {
             let view = job.view(now).await?;
@@ -103,17 +103,23 @@ async fn decided(
     Ok(decide(Some(&existing), args.if_exists.into(), at, now()))
 }
 
-fn taken(args: &SubmitArgs, there: &JobRequest) -> Failure {
-    let (key, run) = (&args.key, &there.run_id);
+/// The key, or the run that it names, is taken by what was submitted before.
+pub fn taken(key: &JobKey, there: &JobRequest) -> Failure {
+    let run = &there.run_id;
     if there.key != *key {
         let message =
             format!("key `{key}` names run `{run}`, which was submitted under key `{}`; choose another key", there.key);
         return Failure::new(ExitCode::BadConfig, message);
     }
+    other_config(there)
+}
+
+/// The key of a request belongs to another config than this submission's.
+pub fn other_config(there: &JobRequest) -> Failure {
     let message = format!(
-        "key `{key}` was submitted with another config at {} (run `{run}`, job/request.json holds it); submit that \
-         config, or choose another key",
-        there.submitted
+        "key `{}` was submitted with another config at {} (run `{}`, job/request.json holds it); submit that config, or \
+         choose another key",
+        there.key, there.submitted, there.run_id
     );
     Failure::new(ExitCode::BadConfig, message)
 }

@@ -1,10 +1,12 @@
 //! `conrec wait --kubernetes`: waits until a run in a cluster has ended, and exits with its exit code.
 
-use super::{Place, result};
+use super::Place;
+use super::records::Records;
+use super::seen::Seen;
 use crate::args::{Output, WaitArgs, WaitingArgs};
 use crate::failure::Failure;
-use conrec_cluster::follow;
 use conrec_cluster::observe::Observed;
+use conrec_cluster::{ClusterError, follow};
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_process::note;
 use std::time::Duration;
@@ -20,28 +22,52 @@ pub fn run(args: &WaitArgs) -> Result<u8, Failure> {
     crate::stored_run::wait(async {
         let job = &args.job;
         let place = Place::find(&job.cluster, (job.run.as_ref(), job.key.as_ref())).await?;
-        until_over(&place, &args.waiting, job.output).await
+        let records = Records::find(&place, &job.store).await?;
+        until_over((&place, records.as_ref()), &args.waiting, job.output).await
     })
 }
 
-/// Waits until the run has ended, or the time is over; prints it.
+/// Waits until the run has ended, or the time is over; prints it. A run whose objects are gone has ended if its records say so.
 ///
 /// # Errors
 /// As [`run`].
-pub(super) async fn until_over(place: &Place, waiting: &WaitingArgs, output: Output) -> Result<u8, Failure> {
-    let seen = |seen: &Observed| note!("{}", place.line(Some(seen), None));
-    let ended = follow::until_ended(&place.cluster, &place.run, seen, |failures| failures <= PATIENCE);
-    let ended = match waiting.timeout {
-        Some(seconds) => tokio::time::timeout(Duration::from_secs(seconds), ended).await.ok().transpose()?,
-        None => Some(ended.await?),
+pub(super) async fn until_over(
+    (place, records): (&Place, Option<&Records>),
+    waiting: &WaitingArgs,
+    output: Output,
+) -> Result<u8, Failure> {
+    let told = |seen: &Observed| {
+        let seen = Seen { cluster: Some(seen.clone()), job: None };
+        note!("{}", seen.line(place, None));
     };
-    if let Some(path) = &waiting.result_file {
-        let text = format!("{:#}\n", place.object(ended.as_ref(), None));
-        std::fs::write(path, text).map_err(Failure::io("write", path))?;
+    let ended = follow::until_ended(&place.cluster, &place.run, told, |failures| failures <= PATIENCE);
+    let ended = match waiting.timeout {
+        Some(seconds) => tokio::time::timeout(Duration::from_secs(seconds), ended).await.ok().transpose(),
+        None => ended.await.map(Some),
+    };
+    let removed = match ended {
+        Ok(_) => None,
+        Err(error @ ClusterError::NoRun { .. }) => Some(error),
+        Err(error) => return Err(error.into()),
+    };
+    let seen = Seen::with(place, records).await?;
+    if let Some(error) = removed.filter(|_| seen.result().is_none()) {
+        return Err(error.into());
     }
-    place.print(ended.as_ref(), None, output);
-    if ended.is_none() {
+    keep(place, waiting, &seen)?;
+    seen.print(place, None, output);
+    let code = seen.result();
+    if code.is_none() {
         note!("not over yet; `conrec wait {} --kubernetes` goes on waiting", place.run);
     }
-    Ok(ended.as_ref().and_then(result).unwrap_or_else(|| ExitCode::Stopped.code()))
+    Ok(code.unwrap_or_else(|| ExitCode::Stopped.code()))
+}
+
+/// Writes what is known last where the caller wants it.
+///
+/// # Errors
+/// The file cannot be written.
+pub(super) fn keep(place: &Place, waiting: &WaitingArgs, seen: &Seen) -> Result<(), Failure> {
+    let Some(path) = &waiting.result_file else { return Ok(()) };
+    std::fs::write(path, format!("{:#}\n", seen.object(place, None))).map_err(Failure::io("write", path))
 }

@@ -4,6 +4,7 @@ use super::evidence::{POLICY, compared, outcomes, trained};
 use super::{NightlyArgs, config, now};
 use crate::children::{Child, wind_down};
 use crate::failure::{Failure, no_signals};
+use crate::kubernetes;
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_coordinator::store::RunObjects;
 use conrec_domain::day::Day;
@@ -20,7 +21,7 @@ use conrec_process::{StopSignals, note};
 use conrec_store::Store;
 use nix::sys::signal::Signal;
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::process::Command;
@@ -97,7 +98,11 @@ impl<'a> Work<'a> {
         }
         self.busy.set(false);
         let Some(status) = ended else {
-            return Err(Failure::new(ExitCode::Stopped, "stopped after a checkpoint; the same command goes on"));
+            let how = match name {
+                "submit" => "stopped while its run goes on in the cluster; the same command waits for it again",
+                _ => "stopped after a checkpoint; the same command goes on",
+            };
+            return Err(Failure::new(ExitCode::Stopped, how));
         };
         let status = status.map_err(Failure::io("wait for", &self.folder))?;
         match u8::try_from(status.code().unwrap_or(1)).unwrap_or(1) {
@@ -117,6 +122,27 @@ impl<'a> Work<'a> {
     fn file(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
+}
+
+/// What trains a night's run: processes of this machine, or pods of a cluster that are waited for.
+fn training(args: &NightlyArgs, plan: &Plan, config: &Path) -> (&'static str, Vec<String>) {
+    let (run, config, workers) = (plan.run.as_str(), config.display().to_string(), args.workers.to_string());
+    let mut words: Vec<String> = Vec::new();
+    let mut option = |name: &str, value: Option<String>| {
+        words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
+    };
+    option("--workers", Some(workers));
+    if !args.cluster.kubernetes {
+        option("--run-id", Some(run.to_owned()));
+        option("--lanes", args.lanes.map(|lanes| lanes.to_string()));
+        return ("train", [vec!["train".to_owned(), config, "--quiet".to_owned()], words].concat());
+    }
+    option("--key", Some(run.to_owned()));
+    option("--namespace", args.cluster.namespace.clone());
+    option("--template", args.template.template.as_ref().map(|path| path.display().to_string()));
+    option("--queue", args.template.queue.clone());
+    let first = ["submit", &config, "--kubernetes", "--wait"].map(str::to_owned).to_vec();
+    ("submit", [first, words].concat())
 }
 
 impl NightWork for Work<'_> {
@@ -156,12 +182,14 @@ impl NightWork for Work<'_> {
         let file = self.folder.join("config.toml");
         std::fs::write(&file, spec.to_toml()?).map_err(Failure::io("write", &file))?;
         let run = self.run(&plan.run);
-        let workers = self.args.workers.to_string();
-        let words =
-            ["train", &file.display().to_string(), "--run-id", plan.run.as_str(), "--workers", &workers, "--quiet"];
-        let mut words: Vec<String> = words.map(str::to_owned).into();
-        words.extend(self.args.lanes.into_iter().flat_map(|lanes| ["--lanes".to_owned(), lanes.to_string()]));
-        self.child("train", words).await?;
+        let (verb, words) = training(self.args, plan, &file);
+        self.child(verb, words).await?;
+        if self.args.cluster.kubernetes
+            && let Err(failure) = kubernetes::clear(&self.args.cluster, &plan.run).await
+        {
+            // They hold nothing that the store has not, and no pod of theirs is left.
+            note!("the objects of {} are still in the cluster: {}", plan.run, failure.message);
+        }
         let served = match &plan.start {
             Start::Cold => None,
             Start::Warm { run, .. } => Some(self.run(run)),

@@ -1,6 +1,7 @@
 //! From one point of the curriculum to the next, given what was done: pure and total.
 
 use super::gate::Verdict;
+use super::room::Room;
 use super::{Alarms, Chosen, Cursor, Gate, Health, StagePoint};
 use crate::spec::{RunSpec, StageSpec, Statistics};
 use crate::work::{Cleaned, Decision, Pass, QuestionCounts, Score};
@@ -10,8 +11,8 @@ use crate::work::{Cleaned, Decision, Pass, QuestionCounts, Score};
 pub enum Performed {
     /// The change of state was made by every worker.
     Changed,
-    /// The scores were measured.
-    Validated(Score),
+    /// The scores were measured, on so many instances.
+    Validated(Score, u64),
     /// The alignment questions were asked.
     Asked(QuestionCounts),
     /// The prompts of the stage were looked at.
@@ -61,7 +62,7 @@ impl Cursor {
             (StagePoint::Ask { stage_over }, Performed::Asked(counts)) => next.note_answers(stage, counts, stage_over),
             (StagePoint::Clean, Performed::Cleaned(cleaned)) => next.take_cleaned(spec, stage, cleaned),
             (StagePoint::BeginStage, Performed::Changed) => next.begin_stage(spec, stage)?,
-            (StagePoint::Validate, Performed::Validated(score)) => next.judge(spec, stage, score),
+            (StagePoint::Validate, Performed::Validated(score, n)) => next.judge(spec, stage, (score, n)),
             (StagePoint::BeginRollout, Performed::Changed) => next.at = StagePoint::Train,
             (StagePoint::KeepBest, Performed::Changed) => next.go_on(spec, stage),
             (StagePoint::Train, Performed::Trained(health)) => next.count_iteration(spec, stage, health),
@@ -109,8 +110,9 @@ impl Cursor {
     }
 
     /// After a validation: the gate decides.
-    fn judge(&mut self, spec: &RunSpec, stage: &StageSpec, score: Score) {
-        let (verdict, reason) = self.gate.judge(self.stage_iteration, score, (self.bar, spec.evaluation.tolerance));
+    fn judge(&mut self, spec: &RunSpec, stage: &StageSpec, (score, instances): (Score, u64)) {
+        let room = Room::new(&spec.evaluation, instances);
+        let (verdict, reason) = self.gate.judge(self.stage_iteration, score, (self.bar, room));
         self.bar = self.bar.or(self.gate.start);
         self.decide(stage, Some(score), reason);
         match verdict {

@@ -1,6 +1,7 @@
 //! The gate: which validation is a new best, and the sentence that says why.
 
 use super::Gate;
+use super::room::Room;
 use crate::work::Score;
 
 /// What the gate says of a validation.
@@ -16,21 +17,27 @@ pub(super) enum Verdict {
 impl Gate {
     /// Takes a validation in. `iteration` is the stage's; `rule` is the bar of earlier GRPO stages, where there were
     /// some, and how far below it a score may lie.
-    pub(super) fn judge(&mut self, iteration: u32, score: Score, rule: (Option<Score>, f64)) -> (Verdict, String) {
-        let (bar, tolerance) = rule;
+    pub(super) fn judge(&mut self, iteration: u32, score: Score, rule: (Option<Score>, Room)) -> (Verdict, String) {
+        let (bar, room) = rule;
         let Some(best) = self.best else {
             self.keep(iteration, score);
             if iteration == 0 {
                 self.start = Some(bar.unwrap_or(score));
                 let reason = match bar {
-                    None => format!("the stage starts at {}: the bar for all that follows", shown(score)),
+                    None => {
+                        format!(
+                            "the stage starts at {}: the bar for all that follows{}",
+                            shown(score),
+                            room.told(score)
+                        )
+                    }
                     Some(bar) => format!("the stage starts at {}; the bar stays {}", shown(score), shown(bar)),
                 };
                 return (Verdict::Start, reason);
             }
             return (Verdict::NewBest, format!("new best: the first validation of the stage, {}", shown(score)));
         };
-        if let Some(reason) = self.why_below_bar(score, tolerance) {
+        if let Some(reason) = self.why_below_bar(score, room) {
             self.without_best += 1;
             self.below_bar += 1;
             return (Verdict::Worse, format!("no new best: {reason}"));
@@ -65,14 +72,12 @@ impl Gate {
     }
 
     /// Why a score lies below the bar, if there is a bar: supervised stages have none, as their start is untrained.
-    fn why_below_bar(&self, score: Score, tolerance: f64) -> Option<String> {
+    fn why_below_bar(&self, score: Score, room: Room) -> Option<String> {
         let start = self.start?;
         let (fhr, accuracy) = (score.fhr, score.candidate_accuracy);
-        let low_fhr = (fhr < start.fhr - tolerance).then_some(("FHR@20", fhr, start.fhr));
-        let bar = start.candidate_accuracy;
-        let low_accuracy = (accuracy < bar - tolerance).then_some(("CandAcc", accuracy, bar));
-        let (name, found, bar) = low_fhr.or(low_accuracy)?;
-        Some(format!("{name} {found:.4} lies more than {tolerance} below the bar of {bar:.4}"))
+        let pairs = [("FHR@20", fhr, start.fhr), ("CandAcc", accuracy, start.candidate_accuracy)];
+        let (name, found, bar) = pairs.into_iter().find(|(_, found, bar)| *found < bar - room.below(*bar))?;
+        Some(format!("{name} {found:.4} lies more than {} below the bar of {bar:.4}", room.shown(bar)))
     }
 }
 

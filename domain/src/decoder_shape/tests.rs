@@ -38,7 +38,41 @@ fn both_ways_of_writing_rotary_settings_are_one() {
     let of_4 = with("rope_scaling", &format!("{{{llama3}}}")).unwrap();
     let of_5 = with("rope_parameters", &format!(r#"{{"rope_theta": 100000.0, {llama3}}}"#)).unwrap();
     assert_eq!(of_4, of_5);
-    assert_eq!(of_4.rope_scaling.map(|s| s.factor), Some(8.0));
+    assert!(matches!(of_4.rope_scaling, Some(RopeScaling::Llama3(Llama3Scaling { factor: 8.0, .. }))));
+}
+
+#[test]
+fn a_yarn_section_has_the_defaults_of_transformers() {
+    let yarn = |section: &str| match with("rope_scaling", section).unwrap().rope_scaling {
+        Some(RopeScaling::Yarn(scaling)) => scaling,
+        other => panic!("{other:?}"),
+    };
+    let usual = YarnScaling {
+        factor: 4.0,
+        beta_fast: 32.0,
+        beta_slow: 1.0,
+        original_positions: 8192.0,
+        truncate: true,
+        attention_factor: 0.1 * 4f64.ln() + 1.0,
+    };
+    assert_eq!(yarn(r#"{"type": "yarn", "factor": 4.0}"#), usual);
+    assert_eq!(yarn(r#"{"type": "yarn", "factor": 4.0, "mscale": 0.7, "beta_fast": null}"#), usual, "both or none");
+    let both = yarn(r#"{"rope_type": "yarn", "factor": 4.0, "mscale": 2.0, "mscale_all_dim": 1.0}"#);
+    assert_eq!(both.attention_factor, (0.2 * 4f64.ln() + 1.0) / (0.1 * 4f64.ln() + 1.0));
+    let stated = yarn(r#"{"rope_type": "yarn", "factor": null, "original_max_position_embeddings": 1024}"#);
+    assert_eq!((stated.factor, stated.original_positions), (8.0, 1024.0));
+    // Beside the section it would be read before what the section says.
+    let mut json: Map<String, Value> = serde_json::from_str(SMOL).unwrap();
+    json.insert("rope_scaling".into(), serde_json::json!({"type": "yarn", "factor": 4.0}));
+    json.insert("original_max_position_embeddings".into(), 1024.into());
+    let error = DecoderShape::parse(&Value::from(json).to_string()).unwrap_err().to_string();
+    assert_eq!(error, "original_max_position_embeddings: found 1024, expected 8192, as the rotary settings say");
+}
+
+#[test]
+fn dynamic_angles_are_plain_within_the_positions_of_the_base() {
+    let shape = with("rope_scaling", r#"{"type": "dynamic", "factor": 2.0}"#).unwrap();
+    assert_eq!((shape.rope_scaling, shape.max_positions), (None, 8192));
 }
 
 #[test]
@@ -60,7 +94,27 @@ fn what_would_be_computed_otherwise_is_refused_by_name() {
     };
     let known = "architecture GemmaForCausalLM: expected one of LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM";
     refused("architectures", r#"["GemmaForCausalLM"]"#, known);
-    refused("rope_scaling", r#"{"type": "yarn", "factor": 4}"#, "rope_type: found \"yarn\", expected");
+    let known = r#"rope_type: found "longrope", expected "default", "linear", "dynamic", "yarn" or "llama3""#;
+    refused("rope_scaling", r#"{"type": "longrope", "factor": 4}"#, known);
+    refused("rope_scaling", r#"{"type": "linear"}"#, "factor: found nothing");
+    refused("rope_scaling", r#"{"type": "dynamic", "factor": "2"}"#, "factor: found \"2\", expected a finite number");
+    refused("rope_scaling", r#"{"type": "yarn"}"#, "factor: found nothing");
+    refused(
+        "rope_scaling",
+        r#"{"type": "yarn", "factor": 4, "beta_slow": 40}"#,
+        "beta_fast: found 32, expected at least",
+    );
+    refused("rope_scaling", r#"{"type": "yarn", "factor": 4, "attention_factor": 0}"#, "attention_factor: found 0");
+    refused(
+        "rope_scaling",
+        r#"{"type": "yarn", "factor": 4, "rope_theta": 1}"#,
+        "rope_theta: found 1, expected a number",
+    );
+    refused(
+        "rope_scaling",
+        r#"{"type": "yarn", "factor": 4, "truncate": 1}"#,
+        "truncate: found 1, expected true or false",
+    );
     refused("rope_scaling", r#"{"type": "llama3", "factor": 4}"#, "low_freq_factor: found nothing");
     refused("layer_types", r#"["full_attention", "sliding_attention"]"#, "layer_types: found");
     refused("hidden_act", r#""gelu""#, "hidden_act: found \"gelu\", expected \"silu\"");
@@ -101,10 +155,10 @@ fn rotary_settings_in_two_sections_must_agree() {
         let mut json: Map<String, Value> = serde_json::from_str(SMOL).unwrap();
         json.insert("rope_parameters".into(), new.clone());
         json.insert("rope_scaling".into(), old.clone());
-        DecoderShape::parse(&Value::from(json).to_string()).map(|shape| shape.rope_scaling.map(|s| s.factor))
+        DecoderShape::parse(&Value::from(json).to_string()).map(|shape| shape.rope_scaling)
     };
-    assert_eq!(both(&llama3(8.0), &llama3(8.0)), Ok(Some(8.0)));
-    assert_eq!(both(&llama3(8.0), &Value::Null), Ok(Some(8.0)));
+    let of_8 = |found| matches!(found, Ok(Some(RopeScaling::Llama3(Llama3Scaling { factor: 8.0, .. }))));
+    assert!(of_8(both(&llama3(8.0), &llama3(8.0))) && of_8(both(&llama3(8.0), &Value::Null)));
     let plain = serde_json::json!({"rope_type": "default", "rope_theta": 100_000.0});
     for (new, old) in [(llama3(8.0), llama3(4.0)), (plain.clone(), llama3(8.0)), (llama3(8.0), plain)] {
         let error = both(&new, &old).unwrap_err().to_string();

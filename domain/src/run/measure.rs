@@ -118,7 +118,7 @@ impl Run {
                     self.cursor.journal = line.journal(self.cursor.journal);
                     self.write_line(JournalLine::Metrics(*line), out);
                 }
-                Performed::Validated(score)
+                Performed::Validated(score, counts.instances)
             }
         };
         if self.advance(performed, out) {

@@ -34,6 +34,10 @@ pub struct EvaluationSpec {
     pub instances_per_lease: u32,
     /// A validation is no new best when FHR@20 or CandAcc lies more than this below the bar (start of the first GRPO stage).
     pub tolerance: f64,
+    /// Nor when it lies more than so many standard errors below the bar, where that is more than `tolerance`; 0: `tolerance`
+    /// alone. Left out of what is written where it is 0: it then asks for nothing.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub tolerance_errors: f64,
     /// Users with fewer training negatives than this count for LUF.
     pub few_user_negatives: u32,
     /// Items with fewer training negatives than this count for LIF.
@@ -61,6 +65,7 @@ impl Default for EvaluationSpec {
             validation_instances: 0,
             instances_per_lease: 64,
             tolerance: 0.002,
+            tolerance_errors: 0.0,
             few_user_negatives: 3,
             few_item_negatives: 5,
             reward_completions: 8,

@@ -96,6 +96,10 @@ pub struct StageSpec {
     /// Tokens of a title that are read or asked for at most (translation only); what is longer is cut.
     #[serde(default = "default_title_tokens")]
     pub title_tokens: u32,
+    /// Share of the semantic ids whose items the stage does not train on, so that they can be asked for later (translation
+    /// only). Left out of what is written where it is 0: it then asks for nothing.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub held_out: f64,
     /// How the policy of the stage before cleans this stage's prompts (GRPO only).
     #[serde(default)]
     pub clean: Clean,

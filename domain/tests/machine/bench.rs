@@ -173,7 +173,11 @@ impl Bench {
 
     /// One worker, at the first iteration's leases, state "s2".
     pub fn at_first_rollout() -> Self {
-        let mut bench = Self::new(setup(1));
+        Self::rolling_out(setup(1))
+    }
+
+    fn rolling_out(setup: RunSetup) -> Self {
+        let mut bench = Self::new(setup);
         bench.join(1);
         bench.formed(1, "empty");
         bench.changed(1, "s1");
@@ -183,7 +187,12 @@ impl Bench {
 
     /// One worker, iteration 1 committed and checkpointed, at the validation of the second stage's start, state "s4".
     pub fn at_first_validation() -> Self {
-        let mut bench = Self::at_first_rollout();
+        Self::validating(setup(1))
+    }
+
+    /// The same of another set-up with one worker.
+    pub fn validating(setup: RunSetup) -> Self {
+        let mut bench = Self::rolling_out(setup);
         for lease in 0..3 {
             bench.lease(1, lease, "s2", trained());
         }

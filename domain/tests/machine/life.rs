@@ -242,6 +242,17 @@ fn validation_counts_are_added_and_the_gate_says_why() {
 }
 
 #[test]
+fn the_gate_is_told_of_how_many_instances_its_scores_are_means() {
+    let spec = spec_with(&["evaluation.tolerance_errors=2.0"]);
+    let mut bench = Bench::validating(conrec_domain::run::RunSetup { spec, ..setup(1) });
+    bench.lease(1, 0, "s4", validated(2));
+    let effects = bench.lease(1, 1, "s4", validated(2));
+    // 10 instances in two leases: 2 sqrt(.4 * .6 / 10) = .3098.
+    let words = "0.3098 of FHR@20 and 0.0020 of CandAcc below it count as noise (2 standard errors of 10 instances)";
+    assert!(format!("{effects:?}").contains(words), "{effects:?}");
+}
+
+#[test]
 fn the_line_of_a_validated_iteration_waits_for_its_scores() {
     let mut bench = Bench::at_first_validation();
     bench.lease(1, 0, "s4", validated(2));

@@ -29,7 +29,7 @@ podFailurePolicy:
       onExitCodes:
         containerName: {{ . }}
         operator: In
-        values: {{ if eq . "coordinator" }}[15, 64, 65, 78]{{ else }}[64, 65, 78]{{ end }}
+        values: {{ get (dict "coordinator" "[15, 64, 65, 78]" "worker" "[64, 65, 78]" "nightly" "[10, 11, 12, 14, 64, 65, 78]") . }}
 {{- end }}
 
 {{/* The beginning of a pod's spec: (list $ "coordinator"). */}}
@@ -38,8 +38,11 @@ podFailurePolicy:
 {{- $program := index $.Values (index . 1) -}}
 restartPolicy: Never
 terminationGracePeriodSeconds: 60
-serviceAccountName: conrec-{{ index . 1 }}
-automountServiceAccountToken: false
+serviceAccountName: conrec-{{ ternary "submitter" (index . 1) (gt (int $.Values.nightly.workers) 0) }}
+{{- if $.Values.volcano.enabled }}
+schedulerName: volcano
+{{- end }}
+automountServiceAccountToken: {{ gt (int $.Values.nightly.workers) 0 }}
 enableServiceLinks: false
 {{- with $.Values.image.pullSecrets }}
 imagePullSecrets:
@@ -77,21 +80,52 @@ securityContext:
 terminationMessagePolicy: FallbackToLogsOnError
 {{- end }}
 
+{{/* The volume with a role's certificates: (list $ "coordinator"). */}}
+{{- define "conrec.certificates" -}}
+{{- $ := index . 0 -}}
+{{- if not $.Values.trustedNetwork.enabled }}
+- name: tls
+  secret:
+    secretName: conrec-{{ index . 1 }}-tls
+    defaultMode: 0440
+    {{- if $.Values.certManager.enabled }}
+    items:
+      - {key: ca.crt, path: ca.pem}
+      - {key: tls.crt, path: cert.pem}
+      - {key: tls.key, path: key.pem}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What puts a Job or a JobSet into a queue of Kueue. */}}
+{{- define "conrec.queue" -}}
+{{- with .Values.queue }}
+kueue.x-k8s.io/queue-name: {{ . }}
+{{- end }}
+{{- with .Values.queuePriority }}
+kueue.x-k8s.io/priority-class: {{ . }}
+{{- end }}
+{{- end }}
+
 {{/* Labels of a Job: (list $ "coordinator"). */}}
 {{- define "conrec.jobLabels" -}}
 {{ include "conrec.labels" (index . 0) }}
 app.kubernetes.io/component: {{ index . 1 }}
-{{- with (index . 0).Values.queue }}
-kueue.x-k8s.io/queue-name: {{ . }}
-{{- end }}
+{{- include "conrec.queue" (index . 0) }}
 {{- end }}
 
-{{/* Labels of pods: (list $ "coordinator"). */}}
-{{- define "conrec.podLabels" -}}
-{{ include "conrec.labels" (index . 0) }}
-app.kubernetes.io/component: {{ index . 1 }}
-{{- with (index . 0).Values.podLabels }}
-{{ toYaml . }}
+{{/* Labels and annotations of pods: (list $ "coordinator"). */}}
+{{- define "conrec.podMetadata" -}}
+{{- $ := index . 0 -}}
+labels:
+  {{- include "conrec.labels" $ | nindent 2 }}
+  app.kubernetes.io/component: {{ index . 1 }}
+  {{- with $.Values.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- if $.Values.volcano.enabled }}
+annotations:
+  scheduling.k8s.io/group-name: {{ $.Release.Name }}
 {{- end }}
 {{- end }}
 

@@ -31,6 +31,8 @@ SMALL = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_atte
              max_position_embeddings=256, initializer_range=0.3)
 LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
+LINEAR = dict(rope_type="linear", rope_theta=10000.0, factor=3.0)
+YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=8.0, original_max_position_embeddings=32)
 TEXT = ("What a user did, oldest first: disliked saw liked. Next: the film was too long and boring. "
         "Two friends travel through a strange country, and a comedy about weddings begins. ") * 3
 
@@ -81,6 +83,10 @@ def tiny():
         "qwen2": (Qwen2ForCausalLM, Qwen2Config(**SMALL, vocab_size=vocab, tie_word_embeddings=False), torch.float32),
         "qwen3": (Qwen3ForCausalLM, Qwen3Config(**SMALL, vocab_size=vocab, head_dim=6, tie_word_embeddings=True),
                   torch.bfloat16),
+        "qwen2_linear": (Qwen2ForCausalLM, Qwen2Config(**SMALL, vocab_size=vocab, tie_word_embeddings=True,
+                                                       rope_parameters=LINEAR), torch.bfloat16),
+        "qwen3_yarn": (Qwen3ForCausalLM, Qwen3Config(**SMALL, vocab_size=vocab, head_dim=8, tie_word_embeddings=True,
+                                                     rope_parameters=YARN), torch.bfloat16),
     }
     sequences = [[5], list(range(40, 60)), [7 * i % 300 for i in range(70)]]
     expected = {}
@@ -95,8 +101,9 @@ def tiny():
                     weight.add_(torch.randn_like(weight) * 0.3)
         model.to(dtype).save_pretrained(folder)
         (folder / "generation_config.json").unlink(missing_ok=True)
-        if name in ("llama_biased", "qwen2"):
+        if name in ("llama_biased", "qwen2", "qwen2_linear"):
             config_of_4(folder)
+        if name in ("llama_biased", "qwen2"):
             shard(folder)
         words.save(str(folder / "tokenizer.json"), pretty=False)
         expected[name] = logits(folder, sequences)

@@ -54,7 +54,7 @@ fn tiny() -> BTreeMap<String, Vec<Row>> {
 #[test]
 fn tiny_models_of_all_families_have_the_logits_of_transformers() {
     let tiny = tiny();
-    assert_eq!(tiny.len(), 4);
+    assert_eq!(tiny.len(), 6);
     for (name, rows) in &tiny {
         let scale = rows.iter().flat_map(|r| &r.logits).fold(0f64, |m, l| m.max(l.abs()));
         assert!(scale > 0.5, "{name}: logits that are all small show nothing");

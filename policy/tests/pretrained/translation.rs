@@ -7,7 +7,7 @@ use conrec_policy::lease_gradient::LeaseGradient;
 use conrec_policy::shared_prefix::Prefix;
 use conrec_policy::supervised::{SupervisedLease, TargetPrompt};
 use conrec_policy::transformer::Policy;
-use conrec_policy::translation::TitlePrompt;
+use conrec_policy::translation::{TitlePrompt, title_scores};
 use tch::{Kind, Tensor};
 
 /// Tokens of the tiny bases.
@@ -95,6 +95,18 @@ fn losses_and_gradient_equal_the_plain_form() {
         assert_eq!((m.groups, m.completions, m.title_tokens, m.codes), (6, 6, tokens, tokens + codes), "{name}");
         let near = |a: f64, b: &Tensor| assert!((a / b.double_value(&[]) - 1.0).abs() < 1e-5, "{name}: {a}, not {b:?}");
         near(m.title_loss, &of_titles);
+        let titles: Vec<TitlePrompt<'_>> =
+            prompts.titles.iter().map(|(tokens, answer)| TitlePrompt { tokens, answer: *answer }).collect();
+        let scores = title_scores(&policy, WORDS, &titles).unwrap();
+        near(-scores.iter().map(|score| score.log_probability).sum::<f64>(), &of_titles);
+        for (score, (tokens, answer)) in scores.iter().zip(&prompts.titles) {
+            assert_eq!(score.tokens as usize, tokens.len() - answer, "in the order of the titles");
+            let first = |at: &usize| {
+                let prefix = Prefix::compute(&policy, &[&tokens[..*at]]).unwrap();
+                policy.logits(prefix.hidden(), 0, WORDS).argmax(-1, false).int64_value(&[0]) == tokens[*at]
+            };
+            assert_eq!(score.right as usize, (*answer..tokens.len()).filter(first).count(), "{name}");
+        }
         near(m.loss - m.title_loss, &of_items);
         let (expected, found) = (policy.gradient(&(of_titles + of_items)).unwrap(), found.gradient.unwrap());
         let largest = expected.abs().max().double_value(&[]);

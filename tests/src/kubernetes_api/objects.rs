@@ -59,6 +59,10 @@ impl Objects {
         object
     }
 
+    pub(super) fn delete(&mut self, namespace: &str, plural: &str, name: &str) {
+        self.remove(&(namespace.to_owned(), plural.to_owned(), name.to_owned()));
+    }
+
     /// Removes an object and, as the garbage collector does, all that it owns.
     fn remove(&mut self, key: &Key) -> Option<Value> {
         let object = self.kept.remove(key)?;

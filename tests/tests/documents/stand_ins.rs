@@ -27,8 +27,8 @@ const WORDS: [(&str, &str); 8] = [
     // Its shape is the run's own; see ADDED.
     ("DIR", "runs/documents/base_model"),
     ("/shared/runs", "runs"),
-    // A folder stands for a bucket; tests/tests/remote_store.rs has a real one.
-    ("s3://BUCKET/runs", "runs"),
+    // The bucket that the command's environment leads to.
+    ("s3://BUCKET/runs", "gs://runs-of-tests/runs"),
     ("THIS_HOST", "127.0.0.1"),
     ("HOST:7000", "127.0.0.1:PORT"),
 ];

@@ -123,8 +123,8 @@ impl Cluster {
 
     /// Another value of a setting, likewise.
     pub fn set(&mut self, name: &str, value: &str) {
-        let before = self.config_maps.get_mut("conrec-run").unwrap().insert(name.to_owned(), value.to_owned());
-        assert!(before.is_some(), "{name} is no setting");
+        let setting = self.config_maps.values_mut().find_map(|map| map.get_mut(name));
+        value.clone_into(setting.unwrap_or_else(|| panic!("{name} is no setting")));
     }
 
     /// A pod of this Job.

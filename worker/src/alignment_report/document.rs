@@ -1,5 +1,6 @@
 //! The report for people.
 
+use super::translation::{Knows, Translated};
 use super::{Findings, Moment};
 use conrec_domain::ids::RunId;
 use conrec_domain::spec::Distractor;
@@ -12,6 +13,7 @@ pub(super) fn document(run: &RunId, findings: &Findings) -> Document {
         sections.push(questions(findings));
         sections.push(forgetting(findings));
     }
+    sections.extend(translation(findings));
     sections.push(probe(findings));
     sections.push(planes(findings));
     sections.push(Section::identity(findings.identity.rows()));
@@ -83,6 +85,52 @@ fn forgetting(findings: &Findings) -> Section {
     }
     Section::new("What GRPO forgot", vec![Block::Table(table)])
         .with_hint("Validation window; 95 % intervals over users.")
+}
+
+/// What is asked of titles and semantic ids; none where no stage translates.
+fn translation(findings: &Findings) -> Option<Section> {
+    let mut rows: Vec<(String, &Knows)> = Vec::new();
+    for moment in &findings.moments {
+        let Some(Translated { held_out, trained }) = &moment.translated else { continue };
+        for (kind, knows) in [("held out", held_out), ("trained on", trained)] {
+            rows.extend(knows.as_ref().map(|knows| (format!("{}, {kind}", shown(&moment.measured.name)), knows)));
+        }
+    }
+    let levels = rows.first()?.1.codes.len();
+    let codes: Vec<(String, &str)> = (1..=levels)
+        .map(|length| match length {
+            1 => ("first code".to_owned(), "of the most probable semantic id of a title"),
+            _ if length == levels => ("whole id".to_owned(), "of a title, exactly"),
+            _ => (format!("{length} codes"), "the first ones, all right"),
+        })
+        .collect();
+    let codes = codes.iter().map(|(name, says)| (name.as_str(), *says));
+    let others = [
+        ("in the list", "the right id is among the most probable ones, evaluation.beams of them"),
+        ("another's", "control: first code, where the next item's counts as right"),
+        ("tokens", "of a title, given its semantic id, that are the most probable ones at their places"),
+        ("title: its id", "the title is more probable after its own id than after the next item's; chance is 0.5"),
+        (
+            "id: its title",
+            "after the same id the own title's mean token is more probable than the next item's; chance is 0.5",
+        ),
+        ("nats a token", "log p(title | its id) - log p(title | the next item's id)"),
+    ];
+    let heads: Vec<(&str, &str)> = std::iter::once(("after stage, items", "")).chain(codes).chain(others).collect();
+    let mut table = Table::with_columns(&heads);
+    for (name, knows) in &rows {
+        let items = knows.tokens.n;
+        let of_codes = knows.codes.iter().map(interval);
+        let control = knows.codes_of_another.first().map_or(Cell::Empty, interval);
+        let rest = [&knows.tokens, &knows.title_prefers_id, &knows.id_prefers_title].map(interval);
+        let nats = Cell::Difference { value: knows.nats.value, range: Some((knows.nats.low, knows.nats.high)) };
+        let cells = std::iter::once(Cell::text(format!("{name} ({items})"))).chain(of_codes);
+        table.push(cells.chain([interval(&knows.among_beams), control]).chain(rest).chain([nats]).collect());
+    }
+    let hint = "Items of training time; in brackets 95 % intervals over items. Held-out items share no semantic id with those that the \
+                translation stage trained on (stage.held_out); later stages show their ids to the policy, and no titles. What holds for \
+                them beyond the control was learned of words and codes, not item by item.";
+    Some(Section::new("Do titles and semantic ids tell each other?", vec![Block::Table(table)]).with_hint(hint))
 }
 
 fn interval(of: &MetricValue) -> Cell {

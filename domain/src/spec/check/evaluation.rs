@@ -21,6 +21,7 @@ pub(super) fn check(evaluation: &EvaluationSpec, ids: &SemanticIdSpec, findings:
         validation_instances: _, // every number is allowed: 0 takes all
         instances_per_lease,
         tolerance,
+        tolerance_errors,
         few_user_negatives: _, // every number is allowed: 0 leaves LUF without users
         few_item_negatives: _, // every number is allowed: 0 leaves LIF without items
         reward_completions,
@@ -48,6 +49,12 @@ pub(super) fn check(evaluation: &EvaluationSpec, ids: &SemanticIdSpec, findings:
     findings.require(*seed <= toml_limit, "evaluation.seed", seed, "0 to 9223372036854775807");
     findings.at_least_one("evaluation.instances_per_lease", *instances_per_lease);
     findings.share("evaluation.tolerance", *tolerance);
+    findings.require(
+        (0.0..=10.0).contains(tolerance_errors),
+        "evaluation.tolerance_errors",
+        tolerance_errors,
+        "0 to 10 standard errors; 0 leaves evaluation.tolerance alone",
+    );
     findings.at_least_one("evaluation.reward_completions", *reward_completions);
     findings.at_least_one("evaluation.content_dimensions", *content_dimensions);
 }

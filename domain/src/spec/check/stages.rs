@@ -28,6 +28,7 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         final_rate,
         sign_weight,
         title_tokens,
+        held_out,
         patience: _, // see check_reach
         // Every number is allowed for it: 0 validates at the end only.
         validate_every: _,
@@ -77,7 +78,11 @@ fn check_stage(index: usize, stage: &StageSpec, findings: &mut Findings) {
         StageKind::Grpo => check_grpo(index, stage, findings),
         StageKind::NextItem => findings.not_negative(&key("sign_weight"), *sign_weight),
         StageKind::Alignment => check_distractors(index, stage, findings),
-        StageKind::Translation => findings.at_least_one(&key("title_tokens"), *title_tokens),
+        StageKind::Translation => {
+            findings.at_least_one(&key("title_tokens"), *title_tokens);
+            let most = "0 to 0.9: something must be left to learn from";
+            findings.require((0.0..=0.9).contains(held_out), &key("held_out"), held_out, most);
+        }
         StageKind::NextNegative => {}
     }
     check_reach(index, stage, findings);
