@@ -11,12 +11,14 @@
 //! both are lists that only grow, and the entry after the newest can be created once.
 
 mod arrival;
+mod claim;
 mod ending;
 mod history;
 mod step;
 mod verdict;
 
 pub use arrival::{Arrival, Arrivals};
+pub use claim::{Beat, Claim};
 pub use ending::{Answer, EXIT_CODES, Ending};
 pub use history::{Promotion, RollbackError, Why, rollback};
 pub use step::{Claimed, Facts, Plan, Start, Step, Trained, next};

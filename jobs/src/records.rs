@@ -68,7 +68,9 @@ impl JobObjects {
     /// # Errors
     /// [`JobError::Absent`] where there is none; or the store fails, or it is no request.
     pub async fn request(&self) -> Result<JobRequest, JobError> {
-        if let Some(request) = self.record(REQUEST).await? {
+        if let Some(request) = self.record::<JobRequest>(REQUEST).await? {
+            self.belongs(REQUEST, &request.run_id)?;
+            self.belongs(REQUEST, request.key.run_id())?;
             return Ok(request);
         }
         let there = if read(self.objects.as_ref(), "run.toml").await?.is_some() {
@@ -93,7 +95,18 @@ impl JobObjects {
     /// # Errors
     /// The store fails, or it is no ending.
     pub async fn ending(&self) -> Result<Option<JobEnding>, JobError> {
-        self.record(ENDING).await
+        let ending = self.record::<JobEnding>(ENDING).await?;
+        ending.iter().try_for_each(|ending| self.belongs(ENDING, &ending.run_id))?;
+        Ok(ending)
+    }
+
+    /// Refuses a record of another run.
+    fn belongs(&self, key: &str, run_id: &RunId) -> Result<(), JobError> {
+        if *run_id == self.run_id {
+            return Ok(());
+        }
+        let message = format!("it is that of run `{run_id}`, in the folder of `{}`", self.run_id);
+        Err(JobError::Record { place: self.store.place(&self.run_id, key), message })
     }
 
     /// Writes how the job ended, with where its results lie, unless that is written; gives what is there then.
@@ -118,8 +131,10 @@ impl JobObjects {
             newest = self.newest_listed().await?;
         }
         // One that was made since the listing.
-        while let Some(next) = self.record::<Wishes>(&wish_key(newest.number + 1)).await? {
-            newest = Wishes { number: newest.number + 1, ..next };
+        while let Some(number) = newest.number.checked_add(1)
+            && let Some(next) = self.record::<Wishes>(&wish_key(number)).await?
+        {
+            newest = Wishes { number, ..next };
         }
         Ok(newest)
     }
@@ -127,8 +142,9 @@ impl JobObjects {
     async fn newest_listed(&self) -> Result<Wishes, JobError> {
         let listed = self.objects.list(Some(&Key::from(WISHES))).try_collect::<Vec<_>>().await;
         let numbers = listed.map_err(JobError::unavailable("list", WISHES))?.into_iter().filter_map(|meta| {
-            let name = meta.location.filename()?.strip_suffix(".json")?.to_owned();
-            name.parse::<u64>().ok()
+            let number = meta.location.filename()?.strip_suffix(".json")?.parse::<u64>().ok()?;
+            // What has another name is nobody's wish, whatever number it begins with.
+            (Key::from(wish_key(number)).filename() == meta.location.filename()).then_some(number)
         });
         let Some(number) = numbers.max() else { return Ok(Wishes::default()) };
         let newest = self.record::<Wishes>(&wish_key(number)).await?.unwrap_or_default();

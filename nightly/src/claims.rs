@@ -5,8 +5,7 @@
 
 use crate::error::NightError;
 use crate::records::{Records, number_of, numbered};
-use conrec_domain::day::Day;
-use serde::{Deserialize, Serialize};
+use conrec_domain::nightly::{Beat, Claim};
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 
@@ -20,22 +19,6 @@ pub const LEASE: i64 = 60;
 pub const POLL: u64 = 2;
 
 const FOLDER: &str = "claims";
-
-/// Who works.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Claim {
-    /// Its place; grows with each claim.
-    pub number: u64,
-    /// The night that is worked on.
-    pub night: Day,
-    /// Who; no two processes are named alike.
-    pub holder: String,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Beat {
-    beats: u64,
-}
 
 /// What the store says of who works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +40,8 @@ pub(crate) async fn standing(records: &Records) -> Result<Standing, NightError> 
     }
     // A claim that cannot be read is nobody's.
     match records.read::<Claim>(&key(newest, "json")).await {
-        Ok(Some(claim)) => Ok(Standing::Taken(claim)),
+        // Its name says which it is, whatever it says itself: whoever takes it over has to take the next.
+        Ok(Some(claim)) => Ok(Standing::Taken(Claim { number: newest, ..claim })),
         Ok(None) | Err(NightError::Damaged { .. }) => Ok(Standing::Free { next: newest + 1 }),
         Err(error) => Err(error),
     }
@@ -73,9 +57,12 @@ pub(crate) async fn beat(records: &Records, claim: &Claim, beats: u64) -> Result
     records.replace(&key(claim.number, "beat.json"), &Beat { beats }).await
 }
 
-/// What a holder said last.
+/// What a holder said last; a beat that cannot be read is none, and the next one replaces it.
 pub(crate) async fn last_beat(records: &Records, claim: &Claim) -> Result<Beat, NightError> {
-    Ok(records.read(&key(claim.number, "beat.json")).await?.unwrap_or_default())
+    match records.read(&key(claim.number, "beat.json")).await {
+        Err(NightError::Damaged { .. }) => Ok(Beat::default()),
+        read => Ok(read?.unwrap_or_default()),
+    }
 }
 
 /// Says that a holder has ended.

@@ -1,11 +1,13 @@
 //! Brings one night to its end: asks what comes next, performs it, asks again.
 
-use crate::claims::{self, BEAT, Beat, Claim, LEASE, Lock, POLL, Standing};
+use crate::claims::{self, BEAT, LEASE, Lock, POLL, Standing};
 use crate::error::NightError;
 use crate::nights::{Nights, Own};
 use conrec_domain::day::Day;
 use conrec_domain::ids::RunId;
-use conrec_domain::nightly::{Answer, Arrival, Arrivals, Compared, Opponent, Plan, Step, Trained, Verdict, next};
+use conrec_domain::nightly::{
+    Answer, Arrival, Arrivals, Beat, Claim, Compared, Opponent, Plan, Step, Trained, Verdict, next,
+};
 use conrec_domain::spec::NightlySpec;
 use std::fs::File;
 use std::future::Future;

@@ -10,6 +10,7 @@ use conrec_domain::ids::RunId;
 use conrec_domain::nightly::{Arrival, Claimed, Ending, Facts, Plan, Promotion, Trained, Verdict, rollback};
 use conrec_domain::spec::NightlySpec;
 use conrec_store::{Store, probe};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// All nights of a store.
@@ -77,7 +78,26 @@ impl Nights {
     /// # Errors
     /// The store cannot be read, or the record is damaged.
     pub async fn ending(&self, night: Day) -> Result<Option<Ending>, NightError> {
-        self.records.read(&of_night(night, "ending")).await
+        let (name, ending) = self.record::<Ending>(night, "ending").await?;
+        match ending {
+            Some(ending) if ending.night != night => Err(self.records.misplaced(&name, ending.night, night)),
+            ending => Ok(ending),
+        }
+    }
+
+    /// What a night's plan says.
+    async fn plan(&self, night: Day) -> Result<Option<Plan>, NightError> {
+        let (name, plan) = self.record::<Plan>(night, "plan").await?;
+        match plan {
+            Some(plan) if plan.night != night => Err(self.records.misplaced(&name, plan.night, night)),
+            plan => Ok(plan),
+        }
+    }
+
+    async fn record<T: DeserializeOwned>(&self, night: Day, name: &str) -> Result<(String, Option<T>), NightError> {
+        let name = of_night(night, name);
+        let record = self.records.read(&name).await?;
+        Ok((name, record))
     }
 
     /// Goes back to the run of an earlier entry, or to what served before: a new entry says so. `now`: Unix seconds.
@@ -110,7 +130,7 @@ impl Nights {
             arrival,
             claimed,
             history: self.history().await?,
-            plan: records.read(&of_night(night, "plan")).await?,
+            plan: self.plan(night).await?,
             trained: records.read(&of_night(night, "trained")).await?,
             verdicts: self.verdicts(night).await?,
             predicted: predicted.map(|predicted| predicted.run),

@@ -28,6 +28,10 @@ impl Promotions {
                 continue;
             }
             if let Some(entry) = records.read::<Promotion>(&key(number)).await? {
+                // The next entry's number comes after it: one that says another number would be met again for ever.
+                if entry.number != number {
+                    return Err(records.misplaced(&key(number), format!("promotion {}", entry.number), number));
+                }
                 known.insert(number, entry);
             }
         }

@@ -8,6 +8,7 @@ use object_store::path::Path as Key;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fmt::Display;
 
 /// Everything of nights lies below this.
 const ROOT: &str = "nightly";
@@ -129,6 +130,14 @@ impl Records {
 
     fn decode<T: DeserializeOwned>(&self, name: &str, bytes: &[u8]) -> Result<T, NightError> {
         serde_json::from_slice(bytes).map_err(|error| self.damaged(name, &error))
+    }
+
+    /// An object that belongs elsewhere: what it says it is, and what its name says.
+    pub fn misplaced(&self, name: &str, found: impl Display, expected: impl Display) -> NightError {
+        NightError::Damaged {
+            place: self.place(name),
+            message: format!("it is that of {found}, its name says {expected}"),
+        }
     }
 
     fn damaged(&self, name: &str, error: &serde_json::Error) -> NightError {

@@ -8,7 +8,7 @@ mod world;
 use conrec_domain::day::Day;
 use conrec_domain::ids::RunId;
 use conrec_domain::nightly::{Answer, Promotion, Start, Why};
-use conrec_nightly::Nights;
+use conrec_nightly::{Nights, Stopped};
 use conrec_store::Store;
 use conrec_tests::faulty_store::{Fate, FaultyStore};
 use std::collections::BTreeMap;
@@ -212,4 +212,66 @@ async fn whoever_does_not_wait_is_told_who_works() {
     assert_eq!(first.unwrap().exit_code(), 0);
     let error = second.unwrap_err().to_string();
     assert!(error.contains("works on night 2024-03-01"), "{error}");
+}
+
+async fn put(store: &Store, name: &str, content: &str) {
+    use object_store::ObjectStoreExt;
+    store.objects().put(&format!("nightly/{name}").into(), content.to_owned().into()).await.unwrap();
+}
+
+async fn get(store: &Store, name: &str) -> String {
+    let bytes = conrec_store::read(store.objects().as_ref(), &format!("nightly/{name}")).await.unwrap().unwrap();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_record_that_is_none_or_belongs_elsewhere_is_named_and_trains_nothing() {
+    let world = World::default();
+    let store = Store::memory();
+    for n in 1..=2 {
+        world.clock.set_at_least(day(n).end() + HOUR);
+        assert_eq!(world.command(&store, day(n)).await.unwrap().exit_code(), 0);
+    }
+    world.clock.set_at_least(day(3).end() + HOUR);
+    let of_night = |n: i64, name: &str| format!("nights/{}/{name}.json", day(n));
+    let (second, ended) = (get(&store, "promotions/00000002.json").await, get(&store, &of_night(2, "ending")).await);
+    let plan = get(&store, &of_night(2, "plan")).await;
+    for (name, content, words) in [
+        (
+            "promotions/00000002.json".to_owned(),
+            second.replace("\"number\": 2", "\"number\": 1"),
+            "that of promotion 1",
+        ),
+        ("promotions/00000002.json".to_owned(), "{".to_owned(), "EOF while parsing"),
+        (of_night(3, "plan"), plan, "its name says"),
+        (of_night(3, "ending"), ended, "its name says"),
+        (of_night(3, "trained"), "{\"state\": \"short\"}".to_owned(), "line 1"),
+    ] {
+        let before = conrec_store::read(store.objects().as_ref(), &format!("nightly/{name}")).await.unwrap();
+        put(&store, &name, &content).await;
+        let error = world.command(&store, day(3)).await.unwrap_err();
+        let Stopped::Night(error) = error else { panic!("{name}: {error:?}") };
+        let said = error.to_string();
+        assert!(said.contains(&name) && said.contains(words), "{name}: {said}");
+        match before {
+            Some(before) => put(&store, &name, std::str::from_utf8(&before).unwrap()).await,
+            None => {
+                use object_store::ObjectStoreExt;
+                store.objects().delete(&format!("nightly/{name}").into()).await.unwrap();
+            }
+        }
+    }
+    assert_eq!(world.command(&store, day(3)).await.unwrap().exit_code(), 0);
+}
+
+/// A claim that says another number than its name would never be taken over, and a beat that is none would end all nights.
+#[tokio::test]
+async fn a_claim_and_a_beat_that_are_none_are_taken_over() {
+    let world = World::default();
+    let store = Store::memory();
+    world.clock.set_at_least(day(1).end() + HOUR);
+    put(&store, "claims/00000001.json", "{\"number\": 0, \"night\": \"2024-01-01\", \"holder\": \"x\"}").await;
+    put(&store, "claims/00000001.beat.json", "{").await;
+    assert_eq!(world.command(&store, day(1)).await.unwrap().exit_code(), 0);
+    assert!(get(&store, "claims/00000002.over.json").await.contains("\"number\": 2"));
 }

@@ -66,7 +66,11 @@ impl FromStr for Moment {
                 all.try_into().ok()
             };
             let ([year, month, day], [hour, minute, second]) = (numbers(date_text, '-')?, numbers(time, ':')?);
-            if year > 9999 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+            if year > 9999
+                || !(1..=12).contains(&month)
+                || !(1..=31).contains(&day)
+                || hour.max(minute).max(second) > 99
+            {
                 return None;
             }
             let whole = days(year, month, day)? * DAY + hour * 3600 + minute * 60 + second;
@@ -116,6 +120,10 @@ mod tests {
         for text in
             ["", "now", "2026-02-31T00:00:00Z", "2026-11-23T25:00:00Z", "2026-11-23 01:02:03Z", "2026-00-01T00:00:00Z"]
         {
+            assert!(text.parse::<Moment>().is_err(), "{text}");
+        }
+        // Hours that no number of seconds holds.
+        for text in ["2026-11-23T18446744073709551615:00:00Z", "2026-11-23T00:00:18446744073709551615Z"] {
             assert!(text.parse::<Moment>().is_err(), "{text}");
         }
     }

@@ -132,7 +132,7 @@ impl JobState {
         set(&mut conditions, (ConditionKind::Finished, false), ("Running", "it is being worked on"), now);
         Self {
             version: VERSION,
-            attempt: before.map_or(0, |before| before.attempt) + 1,
+            attempt: before.map_or(0, |before| before.attempt).saturating_add(1),
             writer,
             state: StateName::Running,
             phase: Some(JobPhase::Starting),

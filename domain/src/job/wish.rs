@@ -74,7 +74,7 @@ impl Wishes {
     /// # Errors
     /// The job cannot do that any more, or not in this state.
     pub fn after(&self, ask: Ask, at: Moment, by: &str) -> Result<Option<Self>, WishRefused> {
-        let next = Self { number: self.number + 1, at, by: by.to_owned(), ..self.clone() };
+        let next = Self { number: self.number.saturating_add(1), at, by: by.to_owned(), ..self.clone() };
         Ok(match (self.wish, ask) {
             (Wish::Cancel, Ask::Cancel) => None,
             (Wish::Cancel, _) => return Err(WishRefused::Cancelled),
@@ -83,7 +83,7 @@ impl Wishes {
             (Wish::Run, Ask::Resume) | (Wish::Pause, Ask::Pause) => None,
             (Wish::Run, Ask::Pause) => Some(Self { wish: Wish::Pause, ..next }),
             (Wish::Pause, Ask::Resume) => Some(Self { wish: Wish::Run, ..next }),
-            (Wish::Run, Ask::Checkpoint) => Some(Self { checkpoints: self.checkpoints + 1, ..next }),
+            (Wish::Run, Ask::Checkpoint) => Some(Self { checkpoints: self.checkpoints.saturating_add(1), ..next }),
         })
     }
 

@@ -81,7 +81,12 @@ pub fn rollback(history: &[Promotion], to: Option<u64>, now: i64) -> Result<Prom
         }
         None => before(history, newest).ok_or_else(|| RollbackError::First(newest.run.clone()))?,
     };
-    Ok(Promotion { number: newest.number + 1, at: now, why: Why::Rollback { to: found.number }, ..found.clone() })
+    Ok(Promotion {
+        number: newest.number.saturating_add(1),
+        at: now,
+        why: Why::Rollback { to: found.number },
+        ..found.clone()
+    })
 }
 
 /// What served when the newest entry's run was first promoted.

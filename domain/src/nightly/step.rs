@@ -151,7 +151,7 @@ pub fn next(facts: &Facts<'_>) -> Step {
     let Some(verdict) = verdict else { return Step::Evaluate(plan.clone(), opponent) };
     if own.is_none() && verdict.passed {
         return Step::Promote(Promotion {
-            number: facts.history.last().map_or(0, |entry| entry.number) + 1,
+            number: facts.history.last().map_or(0, |entry| entry.number).saturating_add(1),
             run: plan.run.clone(),
             state: trained.state,
             night: facts.night,

@@ -4,6 +4,7 @@
 
 mod config;
 mod data_files;
+mod records;
 mod run_files;
 mod scratch;
 mod tables;
@@ -26,6 +27,8 @@ pub const PARSERS: &[(&str, Parser)] = &[
     ("override_key", config::override_key),
     ("manifest", run_files::manifest),
     ("audit", run_files::audited),
+    ("job_records", records::job_records),
+    ("night_records", records::night_records),
     ("sid_files", data_files::sid_files),
     ("movietweetings", data_files::movietweetings),
     ("table_csv", tables::csv),

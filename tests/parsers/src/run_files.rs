@@ -14,7 +14,7 @@ pub(crate) const BREAK: &[u8] = b"\n====\n";
 const CONFIG: &str = include_str!("../../configs/tiny.toml");
 
 /// Reads a value, writes it and reads it again.
-fn read<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Option<T> {
+pub(crate) fn read<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Option<T> {
     let value: T = serde_json::from_slice(bytes).ok()?;
     let text = serde_json::to_string(&value).unwrap_or_default();
     let again = serde_json::from_str::<T>(&text).ok().and_then(|again| serde_json::to_string(&again).ok());
@@ -65,7 +65,7 @@ pub(crate) fn audited(bytes: &[u8]) {
     }
 }
 
-fn split(bytes: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn split(bytes: &[u8]) -> Vec<&[u8]> {
     let (mut parts, mut rest) = (Vec::new(), bytes);
     while let Some(at) = rest.windows(BREAK.len()).position(|window| window == BREAK) {
         parts.push(&rest[..=at]);
@@ -75,7 +75,7 @@ fn split(bytes: &[u8]) -> Vec<&[u8]> {
     parts
 }
 
-fn spec() -> Option<RunSpec> {
+pub(crate) fn spec() -> Option<RunSpec> {
     RunConfig::parse(CONFIG, "tiny.toml").and_then(RunSpec::check).ok()
 }
 
