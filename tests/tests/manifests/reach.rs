@@ -38,7 +38,7 @@ fn is(peer: &Value, end: End<'_>) -> bool {
 }
 
 /// Whether the policies of a case let `pod` be reached from, or reach, the other end at this port (name or number).
-fn lets(case: &Case, pod: &Value, direction: &str, other: End<'_>, protocol: &str, port: &Value) -> bool {
+fn lets(case: &Case, pod: &Value, direction: &str, other: End<'_>, (protocol, port): (&str, &Value)) -> bool {
     let meets = |policy: &&Value| {
         let wanted = policy["spec"]["podSelector"]["matchLabels"].as_object().unwrap();
         let types = list(&policy["spec"]["policyTypes"]);
@@ -69,10 +69,10 @@ pub fn broken(case: &Case) -> Vec<String> {
     let (names, store, plain) = (Value::from(53), Value::from(443), Value::from(80));
     let metrics = Value::from("metrics");
     let both = |from: &Value, to: &Value, port: &Value| {
-        lets(case, from, "Egress", End::Pod(to), tcp, port) && lets(case, to, "Ingress", End::Pod(from), tcp, port)
+        lets(case, from, "Egress", End::Pod(to), (tcp, port)) && lets(case, to, "Ingress", End::Pod(from), (tcp, port))
     };
-    let out = |pod: &Value, end, protocol: &str, port: &Value| lets(case, pod, "Egress", end, protocol, port);
-    let scraped = |pod: &Value, namespace| lets(case, pod, "Ingress", End::Namespace(namespace), tcp, &metrics);
+    let out = |pod: &Value, end, protocol: &str, port: &Value| lets(case, pod, "Egress", end, (protocol, port));
+    let scraped = |pod: &Value, namespace| lets(case, pod, "Ingress", End::Namespace(namespace), (tcp, &metrics));
     let link_local = End::Address("169.254.169.254");
     let watched = case.objects.iter().find(|object| object["kind"] == "PodMonitor").map(|_| "monitoring");
     let mut ways = vec![
