@@ -41,9 +41,9 @@ pub struct NightlyArgs {
     /// The night's day, such as 2013-08-30, or yesterday (UTC): the newest day whose events are trained or evaluated on
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
     pub date: Day,
-    /// Worker processes; the result is the same for any number
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub workers: u32,
+    /// Worker processes, or pods; the result is the same for any number. Default: 1, in a cluster what the template has
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub workers: Option<u32>,
     /// Leases that each worker computes at once; default: as `conrec train` has it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub lanes: Option<u32>,

@@ -5,11 +5,17 @@ use crate::kinds::{pods, resource};
 use kube::api::{Api, DynamicObject};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use std::time::Duration;
+
+/// A server that says nothing for so long in the middle of an answer is gone; a watch hears from it sooner.
+const SILENCE: Duration = Duration::from_secs(90);
 
 /// A namespace of a cluster.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    /// For what may be silent for any time: the log of a pod.
+    patient: Client,
     namespace: String,
 }
 
@@ -36,8 +42,12 @@ impl Cluster {
 
     fn with(config: Config, namespace: Option<&str>) -> Result<Self, ClusterError> {
         let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
-        let client = Client::try_from(config).map_err(|error| ClusterError::of("to connect", error))?;
-        Ok(Self { client, namespace })
+        let client = |silence| {
+            let mut config = config.clone();
+            config.read_timeout = silence;
+            Client::try_from(config).map_err(|error| ClusterError::of("to connect", error))
+        };
+        Ok(Self { client: client(Some(SILENCE))?, patient: client(None)?, namespace })
     }
 
     /// The namespace that everything is looked for in.
@@ -52,7 +62,7 @@ impl Cluster {
 
     /// Typed where the client has verbs for that type alone: logs.
     pub(crate) fn pods(&self) -> Api<k8s_openapi::api::core::v1::Pod> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+        Api::namespaced(self.patient.clone(), &self.namespace)
     }
 
     pub(crate) fn pod_objects(&self) -> Api<DynamicObject> {

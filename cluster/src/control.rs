@@ -8,10 +8,11 @@ use crate::observe::{Observed, observe};
 use crate::run_name::RunName;
 use crate::submit::FIELD_MANAGER;
 use crate::template::COMPONENT;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
+const UID: &str = "/metadata/uid";
 /// Between two looks whether what was removed is gone.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -72,15 +73,14 @@ pub async fn scale(cluster: &Cluster, run: &RunName, workers: u32) -> Result<(),
     Ok(())
 }
 
-/// What the run's pods were told under a name such as STORE; none where there is no such run, or it was told nothing.
+/// What the run's pods were told, such as STORE and RUN_ID; null where there is no such run.
 ///
 /// # Errors
 /// The server does not answer.
-pub async fn setting(cluster: &Cluster, run: &RunName, name: &str) -> Result<Option<String>, ClusterError> {
-    let map = format!("{run}-conrec-run");
-    let found = cluster.objects("ConfigMap")?.get_opt(&map).await;
-    let found = found.map_err(|error| ClusterError::of(format!("to read ConfigMap {map}"), error))?;
-    Ok(found.and_then(|map| map.data.pointer(&format!("/data/{name}"))?.as_str().map(str::to_owned)))
+pub async fn settings(cluster: &Cluster, run: &RunName) -> Result<Value, ClusterError> {
+    let maps = list(cluster, run, "ConfigMap").await?;
+    let told = maps.into_iter().find(|map| text(map, "/metadata/name").ends_with("-run"));
+    Ok(told.and_then(|mut map| map.get_mut("data").map(Value::take)).unwrap_or_default())
 }
 
 /// Removes a run's objects; its pods get SIGTERM. What is in the store stays.
@@ -93,42 +93,56 @@ pub async fn remove(cluster: &Cluster, run: &RunName) -> Result<(), ClusterError
         DeleteParams { propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
     match cluster.objects("ConfigMap")?.delete(&name, &parameters).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Err(no_run(cluster, run)),
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            workloads(cluster, run).await?;
+            Err(ClusterError::NotPossible(format!(
+                "run {run} was not submitted by this program; remove it as it was applied: kubectl delete -k, helm uninstall"
+            )))
+        }
         Err(error) => Err(ClusterError::of(format!("to delete ConfigMap {name}"), error)),
     }
 }
 
 /// Removes a run's Jobs, or its JobSet, with their pods; all else of it stays. Comes back once they are gone, so that others
-/// may take their names.
+/// may take their names. What another submitter puts in their place meanwhile is left alone.
 ///
 /// # Errors
 /// They are not gone after `patience`, or the server does not answer.
 pub(crate) async fn remove_workloads(cluster: &Cluster, run: &RunName, patience: Duration) -> Result<(), ClusterError> {
-    let parameters =
-        DeleteParams { propagation_policy: Some(PropagationPolicy::Foreground), ..DeleteParams::default() };
     let since = Instant::now();
-    loop {
-        let found = match workloads(cluster, run).await {
-            Ok(found) => found,
-            Err(ClusterError::NoRun { .. }) => return Ok(()),
-            Err(error) => return Err(error),
-        };
+    let mut left = every_workload(cluster, run).await?;
+    let doomed: Vec<String> = left.iter().map(|object| text(object, UID).to_owned()).collect();
+    while !left.is_empty() {
         if since.elapsed() > patience {
             return Err(ClusterError::BeingRemoved(run.to_string()));
         }
-        for object in std::iter::once(&found.main).chain(&found.worker) {
-            if !text(object, "/metadata/deletionTimestamp").is_empty() {
-                continue;
-            }
+        for object in left.iter().filter(|object| text(object, "/metadata/deletionTimestamp").is_empty()) {
             let (kind, name) = (text(object, "/kind"), text(object, "/metadata/name"));
+            let parameters = DeleteParams {
+                propagation_policy: Some(PropagationPolicy::Foreground),
+                preconditions: Some(Preconditions { uid: Some(text(object, UID).to_owned()), resource_version: None }),
+                ..DeleteParams::default()
+            };
             match cluster.objects(kind)?.delete(name, &parameters).await {
                 Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                // Gone, or another's by now.
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
                 Err(error) => return Err(ClusterError::of(format!("to delete {kind} {name}"), error)),
             }
         }
         tokio::time::sleep(LOOK).await;
+        left = every_workload(cluster, run).await?;
+        left.retain(|object| doomed.iter().any(|uid| uid == text(object, UID)));
     }
+    Ok(())
+}
+
+/// All Jobs and JobSets of a run; a JobSet's own Jobs go with it.
+async fn every_workload(cluster: &Cluster, run: &RunName) -> Result<Vec<Value>, ClusterError> {
+    let mut found = list(cluster, run, "Job").await?;
+    found.retain(|job| text(job, "/metadata/ownerReferences/0/kind") != "JobSet");
+    found.extend(job_set(cluster, run).await?);
+    Ok(found)
 }
 
 pub(crate) async fn workloads(cluster: &Cluster, run: &RunName) -> Result<Workloads, ClusterError> {

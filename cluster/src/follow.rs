@@ -6,6 +6,7 @@ use crate::error::ClusterError;
 use crate::kinds::text;
 use crate::observe::{Observed, newest};
 use crate::run_name::RunName;
+use crate::template::COMPONENT;
 use futures::{AsyncBufReadExt, StreamExt, TryStreamExt};
 use kube::api::{LogParams, WatchEvent, WatchParams};
 use std::time::Duration;
@@ -28,8 +29,8 @@ pub async fn until_ended(
 ) -> Result<Observed, ClusterError> {
     let (mut last, mut failures) = (None, 0);
     loop {
-        match status(cluster, run).await {
-            Ok(observed) => {
+        match looked(cluster, run).await {
+            Ok((observed, from)) => {
                 failures = 0;
                 if last.as_ref() != Some(&observed) {
                     seen(&observed);
@@ -38,7 +39,7 @@ pub async fn until_ended(
                     return Ok(observed);
                 }
                 last = Some(observed);
-                change(cluster, run).await;
+                change(cluster, run, from).await;
             }
             Err(error) if error.passes() && patience(failures + 1) => {
                 failures += 1;
@@ -49,21 +50,32 @@ pub async fn until_ended(
     }
 }
 
-/// Waits for the next change of the run's workloads, or for anything else to look again for: the end of the watch, an
-/// error of it, a version that the server no longer has.
-async fn change(cluster: &Cluster, run: &RunName) {
-    if watched(cluster, run).await.is_err() {
-        tokio::time::sleep(PAUSE).await;
-    }
+/// The kind of a run's workload, and the version of the cluster from which its changes are heard.
+type From = (String, String);
+
+/// What the cluster says of a run, and from where on to listen: from before it was asked, so that nothing is missed.
+async fn looked(cluster: &Cluster, run: &RunName) -> Result<(Observed, From), ClusterError> {
+    let kind = text(&workloads(cluster, run).await?.main, "/kind").to_owned();
+    let listed = cluster.objects(&kind)?.list(&of_run(run)).await;
+    let listed = listed.map_err(|error| ClusterError::of(format!("to list {kind}s of {run}"), error))?;
+    let version = listed.metadata.resource_version.unwrap_or_default();
+    Ok((status(cluster, run).await?, (kind, version)))
 }
 
-async fn watched(cluster: &Cluster, run: &RunName) -> Result<(), ClusterError> {
-    let workload = workloads(cluster, run).await?.main;
-    let (kind, version) = (text(&workload, "/kind"), text(&workload, "/metadata/resourceVersion"));
+/// Waits for the next change of the run's workloads, or for anything else to look again for: the end of the watch, an
+/// error of it, a version that the server no longer has, silence where the connection is dead. Never for less than [`PAUSE`]:
+/// what starts and ends says many things at once.
+async fn change(cluster: &Cluster, run: &RunName, from: From) {
+    let silence = Duration::from_secs(u64::from(WATCH_SECONDS) + 15);
+    let watched = tokio::time::timeout(silence, watched(cluster, run, from));
+    let _ = tokio::join!(watched, tokio::time::sleep(PAUSE));
+}
+
+async fn watched(cluster: &Cluster, run: &RunName, (kind, version): From) -> Result<(), ClusterError> {
     let labels = of_run(run).label_selector.unwrap_or_default();
     let parameters = WatchParams::default().labels(&labels).timeout(WATCH_SECONDS);
     let what = || format!("to watch {kind}s of {run}");
-    let events = cluster.objects(kind)?.watch(&parameters, version).await;
+    let events = cluster.objects(&kind)?.watch(&parameters, &version).await;
     let mut events = events.map_err(|error| ClusterError::of(what(), error))?.boxed();
     while let Some(event) = events.try_next().await.map_err(|error| ClusterError::of(what(), error))? {
         match event {
@@ -92,7 +104,9 @@ pub async fn logs(
         ClusterError::NotPossible(format!("run {run} has no pod of {component} in namespace {}", cluster.namespace()))
     })?;
     let name = text(pod, "/metadata/name");
-    let parameters = LogParams { follow, ..LogParams::default() };
+    // A mesh adds containers of its own.
+    let container = Some(text(pod, COMPONENT).to_owned()).filter(|container| !container.is_empty());
+    let parameters = LogParams { follow, container, ..LogParams::default() };
     let what = || format!("to read the log of pod {name}");
     let stream = cluster.pods().log_stream(name, &parameters).await;
     let mut lines = stream.map_err(|error| ClusterError::of(what(), error))?.lines().boxed();

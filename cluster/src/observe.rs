@@ -47,7 +47,7 @@ pub struct Observed {
     pub reason: String,
     /// Why, in a sentence; may be empty.
     pub message: String,
-    /// Exit code of the coordinator's newest pod, once that has ended.
+    /// Exit code of the coordinator's newest pod, once that has ended; of a worker's, where their Job has failed.
     pub exit_code: Option<i32>,
     /// Worker pods that are ready.
     pub workers_ready: u64,
@@ -60,13 +60,23 @@ pub struct Observed {
 #[must_use]
 pub fn observe(workload: &Value, worker: Option<&Value>, pods: &[Value]) -> Observed {
     let coordinator = newest(pods, "coordinator");
-    let (phase, reason, message) = phase(workload, coordinator);
+    let (mut phase, mut reason, mut message) = phase(workload, coordinator);
+    let mut code = coordinator.and_then(exit_code);
+    // Without workers the coordinator waits for ever: that the worker's Job has failed is how the run ends.
+    let failed = worker.and_then(|job| is_true(job, "Failed").or_else(|| is_true(job, "FailureTarget")));
+    if let Some(condition) = failed.filter(|_| !phase.is_end()) {
+        phase = Phase::Failed;
+        reason = text(condition, "/reason").to_owned();
+        message = format!("the worker's Job has failed: {}", text(condition, "/message"));
+        let ended = pods.iter().filter(|pod| component(pod) == "worker" && exit_code(pod).is_some());
+        code = ended.max_by_key(|pod| text(pod, "/metadata/creationTimestamp")).and_then(exit_code);
+    }
     let ready = pods.iter().filter(|pod| component(pod) == "worker" && is_true(pod, "Ready").is_some()).count();
     Observed {
         phase,
         reason,
         message,
-        exit_code: coordinator.and_then(exit_code),
+        exit_code: code,
         workers_ready: ready as u64,
         workers_wanted: worker
             .and_then(|job| job.pointer("/spec/parallelism")?.as_u64())

@@ -10,11 +10,13 @@ use crate::objects::{SPEC_DIGEST, Submission, objects, owned_by};
 use crate::template::Template;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams, ValidationDirective};
 use serde_json::{Map, Value};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Who writes the fields that this program sets.
 pub(crate) const FIELD_MANAGER: &str = "conrec";
 
+/// Between two tries to take a name that is becoming free.
+const LOOK: Duration = Duration::from_millis(500);
 /// Pods that are told to end have so long, and a little.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -41,8 +43,15 @@ pub async fn submit(
     let (anchor, others) =
         objects.split_first().ok_or_else(|| ClusterError::BadTemplate("it has no objects".to_owned()))?;
     let (anchor, submitted) = claim(cluster, anchor, submission).await?;
+    let since = Instant::now();
     for object in others {
-        place(cluster, owned_by(object.clone(), &anchor), submission).await?;
+        // What is left of a run of this name that was removed goes by itself, a little later.
+        while let Err(error) = place(cluster, owned_by(object.clone(), &anchor), submission).await {
+            if !matches!(error, ClusterError::BeingRemoved(_)) || since.elapsed() > PATIENCE {
+                return Err(error);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
     Ok(submitted)
 }
@@ -100,16 +109,15 @@ async fn place(cluster: &Cluster, object: Value, submission: &Submission<'_>) ->
     let what = format!("to apply {kind} {name}");
     let found = api.get_opt(name).await.map_err(|error| ClusterError::of(&what, error))?;
     if let Some(found) = found {
+        let owner = |field: &str| text(&object, &format!("/metadata/ownerReferences/0/{field}")).to_owned();
         let owners = found.metadata.owner_references.unwrap_or_default();
-        let ours = owners.iter().any(|owner| owner.uid == text(&object, "/metadata/ownerReferences/0/uid"));
-        return match ours {
-            true => Ok(()),
-            // What is left of a run of this name that was removed goes by itself, a little later.
-            false if found.metadata.deletion_timestamp.is_some() => {
-                Err(ClusterError::BeingRemoved(submission.run.to_string()))
-            }
-            false => Err(not_of_run(kind, name, submission)),
-        };
+        // An owner of the same name that is no more: the server removes what it owned in a moment.
+        let of_one_before = owners.iter().any(|one| one.name == owner("name") && one.uid != owner("uid"));
+        if found.metadata.deletion_timestamp.is_some() || of_one_before {
+            return Err(ClusterError::BeingRemoved(submission.run.to_string()));
+        }
+        let ours = owners.iter().any(|one| one.uid == owner("uid"));
+        return if ours { Ok(()) } else { Err(not_of_run(kind, name, submission)) };
     }
     let parameters =
         PatchParams { field_validation: Some(ValidationDirective::Strict), ..PatchParams::apply(FIELD_MANAGER) };

@@ -43,7 +43,7 @@ impl Template {
         })?;
         let at = name.find(STEM).filter(|at| matches!(name[at + STEM.len()..].chars().next(), None | Some('-')));
         let at = at.ok_or_else(|| {
-            ClusterError::BadTemplate(format!("{name} has no {STEM:?} in its name; names of the base end so"))
+            ClusterError::BadTemplate(format!("{name} has no {STEM:?} in its name; names of the base end so, and those of a chart whose release is called conrec"))
         })?;
         let template = Self { prefix: name[..at].to_owned(), objects };
         for needed in ["conrec-run", "conrec-configs"] {
@@ -52,6 +52,26 @@ impl Template {
             }
         }
         Ok(template)
+    }
+
+    /// Worker pods that it has; none where it has no number of them.
+    #[must_use]
+    pub fn workers(&self) -> Option<u32> {
+        let worker = self.objects.iter().find(|object| is_workload(object) && text(object, COMPONENT) == "worker");
+        let of_job = worker.and_then(|job| job.pointer("/spec/completions"));
+        let jobs =
+            self.objects.iter().filter_map(|object| object.pointer("/spec/replicatedJobs")?.as_array()).flatten();
+        let mut of_set = jobs.filter(|job| text(job, "/name") == "worker");
+        let count = of_job.or_else(|| of_set.next()?.pointer("/template/spec/completions"))?;
+        u32::try_from(count.as_u64()?).ok()
+    }
+
+    /// What the coordinator's command line lays over the config: the values of its `--set`, in their order.
+    #[must_use]
+    pub fn sets(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        self.objects.iter().for_each(|object| sets_of_coordinators(object, &mut found));
+        found
     }
 
     /// Whether the store is still the one that the base stands in for until somebody says which.
@@ -64,6 +84,25 @@ impl Template {
     fn find(&self, kind: &str, base_name: &str) -> Option<&Value> {
         let name = format!("{}{base_name}", self.prefix);
         self.objects.iter().find(|object| text(object, "/kind") == kind && text(object, "/metadata/name") == name)
+    }
+}
+
+/// Adds the `--set` values of each container below `value` that runs a coordinator.
+fn sets_of_coordinators(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| sets_of_coordinators(item, found)),
+        Value::Object(fields) => {
+            let args: Vec<&str> =
+                fields.get("args").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+            if args.first() == Some(&"coordinator") {
+                for (at, arg) in args.iter().enumerate() {
+                    let next = || args.get(at + 1).copied().filter(|_| *arg == "--set");
+                    found.extend(arg.strip_prefix("--set=").or_else(next).map(str::to_owned));
+                }
+            }
+            fields.values().for_each(|field| sets_of_coordinators(field, found));
+        }
+        _ => {}
     }
 }
 

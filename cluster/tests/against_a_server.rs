@@ -3,7 +3,7 @@
 
 use conrec_cluster::objects::{SPEC_DIGEST, Submission};
 use conrec_cluster::observe::Phase;
-use conrec_cluster::submit::{Submitted, submit};
+use conrec_cluster::submit::{Submitted, start_again, submit};
 use conrec_cluster::template::Template;
 use conrec_cluster::{Cluster, ClusterError, RunName, control, follow};
 use conrec_tests::kubernetes_api::ApiServer;
@@ -212,4 +212,67 @@ async fn a_server_that_is_not_there_is_said_to_be_unreachable() {
     let error = control::status(&cluster, &run()).await.unwrap_err();
     assert!(error.passes(), "{error}");
     assert!(matches!(Cluster::of_kubeconfig("clusters: 7", None).await, Err(ClusterError::NoCluster(_))));
+}
+
+#[tokio::test]
+async fn a_failed_run_is_started_again_with_all_its_jobs_however_long_the_old_ones_take_to_go() {
+    let (server, cluster) = cluster().await;
+    submitted(&cluster, &run(), "d1").await.unwrap();
+    let (coordinator, worker) = ("nightly-2026-11-02-conrec-coordinator", "nightly-2026-11-02-conrec-worker");
+    let uid = |name: &str| server.get(NAMESPACE, "jobs", name).map(|job| job["metadata"]["uid"].clone());
+    let before = [uid(coordinator), uid(worker)];
+    // The failed coordinator has no pod left and goes at once, the workers take their time.
+    server.delete(NAMESPACE, "jobs", coordinator);
+    server.let_jobs_linger(Duration::from_millis(1500));
+    let (template, name) = (Template::base().unwrap(), run());
+    start_again(&cluster, &template, &submission(&name, "d1")).await.unwrap();
+    for (name, before) in [coordinator, worker].iter().zip(before) {
+        assert!(uid(name).is_some() && uid(name) != before, "{name}");
+        assert!(server.get(NAMESPACE, "jobs", name).unwrap()["metadata"]["deletionTimestamp"].is_null(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_run_of_the_same_name_left_behind_is_waited_for() {
+    let (server, cluster) = cluster().await;
+    submitted(&cluster, &run(), "d1").await.unwrap();
+    // The config map is gone and made anew before the server has removed what the old one owned.
+    let left = server.get(NAMESPACE, "services", "nightly-2026-11-02-conrec-worker").unwrap();
+    control::remove(&cluster, &run()).await.unwrap();
+    server.put(NAMESPACE, "services", left);
+    let removing = async {
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        server.delete(NAMESPACE, "services", "nightly-2026-11-02-conrec-worker");
+    };
+    let name = run();
+    let (again, ()) = tokio::join!(submitted(&cluster, &name, "d1"), removing);
+    assert_eq!(again.unwrap(), Submitted::Created);
+    assert_eq!(server.names(NAMESPACE, "services").len(), 2);
+}
+
+#[tokio::test]
+async fn waiting_asks_no_more_than_it_has_to() {
+    let (server, cluster) = cluster().await;
+    submitted(&cluster, &run(), "d1").await.unwrap();
+    // The worker's Job changes after the coordinator's, which a watch from the latter's version would tell again and again.
+    server.set_status(NAMESPACE, "jobs", "nightly-2026-11-02-conrec-worker", json!({"active": 3}));
+    let (before, name) = (server.requests().len(), run());
+    let waiting = follow::until_ended(&cluster, &name, |_| {}, |_| true);
+    assert!(tokio::time::timeout(Duration::from_secs(5), waiting).await.is_err(), "it is not over");
+    let asked = server.requests().len() - before;
+    assert!(asked < 15, "{asked} requests in 5 s");
+}
+
+#[tokio::test]
+async fn workers_that_cannot_work_end_the_run() {
+    let (server, cluster) = cluster().await;
+    submitted(&cluster, &run(), "d1").await.unwrap();
+    let labels = json!({"app.kubernetes.io/component": "worker", "app.kubernetes.io/instance": run().as_str()});
+    let ended = json!({"containerStatuses": [{"name": "worker", "state": {"terminated": {"exitCode": 78}}}]});
+    server.put(NAMESPACE, "pods", json!({"metadata": {"name": "w", "labels": labels}, "status": ended}));
+    let failed = json!({"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": "78"});
+    server.set_status(NAMESPACE, "jobs", "nightly-2026-11-02-conrec-worker", json!({"conditions": [failed]}));
+    let seen = control::status(&cluster, &run()).await.unwrap();
+    assert_eq!((seen.phase, seen.exit_code, seen.reason.as_str()), (Phase::Failed, Some(78), "PodFailurePolicy"));
+    assert!(seen.message.contains("worker's Job"), "{}", seen.message);
 }

@@ -110,6 +110,11 @@ impl ApiServer {
         self.state().faults.extend_from_slice(statuses);
     }
 
+    /// From now on Jobs that are deleted stay for so long, as those do whose pods take their time.
+    pub fn let_jobs_linger(&self, time: Duration) {
+        self.state().objects.linger = time;
+    }
+
     /// Watches from before now are told that their version is too old.
     pub fn compact(&self) {
         self.state().objects.compact();

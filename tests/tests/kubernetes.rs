@@ -308,3 +308,34 @@ fn nights_are_trained_by_pods_and_evaluated_where_they_are_driven() {
     assert_eq!(warm_starts, [None, Some("night-2024-02-20".to_owned())]);
     assert_eq!(night("2024-02-21").0, Some(11));
 }
+
+#[test]
+fn a_template_says_how_many_workers_and_what_its_coordinator_lays_over_the_config() {
+    let cluster = Cluster::start();
+    let base = std::fs::read_to_string(conrec_tests::root().join("cluster/templates/run.yaml")).unwrap();
+    let sets =
+        base.replacen("        - --wait-while-paused\n", "        - --wait-while-paused\n        - --set=seed=5\n", 1);
+    let template = sets.replace("completions: 2", "completions: 4").replace("parallelism: 2", "parallelism: 4");
+    assert_ne!(sets, base);
+    assert_ne!(template, sets);
+    std::fs::write(cluster.path("template.yaml"), template).unwrap();
+    let path = cluster.path("template.yaml").display().to_string();
+    let line = format!("submit {CONFIG} --key {RUN} --store {} --template {path}", cluster.store());
+    let (code, seen) = cluster.json(&line);
+    assert_eq!((code, &seen["workers"]["wanted"]), (Some(0), &json!(4)), "{seen}");
+    let map =
+        |name: &str| cluster.server.get(NAMESPACE, "configmaps", &format!("{RUN}-{name}")).unwrap()["data"].clone();
+    assert_eq!(map("conrec-run")["WORKERS"], "4");
+    assert!(map("conrec-configs")["run.toml"].as_str().unwrap().contains("seed = 5"));
+    // Its coordinator takes it for the config that was submitted.
+    let config = cluster.path("run.toml");
+    std::fs::write(&config, map("conrec-configs")["run.toml"].as_str().unwrap()).unwrap();
+    let (config, store) = (config.display().to_string(), cluster.store());
+    let words = ["coordinator", &config, "--set=seed=5", "--job", RUN, "--store", &store, "--listen", "127.0.0.1:0"];
+    let mut coordinator = cluster.command(&words).stdout(std::process::Stdio::null()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let ended = coordinator.try_wait().unwrap();
+    coordinator.kill().unwrap();
+    coordinator.wait().unwrap();
+    assert_eq!(ended, None, "it waits for workers");
+}

@@ -135,6 +135,11 @@ async fn session(
         _ = leave.next() => return Ok(Ended::Left),
         () = over::until_over(job.as_ref()) => return Ok(Ended::Complete),
     };
+    if let Some(own) = options.job.as_ref().filter(|own| **own != welcome.run_id) {
+        // An address may have gone to another run's coordinator, whose end would be taken for this one's.
+        let message = format!("serves run {}, not {own}", welcome.run_id);
+        return Err(interrupted(&options.coordinator, &message));
+    }
     options.vitals.set_ready(true);
     options.vitals.count("conrec_worker_sessions_total");
     *job = over::job(options.store.as_deref().unwrap_or(&welcome.store_url), &welcome.run_id);

@@ -11,6 +11,7 @@ use conrec_cluster::{ClusterError, control};
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_domain::ids::RunId;
 use conrec_domain::job::{Ask, Wish, Wishes};
+use conrec_process::note;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -41,6 +42,12 @@ pub fn cancel(args: &TargetArgs) -> Result<u8, Failure> {
         if let Some(records) = &records {
             let works = seen.cluster.as_ref().is_some_and(|seen| seen.phase == Phase::Running);
             cancelled(records, works).await?;
+        }
+        if records.is_none() {
+            note!(
+                "the run's store cannot be read from here, or has no record of it: only its objects are removed, and \
+                 submitting its key goes on with it; --store URL cancels it for good"
+            );
         }
         match control::remove(&place.cluster, &place.run).await {
             Err(ClusterError::NoRun { .. }) if records.is_some() => {}

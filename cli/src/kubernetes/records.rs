@@ -38,8 +38,8 @@ impl Records {
         if let Some(store) = shared(store) {
             return Self::of(place, store).await;
         }
-        let Some(url) = control::setting(&place.cluster, &place.run, "STORE").await? else { return Ok(None) };
-        let told = StoreArgs { store: url };
+        let told = control::settings(&place.cluster, &place.run).await?;
+        let told = StoreArgs { store: told["STORE"].as_str().unwrap_or_default().to_owned() };
         let Some(store) = shared(&told) else { return Ok(None) };
         match timeout(PATIENCE, Self::of(place, store)).await {
             Ok(Ok(found)) => Ok(found),

@@ -4,7 +4,7 @@
 use super::records::{Records, shared};
 use super::seen::Seen;
 use super::{Place, wait};
-use crate::args::{IfExistsArg, SubmitArgs};
+use crate::args::{ConfigArgs, IfExistsArg, SubmitArgs};
 use crate::config_file;
 use crate::failure::Failure;
 use crate::job::{now, submit as request_of};
@@ -27,11 +27,14 @@ pub fn run(args: &SubmitArgs) -> Result<u8, Failure> {
 }
 
 async fn submitted(args: &SubmitArgs) -> Result<u8, Failure> {
-    let spec = config_file::load(&args.config)?;
     let template = match &args.template.template {
         Some(path) => Template::parse(&std::fs::read_to_string(path).map_err(Failure::io("read", path))?)?,
         None => Template::base()?,
     };
+    // What the template's coordinator lays over its config is part of what is submitted.
+    let config = ConfigArgs { set: [args.config.set.clone(), template.sets()].concat(), ..args.config.clone() };
+    let spec = config_file::load(&config)?;
+    let workers = args.workers.or_else(|| template.workers()).unwrap_or(1);
     let store = shared(&args.store);
     if store.is_none() && template.names_no_store() {
         let message = "no store that pods reach: give --store s3://BUCKET/PREFIX, az://... or gs://... (docs/stores.md), or a \
@@ -44,7 +47,7 @@ async fn submitted(args: &SubmitArgs) -> Result<u8, Failure> {
         Some(store) => {
             let objects = Store::make(&store.store).map_err(StoreError::from)?;
             let job = JobObjects::of(&objects, &place.run_id);
-            first = requested(args, &spec, &job).await?;
+            first = requested(args, (&spec, workers), &job).await?;
             Some(Records { job, store: store.clone() })
         }
         None => None,
@@ -65,7 +68,7 @@ async fn submitted(args: &SubmitArgs) -> Result<u8, Failure> {
         spec_digest: &digest,
         // A folder of this machine is none of the pods'.
         store: store.map(|store| store.store.as_str()),
-        workers: args.workers.unwrap_or(1),
+        workers,
         queue: args.template.queue.as_deref(),
     };
     let submitted = submit(&place.cluster, &template, &submission).await?;
@@ -94,8 +97,8 @@ async fn submitted(args: &SubmitArgs) -> Result<u8, Failure> {
 }
 
 /// Has the request in the store; whether it is the first of its key.
-async fn requested(args: &SubmitArgs, spec: &RunSpec, job: &JobObjects) -> Result<bool, Failure> {
-    let request = JobRequest::new(args.key.clone(), spec, args.workers.unwrap_or(1), crate::CODE_VERSION)?;
+async fn requested(args: &SubmitArgs, (spec, workers): (&RunSpec, u32), job: &JobObjects) -> Result<bool, Failure> {
+    let request = JobRequest::new(args.key.clone(), spec, workers, crate::CODE_VERSION)?;
     match job.submit(&request.stamped(now(), &host())).await? {
         Requested::Created => Ok(true),
         Requested::Before(before) => {

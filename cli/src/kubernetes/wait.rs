@@ -9,6 +9,7 @@ use conrec_cluster::observe::Observed;
 use conrec_cluster::{ClusterError, follow};
 use conrec_coordinator::exit_code::ExitCode;
 use conrec_process::note;
+use std::cell::Cell;
 use std::time::Duration;
 
 /// A server that does not answer is asked so many times in a row, two seconds apart.
@@ -36,7 +37,9 @@ pub(super) async fn until_over(
     waiting: &WaitingArgs,
     output: Output,
 ) -> Result<u8, Failure> {
+    let was_there = Cell::new(false);
     let told = |seen: &Observed| {
+        was_there.set(true);
         let seen = Seen { cluster: Some(seen.clone()), job: None };
         note!("{}", seen.line(place, None));
     };
@@ -50,9 +53,13 @@ pub(super) async fn until_over(
         Err(error @ ClusterError::NoRun { .. }) => Some(error),
         Err(error) => return Err(error.into()),
     };
-    let seen = Seen::with(place, records).await?;
+    let seen = match Seen::with(place, records).await {
+        Err(_) if removed.is_some() => Seen::default(),
+        seen => seen?,
+    };
     if let Some(error) = removed.filter(|_| seen.result().is_none()) {
-        return Err(error.into());
+        let gone = format!("run {} was removed from the cluster while it was waited for", place.run);
+        return Err(if was_there.get() { Failure::new(ExitCode::Unavailable, gone) } else { error.into() });
     }
     keep(place, waiting, &seen)?;
     seen.print(place, None, output);

@@ -126,12 +126,13 @@ impl<'a> Work<'a> {
 
 /// What trains a night's run: processes of this machine, or pods of a cluster that are waited for.
 fn training(args: &NightlyArgs, plan: &Plan, config: &Path) -> (&'static str, Vec<String>) {
-    let (run, config, workers) = (plan.run.as_str(), config.display().to_string(), args.workers.to_string());
+    let (run, config, workers) =
+        (plan.run.as_str(), config.display().to_string(), args.workers.map(|workers| workers.to_string()));
     let mut words: Vec<String> = Vec::new();
     let mut option = |name: &str, value: Option<String>| {
         words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
     };
-    option("--workers", Some(workers));
+    option("--workers", workers);
     if !args.cluster.kubernetes {
         option("--run-id", Some(run.to_owned()));
         option("--lanes", args.lanes.map(|lanes| lanes.to_string()));
@@ -228,7 +229,7 @@ impl NightWork for Work<'_> {
     async fn predict(&mut self, plan: &Plan, run: &RunId) -> Result<(), Failure> {
         self.say(&format!("predicts the day's sets by {run}"));
         let (file, at) = (self.file(SETS), plan.night.plus(1).to_string());
-        let workers = self.args.workers.to_string();
+        let workers = self.args.workers.unwrap_or(1).to_string();
         let words = [
             "predict",
             plan.run.as_str(),

@@ -4,6 +4,7 @@ use super::Answer;
 use super::http::Request;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 /// Namespace, plural, name.
 type Key = (String, String, String);
@@ -15,6 +16,10 @@ pub(super) struct Objects {
     /// Version, plural and namespace, event.
     events: Vec<(u64, Key, Value)>,
     compacted: u64,
+    /// Jobs that are deleted stay for so long, as their pods take their time.
+    pub(super) linger: Duration,
+    /// What goes, and when.
+    dying: Vec<(Key, Instant)>,
 }
 
 /// The server's no.
@@ -96,6 +101,9 @@ impl Objects {
 
     /// Answers everything but watches and logs.
     pub(super) fn answer(&mut self, request: &Request) -> Answer {
+        for key in self.due() {
+            self.remove(&key);
+        }
         let Some(place) = Place::of(request) else { return refusal(404, "NotFound", "no such path") };
         let key = |name: &str| (place.namespace.clone(), place.plural.clone(), name.to_owned());
         let missing = || refusal(404, "NotFound", &format!("{} not found", request.target));
@@ -109,10 +117,32 @@ impl Objects {
             }
             ("GET", None) => (200, self.list(&place, request)),
             ("GET", Some(name)) => self.kept.get(&key(name)).map_or_else(missing, |object| (200, object.clone())),
-            ("DELETE", Some(name)) => self.remove(&key(name)).map_or_else(missing, |object| (200, object)),
+            ("DELETE", Some(name)) => self.end(&key(name), request).unwrap_or_else(missing),
             ("PATCH", Some(name)) => self.patch(&place, &key(name), request),
             _ => refusal(405, "MethodNotAllowed", "not here"),
         }
+    }
+
+    /// What has lingered for its time.
+    fn due(&mut self) -> Vec<Key> {
+        let now = Instant::now();
+        self.dying.extract_if(.., |(_, until)| *until <= now).map(|(key, _)| key).collect()
+    }
+
+    /// Deletes an object; none where there is none. With a uid that is not its own, nothing happens.
+    fn end(&mut self, key: &Key, request: &Request) -> Option<Answer> {
+        let object = self.kept.get(key)?.clone();
+        let wanted = request.body.pointer("/preconditions/uid").filter(|uid| !uid.is_null());
+        if wanted.is_some_and(|uid| *uid != object["metadata"]["uid"]) {
+            return Some(refusal(409, "Conflict", "the UID in the precondition is another"));
+        }
+        if key.1 == "jobs" && !self.linger.is_zero() {
+            let mut ending = object;
+            ending["metadata"]["deletionTimestamp"] = json!("2026-11-02T11:00:00Z");
+            self.dying.push((key.clone(), Instant::now() + self.linger));
+            return Some((200, self.put(&key.0, &key.1, ending)));
+        }
+        self.remove(key).map(|object| (200, object))
     }
 
     fn list(&self, place: &Place, request: &Request) -> Value {
