@@ -3,6 +3,7 @@
 //! With T the last timestamp, H the horizon: test = [T - H - test_days, T - H), a gap before it,
 //! validation before the gap. No horizon of a test instance leaves the data.
 
+use conrec_domain::day::Day;
 use conrec_domain::spec::{DataSpec, Statistics, Violation};
 use conrec_domain::work::Pass;
 use serde::{Deserialize, Serialize};
@@ -82,7 +83,7 @@ pub fn passes(
     if spec.validation_days == 0 {
         return Err(SplitError::EmptyWindow { window: "validation", key: "data.validation_days" });
     }
-    check_span(spec, statistics, last_time - first_time)?;
+    check_span(spec, statistics, (first_time, last_time))?;
     let test = test_window(spec, last_time);
     let validation = validation_window(spec, last_time);
     let select = PassWindows { pass: Pass::Select, train_end: validation.from, evaluate: validation };
@@ -94,11 +95,16 @@ pub fn passes(
     })
 }
 
-/// Refuses data that ends before training time could begin; `span` is from the first event to the last, in seconds.
-fn check_span(spec: &DataSpec, statistics: Statistics, span: i64) -> Result<(), SplitError> {
+/// Refuses data that ends before training time could begin; `first` and `last` are the times of its first and last event.
+fn check_span(spec: &DataSpec, statistics: Statistics, (first, last): (i64, i64)) -> Result<(), SplitError> {
+    let span = last - first;
     // Training time ends after the first event.
     let available = u64::try_from((span - 1) / DAY).unwrap_or(0);
-    let data = format!("the data spans {} days", span / DAY);
+    let mut data = format!("the data spans {} days", span / DAY);
+    if span < DAY {
+        // Times in days that are read as seconds, or one time for all: the dates tell which.
+        data.push_str(&format!(" (all on {}: are its times in another unit than the config says?)", Day::of(last)));
+    }
     spec.check_windows(statistics, available, &data).map_err(|overrun| {
         SplitError::TooShort(overrun.longest.unwrap_or_else(|| Violation {
             key: "horizon, windows and gaps".into(),
@@ -183,6 +189,8 @@ mod tests {
                         left to train on, and data.horizon_days = 7, data.gap_days = 7, data.validation_days = 14 and \
                         data.test_days = 25 take 53 days";
         assert_eq!(refused(&DataSpec::default(), Statistics::Refit, 50 * DAY), expected);
-        assert!(refused(&DataSpec::default(), Statistics::Refit, 0).contains("the data spans 0 days"));
+        assert!(
+            refused(&DataSpec::default(), Statistics::Refit, 0).contains("the data spans 0 days (all on 1970-01-01: ")
+        );
     }
 }

@@ -123,6 +123,18 @@ pub enum WorkerError {
     /// A beam search was refused.
     #[error("beam search: {0}")]
     BeamSearch(#[from] BeamSearchError),
+    /// A list of users that does not fit the run's data.
+    #[error("{}: line {line}: user `{user}` {why}", path.display())]
+    UserList {
+        /// File.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// The user's id there.
+        user: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A model or adapter file.
     #[error("{0}")]
     ModelFile(#[from] FileError),
@@ -260,7 +272,10 @@ impl WorkerError {
             Self::Encoder(_) | Self::Vectors(_) | Self::SidFile(_) => BAD_DATA,
             Self::Suffix(_) => BAD_CONFIG,
             Self::Read(_) | Self::Split(_) | Self::Instances(_) | Self::Prepared(_) | Self::SemanticIds(_) => BAD_DATA,
-            Self::PredictSets(_) | Self::Part(_) | Self::File { .. } | Self::ModelFile(_) => UNAVAILABLE,
+            Self::ModelFile(FileError::Read { .. } | FileError::Write { .. }) => UNAVAILABLE,
+            // Another try finds the same content.
+            Self::ModelFile(_) | Self::UserList { .. } => BAD_DATA,
+            Self::PredictSets(_) | Self::Part(_) | Self::File { .. } => UNAVAILABLE,
             Self::Store(_)
             | Self::Transfer(_)
             | Self::Coordinator { .. }

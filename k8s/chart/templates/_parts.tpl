@@ -38,11 +38,11 @@ podFailurePolicy:
 {{- $program := index $.Values (index . 1) -}}
 restartPolicy: Never
 terminationGracePeriodSeconds: 60
-serviceAccountName: conrec-{{ ternary "submitter" (index . 1) (gt (int $.Values.nightly.workers) 0) }}
+serviceAccountName: conrec-{{ ternary "submitter" (index . 1) (not (empty $.Values.nightly.template)) }}
 {{- if $.Values.volcano.enabled }}
 schedulerName: volcano
 {{- end }}
-automountServiceAccountToken: {{ gt (int $.Values.nightly.workers) 0 }}
+automountServiceAccountToken: {{ not (empty $.Values.nightly.template) }}
 enableServiceLinks: false
 {{- with $.Values.image.pullSecrets }}
 imagePullSecrets:

@@ -61,7 +61,7 @@ pub(crate) fn night_records(bytes: &[u8]) {
         }
     }
     let Some(spec) = spec() else { return };
-    let night = plan.as_ref().map_or(Day::of(0), |plan| plan.night);
+    let night = plan.as_ref().map_or_else(|| Day::of(0), |plan| plan.night);
     let elsewhere = claim.map_or(Claimed::Nobody, |claim| Claimed::Elsewhere { night: claim.night });
     for claimed in [Claimed::Here, elsewhere] {
         let facts = Facts {

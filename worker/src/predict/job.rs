@@ -7,7 +7,7 @@ use conrec_feedback::dataset::Dataset;
 use conrec_feedback::predict_sets;
 use conrec_policy::atomic_write::write_atomically;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -120,16 +120,14 @@ impl Job {
 pub(super) fn users(dataset: &Dataset, file: Option<&Path>) -> Result<Vec<u32>, WorkerError> {
     let Some(file) = file else { return Ok((0..dataset.users.len() as u32).collect()) };
     let text = fs::read_to_string(file).map_err(|e| WorkerError::file(file, e))?;
-    // A user that was found is taken out.
-    let mut known: BTreeMap<&str, u32> =
-        dataset.users.iter().zip(0..).map(|(key, user)| (key.as_str(), user)).collect();
+    let known: BTreeMap<&str, u32> = dataset.users.iter().zip(0..).map(|(key, user)| (key.as_str(), user)).collect();
+    let mut taken = BTreeSet::new();
     let lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim())).filter(|(_, line)| !line.is_empty());
-    let find = |(number, key): (usize, &str)| {
-        known.remove(key).ok_or_else(|| {
-            let all = dataset.users.len();
-            let message = format!("line {number}: user `{key}` is none of the run's {all} users, or stands here twice");
-            WorkerError::file(file, message)
-        })
+    let find = |(line, key): (usize, &str)| {
+        let refuse = |why| WorkerError::UserList { path: file.to_owned(), line, user: key.to_owned(), why };
+        let user = known.get(key).copied();
+        let user = user.ok_or_else(|| refuse(format!("is none of the run's {} users", dataset.users.len())))?;
+        if taken.insert(user) { Ok(user) } else { Err(refuse("stands there twice".to_owned())) }
     };
     lines.map(find).collect()
 }
