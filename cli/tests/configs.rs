@@ -89,6 +89,7 @@ fn demo_writes_every_key_there_is() {
     // Left out of what is written where they ask for nothing.
     (config.data.from, config.data.until) = ("2013-02-28".into(), "2013-09-07".into());
     (config.warm_start.run, config.nightly.predict) = ("earlier".into(), !config.nightly.predict);
+    (config.evaluation.tolerance_errors, config.stage[0].held_out) = (1.0, 0.1);
     let mut expected = BTreeSet::new();
     keys("", &serde_json::to_value(config).unwrap(), &mut expected);
     assert_eq!(written(DEMO), expected);
