@@ -142,7 +142,7 @@ fn users_whose_dislikes_are_not_known_get_the_fallback_and_wrong_requests_are_to
         ("strange.parquet", &[], 69, "did not write"),
         ("sets.csv", &[], 64, ".parquet"),
         ("a.parquet", &["--at", "1365000061000"], 64, "milliseconds"),
-        ("a.parquet", &["--users", users.to_str().unwrap()], 69, "line 1: user `nobody`"),
+        ("a.parquet", &["--users", users.to_str().unwrap()], 65, "line 1: user `nobody`"),
         ("a.parquet", &["--workers", "0"], 64, "--workers"),
     ];
     for (out, more, code, says) in cases {
