@@ -8,7 +8,7 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.sdk import DAG
 from kubernetes.client import models as k8s
 
-NAMESPACE = "default"
+NAMESPACE = "conrec"
 IMAGE = "conrec-worker:0.1.0"
 STORE = "s3://BUCKET/nights"
 

@@ -137,7 +137,7 @@ pub fn checkpoint(args: &JobCheckpointArgs) -> Result<u8, Failure> {
             );
             return Err(Failure::new(ExitCode::Unavailable, message));
         };
-        Ok((records.store, place.run_id))
+        Ok((records.store, records.job.run_id().clone()))
     })?;
     let mut of_store = args.clone();
     of_store.target.store = store;

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::job::now;
 use conrec_cluster::control;
 use conrec_coordinator::store::StoreError;
+use conrec_domain::ids::RunId;
 use conrec_domain::job::JobView;
 use conrec_jobs::{JobError, JobObjects};
 use conrec_process::note;
@@ -36,12 +37,14 @@ impl Records {
     /// The store that `--store` names fails.
     pub async fn find(place: &Place, store: &StoreArgs) -> Result<Option<Self>, Failure> {
         if let Some(store) = shared(store) {
-            return Self::of(place, store).await;
+            return Self::of(&place.run_id, store).await;
         }
         let told = control::settings(&place.cluster, &place.run).await?;
+        // A run that was applied by hand may have another name in the store than in the cluster.
+        let run_id = told["RUN_ID"].as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| place.run_id.clone());
         let told = StoreArgs { store: told["STORE"].as_str().unwrap_or_default().to_owned() };
         let Some(store) = shared(&told) else { return Ok(None) };
-        match timeout(PATIENCE, Self::of(place, store)).await {
+        match timeout(PATIENCE, Self::of(&run_id, store)).await {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(failure)) => {
                 note!("what the run says of itself cannot be read from here: {}", failure.message);
@@ -54,9 +57,9 @@ impl Records {
         }
     }
 
-    async fn of(place: &Place, args: &StoreArgs) -> Result<Option<Self>, Failure> {
+    async fn of(run_id: &RunId, args: &StoreArgs) -> Result<Option<Self>, Failure> {
         let store = Store::at(&args.store).map_err(StoreError::from)?;
-        let job = JobObjects::of(&store, &place.run_id);
+        let job = JobObjects::of(&store, run_id);
         match job.request().await {
             Ok(_) => Ok(Some(Self { job, store: args.clone() })),
             Err(JobError::Absent { .. }) => Ok(None),
