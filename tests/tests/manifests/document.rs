@@ -43,7 +43,13 @@ fn word_after<'a>(words: &[&'a str], option: &str) -> Option<&'a str> {
 
 /// What is wrong with a command of kubectl.
 fn wrong(line: &str, certs: &str) -> Option<String> {
+    // What one command writes the next one reads.
+    let line = line.replace(" run.yaml", &format!(" {certs}/run.yaml"));
     let words: Vec<&str> = line.split(' ').collect();
+    if words.contains(&"--output") {
+        let output = shell(&line);
+        return (!output.status.success()).then(|| text(&output));
+    }
     if let Some(folder) = word_after(&words, "-k").or_else(|| word_after(&words, "kustomize")) {
         let output = shell(&format!("kubectl kustomize {folder}"));
         return (!output.status.success()).then(|| text(&output));
